@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Channel names and the patterns that sections (later: claims, wildcards) match them with.
+#pragma once
+
+#include "base/result.h"
+
+#include <compare>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fanhorn {
+
+// 1-255 bytes of UTF-8, no control characters (C0, DEL, C1), no ',' and no '*'. A name that begins with '$' is
+// well formed but reserved.
+bool is_channel_name(std::string_view name);
+
+// Segments end at '.', ':' or '/'. '*' is one segment that is not empty, '{name}' the same by
+// name, '**' the rest (last only, at least one byte).
+class Pattern {
+  public:
+    static Result<Pattern> parse(std::string_view text);
+
+    bool matches(std::string_view name) const;
+    const std::string& text() const { return text_; }
+
+    // Orders patterns from most to least specific: compared left to right, a literal before '*'
+    // and '{name}' before '**'. Equal means that both match the same names.
+    std::strong_ordering specificity(const Pattern& other) const;
+
+  private:
+    struct Segment {
+        enum class Kind : unsigned char { Literal, One, Rest };
+        Kind kind;
+        std::string text; // Literal: the text; One: the name in {name} or ""
+        char end;         // the separator that ends it, or 0
+    };
+    std::string text_;
+    std::vector<Segment> segments_;
+};
+
+} // namespace fanhorn

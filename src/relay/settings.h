@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a [channel PATTERN] section settles for the channels it governs. Constant after loading.
+#pragma once
+
+#include "base/clock.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fanhorn {
+
+// What happens to a subscriber whose unsent live messages exceed slow_consumer_limit.
+enum class SlowConsumer : uint8_t {
+    Gap,        // told the gap, goes on at the oldest message within the limit
+    Latest,     // told the gap, goes on with what comes next
+    Disconnect, // closed with a reason; may resume
+};
+
+enum class Access : uint8_t { Public, Deny };
+
+struct ChannelSettings {
+    std::string pattern; // as written, e.g. "chat:*"; "" for none
+    std::string origin;  // FILE:LINE of the section, for -M
+
+    std::vector<std::string> transports = {"websocket", "sse", "longpoll", "poll"};
+    Access subscribe = Access::Public;
+    Access client_publish = Access::Deny; // `off` in the file
+    std::string broker;                   // a [broker NAME], "" for the built-in memory one
+
+    uint32_t history = 100;          // messages
+    Millis history_ttl = 600'000;    // age
+    size_t history_bytes = 1 << 20;  // payload and overhead of the kept messages
+    size_t message_size = 64 << 10;  // bytes of one payload
+    Millis heartbeat = 25'000;
+    SlowConsumer slow_consumer = SlowConsumer::Gap;
+    size_t slow_consumer_limit = 256 << 10; // unsent bytes of live messages
+    bool compress = true;            // permessage-deflate where the client offers it
+
+    // Whether that transport (a module's negotiation name) may be used on the channel.
+    bool allows(std::string_view transport) const;
+};
+
+} // namespace fanhorn

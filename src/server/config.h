@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole configuration as plain data: constant after loading, swapped whole on reload.
+#pragma once
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "relay/pattern.h"
+#include "relay/settings.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace fanhorn {
+
+struct ServerSettings {
+    uint32_t workers = 0; // event loops; 0 is `auto`, one a core
+    uint32_t max_connections = 1'000'000;
+    Millis drain = 30'000; // QUIT spreads the closes over this time
+    std::string pid_file;  // empty: none
+};
+
+enum class LogLevel : uint8_t { Debug, Info, Notice, Warning, Error };
+enum class LogFormat : uint8_t { Text, Json };
+
+struct LogSettings {
+    std::string target = "stderr"; // stderr | syslog | /path, reopened on USR1
+    LogLevel level = LogLevel::Notice;
+    LogFormat format = LogFormat::Text;
+};
+
+struct LimitSettings {
+    size_t header_size = 16 << 10;  // request line and headers; 431
+    uint32_t header_count = 100;    // header fields; 431
+    size_t uri_size = 8 << 10;      // request target; 414
+    Millis header_timeout = 10'000; // from the first byte, absolute; 408
+    size_t body_size = 1 << 20;     // request body, and one NDJSON line; 413
+    Millis body_timeout = 30'000;   // absolute, streamed NDJSON: between lines; 408
+    Millis idle_timeout = 75'000;   // a kept-alive connection between requests; closed
+    Millis send_timeout = 60'000;   // a peer that takes no byte of what is due to it; closed
+    uint32_t subscriptions = 128;   // channels of one connection; 400
+    uint32_t channels = 1'000'000;  // channels in one broker; 503
+    size_t mailbox_bytes = 64 << 20; // messages on their way to one worker; beyond: marks
+    uint32_t ws_fragments = 10'000; // frames of one WebSocket message; 1009
+};
+
+// What a listener serves; bits of ListenerSettings::serve.
+enum Serve : uint8_t {
+    kServeSubscribe = 1,
+    kServePublish = 2,
+    kServeControl = 4,
+    kServeMetrics = 8,
+    kServeClient = 16,
+};
+
+struct Address {
+    enum class Kind : uint8_t { Inet, Unix, Descriptor };
+    Kind kind = Kind::Inet;
+    std::string text;  // as written
+    std::string host;  // Inet: a literal address, without brackets; Unix: the path; Descriptor: NAME
+    uint16_t port = 0; // Inet; 0 lets the kernel choose
+};
+
+struct ListenerSettings {
+    std::string name;
+    std::string origin; // FILE:LINE of the section
+    std::vector<Address> addresses;
+    uint8_t serve = 0; // Serve bits
+    std::vector<std::string> origins; // empty: any origin may read public channels, no credentials
+    std::vector<std::string> hosts;   // further names this listener answers to on publish and control
+    uint32_t backlog = 4096;
+};
+
+struct BrokerSettings {
+    std::string name, origin;
+    std::string type = "local";
+};
+
+struct ChannelSection {
+    Pattern pattern;
+    ChannelSettings settings;
+};
+
+struct Config {
+    std::string file;
+    ServerSettings server;
+    LogSettings log;
+    LimitSettings limits;
+    std::vector<ListenerSettings> listeners;
+    std::vector<BrokerSettings> brokers;
+    std::vector<ChannelSection> channels; // most specific first
+
+    // The settings that govern that channel name, or null where no section matches.
+    const ChannelSettings* settings_for(std::string_view channel) const;
+};
+
+// One 'FILE:LINE: text' each, all there are (at most 50).
+using ConfigErrors = std::vector<std::string>;
+
+struct LoadedConfig {
+    std::shared_ptr<const Config> config; // null when there are errors
+    ConfigErrors errors;
+    std::string effective; // -T: every key with its value and origin, secrets masked
+};
+
+// Reads `file` and what it includes. `overrides` are the -g 'section.key=value' texts.
+LoadedConfig load_config(const std::string& file, const std::vector<std::string>& overrides);
+
+} // namespace fanhorn
