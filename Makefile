@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+# The front door: CMake does the building, scripts in tests/ and packaging/ the rest.
+
+JOBS    ?= $(shell nproc)
+WERROR  ?= OFF
+# Of each fuzz target.
+SECONDS := 20
+PREFIX  ?= /usr/local
+
+export CTEST_OUTPUT_ON_FAILURE = 1
+export ASAN_OPTIONS  ?= detect_stack_use_after_return=1:strict_string_checks=1
+export UBSAN_OPTIONS ?= print_stacktrace=1
+export TSAN_OPTIONS  ?= second_deadlock_stack=1
+
+INSTALL := packaging/install-packages.sh
+STEP    := tests/step.sh
+LISTS   := packaging/packages
+
+# Ninja and ccache where they are, for a build folder that is not configured yet.
+NINJA   := $(if $(shell command -v ninja),-G Ninja)
+CCACHE  := $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+CMAKE    = cmake -S . -B $(1) $(if $(wildcard $(1)/CMakeCache.txt),,$(NINJA) $(CCACHE)) \
+           -DFANHORN_WERROR=$(WERROR) $(2) >/dev/null
+COMPILE  = cmake --build $(1) --parallel $(JOBS) --target
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help build run test all-tests layers lists man unit blackbox clients npm soak asan tsan \
+        fuzz format tidy deb rpm package-test install clean \
+        build-packages test-packages clang-packages package-packages
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+build: build-packages ## build/fanhorn and build/fanhornctl, optimised
+	@$(call CMAKE,build)
+	@$(call COMPILE,build) fanhorn fanhornctl
+
+run: build ## build, then start the relay here with the demo (PORT=, PRIVATE_PORT=)
+	@PORT=$(PORT) PRIVATE_PORT=$(PRIVATE_PORT) packaging/run-demo.sh
+
+test: build test-packages ## everything, in short form
+	@rm -f build/logs/summary
+	@$(STEP) layers tests/layers.sh
+	@$(STEP) lists tests/packages/lists.sh
+	@$(STEP) man tests/packages/man.sh
+	@$(STEP) unit $(MAKE) -s unit
+	@$(STEP) blackbox $(MAKE) -s blackbox
+	@$(STEP) clients $(MAKE) -s clients
+	@cat build/logs/summary
+
+unit: build-packages test-packages ## unit tests (cmocka)
+	@$(call CMAKE,build,-DFANHORN_TESTS=ON)
+	@$(call COMPILE,build) all
+	@ctest --test-dir build --parallel $(JOBS)
+
+blackbox: build test-packages ## the real binary, from outside (Python)
+	@FANHORN=$${FANHORN:-$(CURDIR)/build/fanhorn} python3 tests/blackbox/run.py
+
+clients: build test-packages npm ## unmodified clients: npm packages and Chromium
+	@FANHORN=$${FANHORN:-$(CURDIR)/build/fanhorn} tests/clients/run.sh
+
+npm: test-packages ## fetch the npm clients, from their lock file
+	@tests/packages/npm.sh tests/clients
+
+soak: build test-packages ## the black-box tests, random and long
+	@FANHORN=$(CURDIR)/build/fanhorn FANHORN_SOAK=1 python3 tests/blackbox/run.py
+
+asan: build-packages test-packages ## unit and black-box tests under ASan and UBSan
+	@$(call CMAKE,build-asan,-DFANHORN_TESTS=ON -DFANHORN_SANITIZE=address$(,)undefined)
+	@$(call COMPILE,build-asan) all
+	@ctest --test-dir build-asan --parallel $(JOBS)
+	@FANHORN=$(CURDIR)/build-asan/fanhorn FANHORN_SANITIZED=1 python3 tests/blackbox/run.py
+
+tsan: build-packages test-packages ## the same under TSan
+	@$(call CMAKE,build-tsan,-DFANHORN_TESTS=ON -DFANHORN_SANITIZE=thread)
+	@$(call COMPILE,build-tsan) all
+	@ctest --test-dir build-tsan --parallel $(JOBS)
+	@FANHORN=$(CURDIR)/build-tsan/fanhorn FANHORN_SANITIZED=1 python3 tests/blackbox/run.py
+
+fuzz: build-packages clang-packages ## each fuzz target for SECONDS=20, from its corpus
+	@CC=clang CXX=clang++ $(call CMAKE,build-fuzz,-DFANHORN_FUZZ=ON)
+	@$(call COMPILE,build-fuzz) fuzzers
+	@tests/fuzz/run.sh build-fuzz $(SECONDS)
+
+layers: ## check which room includes which
+	@tests/layers.sh
+
+lists: ## check that the package lists, debian/control and the rpm spec agree
+	@tests/packages/lists.sh
+
+man: test-packages ## check the manual pages
+	@tests/packages/man.sh
+
+format: clang-packages ## clang-format all sources
+	@git ls-files '*.cc' '*.h' | xargs clang-format -i
+
+tidy: clang-packages build-packages test-packages ## clang-tidy all sources
+	@$(call CMAKE,build,-DFANHORN_TESTS=ON)
+	@git ls-files 'src/*.cc' 'modules/*.cc' | xargs -P $(JOBS) -n 1 clang-tidy -quiet -p build
+
+deb: build-packages package-packages ## build/pkg/*.deb
+	@packaging/make-deb.sh
+
+rpm: build-packages package-packages ## build/pkg/*.rpm
+	@packaging/make-rpm.sh
+
+package-test: deb ## lintian, the unit's score, and the .deb in a bare Debian (needs root)
+	@tests/packages/lint.sh
+	@tests/packages/chroot.sh
+
+install: build ## install under PREFIX=/usr/local, the configuration in /etc/fanhorn
+	@cmake --install build --prefix $(PREFIX)
+
+clean: ## remove everything built
+	rm -rf build build-asan build-tsan build-fuzz tests/clients/node_modules
+
+build-packages:
+	@$(INSTALL) $(LISTS).build
+test-packages:
+	@$(INSTALL) $(LISTS).test
+clang-packages:
+	@$(INSTALL) $(LISTS).clang
+package-packages:
+	@$(INSTALL) $(LISTS).package
+
+, := ,
