@@ -16,7 +16,7 @@ namespace fanhorn {
 bool is_channel_name(std::string_view name);
 
 // Segments end at '.', ':' or '/'. '*' is one segment that is not empty, '{name}' the same by
-// name, '**' the rest (last only, at least one byte).
+// name, '**' the rest (last only, at least one byte). A literal has no '*', '{' and '}'.
 class Pattern {
   public:
     static Result<Pattern> parse(std::string_view text);
@@ -35,6 +35,9 @@ class Pattern {
         std::string text; // Literal: the text; One: the name in {name} or ""
         char end;         // the separator that ends it, or 0
     };
+    static Result<Segment> parse_segment(std::string_view text, char end);
+    bool captures(std::string_view name) const;
+
     std::string text_;
     std::vector<Segment> segments_;
 };
