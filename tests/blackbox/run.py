@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs every test_*.py (or those named) in processes of their own, two at a time.
+
+Ends with one line, `N passed, N failed, N skipped`; fails on a failure, and in CI (CI=true or
+FANHORN_NO_SKIP=1) on a skip as well."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+import unittest
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+SOAK = bool(os.environ.get("FANHORN_SOAK"))
+SLOW = 4 if os.environ.get("FANHORN_SANITIZED") else 1
+FILE_TIMEOUT = 3600 if SOAK else 240 * SLOW
+# The longest first, so that the two processes end together.
+FIRST = ["test_chaos", "test_order", "test_slow", "test_limits", "test_signals", "test_resume"]
+MARK = "RESULT"
+
+
+def run_one(name):
+    """In the child: one file's tests; its last line is the counts."""
+    sys.path.insert(0, str(HERE))
+    suite = unittest.defaultTestLoader.loadTestsFromNames([name])
+    result = unittest.TextTestRunner(sys.stdout, verbosity=1, buffer=False).run(suite)
+    for test, why in result.skipped:
+        print(f"SKIPPED {test}: {why}")
+    failed = len({str(test).split(" (")[0] + str(getattr(test, "test_case", test))
+                  for test, _ in result.failures + result.errors}) + len(result.unexpectedSuccesses)
+    passed = max(result.testsRun - failed - len(result.skipped), 0)
+    print(MARK, passed, failed, len(result.skipped))
+    sys.exit(bool(failed))
+
+
+def run_child(name):
+    """(passed, failed, skipped, output) of one file."""
+    child = subprocess.Popen([sys.executable, __file__, "--child", name], cwd=HERE, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace")
+    try:
+        output, _ = child.communicate(timeout=FILE_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        output = child.communicate()[0] + f"\n{name}: no end within {FILE_TIMEOUT} s"
+    counts = [line.split()[1:] for line in output.splitlines() if line.startswith(MARK + " ")]
+    passed, failed, skipped = map(int, counts[-1]) if counts else (0, 1, 0)
+    if child.returncode and not failed:
+        failed = 1
+    return passed, failed, skipped, output
+
+
+def select(names):
+    """The modules to run: a name, an unfinished name, or a test inside (test_sse.Sse.test_x)."""
+    found = sorted(path.stem for path in HERE.glob("test_*.py"))
+    if names:
+        return [name.removesuffix(".py") if name.startswith("test_") else f"test_{name}" for name in names]
+    return sorted(found, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
+
+
+def main(names):
+    waiting, totals, lock = select(names), [0, 0, 0], threading.Lock()
+    jobs = int(os.environ.get("FANHORN_JOBS", "2"))
+
+    def work():
+        while True:
+            with lock:
+                if not waiting:
+                    return
+                name = waiting.pop(0)
+            start = time.monotonic()
+            *counts, output = run_child(name)
+            with lock:
+                for index, count in enumerate(counts):
+                    totals[index] += count
+                verdict = "FAILED" if counts[1] else "ok"
+                print(f"{verdict:6} {name}: {counts[0]} passed, {counts[1]} failed, {counts[2]} skipped, "
+                      f"{time.monotonic() - start:.1f} s", flush=True)
+                if counts[1]:
+                    print(output, flush=True)
+                elif counts[2]:
+                    print("\n".join(line for line in output.splitlines() if line.startswith("SKIPPED")), flush=True)
+
+    threads = [threading.Thread(target=work) for _ in range(jobs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    passed, failed, skipped = totals
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    no_skip = os.environ.get("CI") == "true" or os.environ.get("FANHORN_NO_SKIP") == "1"
+    return 1 if failed or not passed or (no_skip and skipped) else 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        run_one(sys.argv[2])
+    sys.exit(main(sys.argv[1:]))
