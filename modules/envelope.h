@@ -18,7 +18,8 @@ enum class DataKind : uint8_t {
 
 // Json: type application/json or +json and valid JSON; or no type ("") and a JSON object or array.
 // Otherwise Text if it is UTF-8, else Base64. Parameters of the type and its case do not matter.
-// Linear in the payload: call it once a message, not once a subscriber.
+// Valid is what most parsers read: no byte order mark, no number beyond a double's range, no lone
+// surrogate. Linear in the payload: call it once a message, not once a subscriber.
 DataKind classify(std::string_view content_type, std::string_view payload);
 
 struct MessageEnvelope {
