@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "relay/pattern.h"
 
+#include "base/text.h"
 #include "base/utf8.h"
 
 #include <algorithm>
@@ -36,8 +37,7 @@ size_t segment_length(std::string_view text) {
 
 bool is_capture_name(std::string_view name) {
     auto is_word = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               c == '_';
+        return (lower(c) >= 'a' && lower(c) <= 'z') || is_digit(c) || c == '_';
     };
     return !name.empty() && std::all_of(name.begin(), name.end(), is_word);
 }

@@ -32,18 +32,18 @@ struct LogSettings {
 };
 
 struct LimitSettings {
-    size_t header_size = 16 << 10;  // request line and headers; 431
-    uint32_t header_count = 100;    // header fields; 431
-    size_t uri_size = 8 << 10;      // request target; 414
-    Millis header_timeout = 10'000; // from the first byte, absolute; 408
-    size_t body_size = 1 << 20;     // request body, and one NDJSON line; 413
-    Millis body_timeout = 30'000;   // absolute, streamed NDJSON: between lines; 408
-    Millis idle_timeout = 75'000;   // a kept-alive connection between requests; closed
-    Millis send_timeout = 60'000;   // a peer that takes no byte of what is due to it; closed
-    uint32_t subscriptions = 128;   // channels of one connection; 400
-    uint32_t channels = 1'000'000;  // channels in one broker; 503
+    size_t header_size = 16 << 10;   // request line and headers; 431
+    uint32_t header_count = 100;     // header fields; 431
+    size_t uri_size = 8 << 10;       // request target; 414
+    Millis header_timeout = 10'000;  // from the first byte, absolute; 408
+    size_t body_size = 1 << 20;      // request body, and one NDJSON line; 413
+    Millis body_timeout = 30'000;    // absolute, streamed NDJSON: between lines; 408
+    Millis idle_timeout = 75'000;    // a kept-alive connection between requests; closed
+    Millis send_timeout = 60'000;    // a peer that takes no byte of what is due to it; closed
+    uint32_t subscriptions = 128;    // channels of one connection; 400
+    uint32_t channels = 1'000'000;   // channels in one broker; 503
     size_t mailbox_bytes = 64 << 20; // messages on their way to one worker; beyond: marks
-    uint32_t ws_fragments = 10'000; // frames of one WebSocket message; 1009
+    uint32_t ws_fragments = 10'000;  // frames of one WebSocket message; 1009
 };
 
 // What a listener serves; bits of ListenerSettings::serve.
@@ -58,8 +58,10 @@ enum Serve : uint8_t {
 struct Address {
     enum class Kind : uint8_t { Inet, Unix, Descriptor };
     Kind kind = Kind::Inet;
-    std::string text;  // as written
-    std::string host;  // Inet: a literal address, without brackets; Unix: the path; Descriptor: NAME
+    std::string text; // as written
+    // Inet: a literal address in canonical form, without brackets ("0.0.0.0" for '*'); Unix: the
+    // path; Descriptor: NAME.
+    std::string host;
     uint16_t port = 0; // Inet; 0 lets the kernel choose
 };
 
@@ -67,9 +69,9 @@ struct ListenerSettings {
     std::string name;
     std::string origin; // FILE:LINE of the section
     std::vector<Address> addresses;
-    uint8_t serve = 0; // Serve bits
+    uint8_t serve = 0;                // Serve bits
     std::vector<std::string> origins; // empty: any origin may read public channels, no credentials
-    std::vector<std::string> hosts;   // further names this listener answers to on publish and control
+    std::vector<std::string> hosts; // further names this listener answers to on publish and control
     uint32_t backlog = 4096;
 };
 
@@ -105,7 +107,21 @@ struct LoadedConfig {
     std::string effective; // -T: every key with its value and origin, secrets masked
 };
 
+class Surroundings;
+
 // Reads `file` and what it includes. `overrides` are the -g 'section.key=value' texts.
 LoadedConfig load_config(const std::string& file, const std::vector<std::string>& overrides);
+
+// The same with files and environment from `world`.
+LoadedConfig load_config(const std::string& file, const std::vector<std::string>& overrides,
+                         const Surroundings& world);
+
+// -M: the section that governs that channel, where it stands, and its settings; lines of text.
+std::string explain_channel(const Config& config, std::string_view channel);
+
+// The keys that differ and that a reload cannot apply, each as "[server] workers". Listeners and
+// brokers that only one of the two has are not among them, nor are addresses: those the reload
+// opens and closes.
+std::vector<std::string> unreloadable_changes(const Config& before, const Config& after);
 
 } // namespace fanhorn

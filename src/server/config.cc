@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/config.h"
+
+#include "server/effective.h"
+#include "server/sections.h"
+#include "server/surroundings.h"
+#include "server/words.h"
+
+#include <algorithm>
+#include <map>
+
+namespace fanhorn {
+
+namespace {
+
+// All settings of the section into the struct that its rows are bound to.
+void store(const Section& section, void* settings) {
+    for (size_t i = 0; i < section.settings.size(); ++i)
+        section.type->rows[i].binding.store(settings, section.settings[i].value);
+}
+
+bool is(const Section& section, std::string_view type) {
+    return section.type->type == type;
+}
+
+// What no row can see: how the sections fit together.
+class Checker {
+  public:
+    Checker(const std::vector<Section>& sections, Faults& faults)
+        : sections_(sections), faults_(faults) {}
+
+    void check(const std::string& file) {
+        bool listens = false;
+        for (const Section& section : sections_) {
+            listens |= is(section, "listener");
+            if (is(section, "listener"))
+                check_addresses(section);
+            if (is(section, "channel"))
+                check_pattern(section);
+            if (is(section, "channel") || is(section, "defaults"))
+                check_broker(section);
+        }
+        if (!listens)
+            faults_.add(Place{file, 0}, "no [listener] section: nothing to do");
+    }
+
+  private:
+    void check_addresses(const Section& listener) {
+        for (const Item& item : listener.setting("address").items) {
+            std::string key = address_key(*parse_address(item.text));
+            if (key.empty())
+                continue;
+            auto [known, is_new] = addresses_.emplace(key, item.place);
+            if (!is_new)
+                faults_.add(item.place, "address: '" + item.shown() +
+                                            "' is listened on already, at " + known->second.text());
+        }
+    }
+
+    // The name itself was compared already: here are those that differ only in their {names}.
+    void check_pattern(const Section& section) {
+        auto pattern = Pattern::parse(section.name);
+        if (!pattern)
+            return faults_.add(section.place, section.title() + ": " + pattern.error());
+        for (const auto& [known, where] : patterns_)
+            if (known.text() != section.name && known.specificity(*pattern) == 0)
+                faults_.add(section.place, section.title() +
+                                               " matches the same channels as [channel " +
+                                               known.text() + "] at " + where.text());
+        patterns_.emplace_back(*pattern, section.place);
+    }
+
+    void check_broker(const Section& section) {
+        const Setting& broker = section.setting("broker");
+        std::vector<std::string_view> names;
+        for (const Section& other : sections_)
+            if (is(other, "broker"))
+                names.push_back(other.name);
+        for (const Item& item : broker.items)
+            if (!item.text.empty() &&
+                std::find(names.begin(), names.end(), item.text) == names.end())
+                faults_.add(item.place, "broker: there is no [broker " + item.shown() + "]" +
+                                            did_you_mean(item.text, names));
+    }
+
+    const std::vector<Section>& sections_;
+    Faults& faults_;
+    std::map<std::string, Place> addresses_;
+    std::vector<std::pair<Pattern, Place>> patterns_;
+};
+
+void add_channel(const Section& section, Config& config) {
+    ChannelSettings settings;
+    settings.pattern = section.name;
+    settings.origin = section.place.text();
+    store(section, &settings);
+    config.channels.push_back({*Pattern::parse(section.name), std::move(settings)});
+}
+
+void add_section(const Section& section, Config& config) {
+    if (is(section, "server"))
+        store(section, &config.server);
+    else if (is(section, "log"))
+        store(section, &config.log);
+    else if (is(section, "limits"))
+        store(section, &config.limits);
+    else if (is(section, "channel"))
+        add_channel(section, config);
+    else if (is(section, "broker"))
+        store(section,
+              &config.brokers.emplace_back(BrokerSettings{section.name, section.place.text()}));
+    else if (is(section, "listener")) {
+        ListenerSettings& listener = config.listeners.emplace_back();
+        listener.name = section.name;
+        listener.origin = section.place.text();
+        store(section, &listener);
+    }
+}
+
+std::shared_ptr<const Config> build(const std::string& file, const std::vector<Section>& sections) {
+    auto config = std::make_shared<Config>();
+    config->file = file;
+    for (const Section& section : sections)
+        add_section(section, *config);
+    std::sort(config->channels.begin(), config->channels.end(),
+              [](const ChannelSection& a, const ChannelSection& b) {
+                  return a.pattern.specificity(b.pattern) < 0;
+              });
+    return config;
+}
+
+} // namespace
+
+const ChannelSettings* Config::settings_for(std::string_view channel) const {
+    for (const ChannelSection& section : channels)
+        if (section.pattern.matches(channel))
+            return &section.settings;
+    return nullptr;
+}
+
+LoadedConfig load_config(const std::string& file, const std::vector<std::string>& overrides) {
+    return load_config(file, overrides, SystemSurroundings());
+}
+
+LoadedConfig load_config(const std::string& file, const std::vector<std::string>& overrides,
+                         const Surroundings& world) {
+    Faults faults;
+    std::vector<IniSection> inis = read_ini(file, world, faults);
+    if (inis.empty() && !faults.empty())
+        return {nullptr, faults.list(), ""}; // the file itself: all else would follow from it
+    apply_overrides(overrides, inis, faults);
+    std::vector<Section> sections = parse_sections(inis, world, faults);
+    Checker(sections, faults).check(file);
+    fill_defaults(sections, faults);
+    if (!faults.empty())
+        return {nullptr, faults.list(), ""};
+    return {build(file, sections), {}, effective_text(sections)};
+}
+
+} // namespace fanhorn

@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/options.h"
+
+#include "server/config.h"
+
+namespace fanhorn {
+
+namespace {
+
+constexpr uint64_t kKilo = 1 << 10, kMega = 1 << 20, kGiga = 1 << 30;         // bytes
+constexpr uint64_t kSecond = 1000, kHour = 3600 * kSecond, kDay = 24 * kHour; // milliseconds
+constexpr uint64_t kMaxTextBytes = 150; // keeps a line of -T within what can be read again
+
+Result<std::string> check_path(std::string_view text) {
+    if (!text.starts_with('/'))
+        return Error{"is not an absolute path"};
+    return std::string(text);
+}
+
+Result<std::string> check_target(std::string_view text) {
+    if (text != "stderr" && text != "syslog" && !text.starts_with('/'))
+        return Error{"is not stderr, syslog or an absolute path"};
+    return std::string(text);
+}
+
+constexpr Row kServerRows[] = {
+    {.name = "workers",
+     .type = Type::Count,
+     .binding = kField<&ServerSettings::workers>,
+     .preset = "auto",
+     .min = 1,
+     .max = 1024,
+     .word = "auto",
+     .reloadable = false,
+     .documentation = "How many event loops run, each in a thread of its own.\n"
+                      "With auto it is one for each processor core that the daemon may use."},
+    {.name = "max_connections",
+     .type = Type::Count,
+     .binding = kField<&ServerSettings::max_connections>,
+     .preset = "1m",
+     .min = 1,
+     .max = 100'000'000,
+     .reloadable = false,
+     .documentation = "Open connections of all listeners together; what comes beyond is closed "
+                      "at once.\n"
+                      "The limit of open files has to be higher than this."},
+    {.name = "drain",
+     .type = Type::Duration,
+     .binding = kField<&ServerSettings::drain>,
+     .preset = "30s",
+     .max = kHour,
+     .documentation = "When the daemon is told to quit, its connections are closed one after the "
+                      "other over this time, so that not all clients come back at once."},
+    {.name = "pid_file",
+     .type = Type::Text,
+     .binding = kField<&ServerSettings::pid_file>,
+     .preset = "",
+     .max = kMaxTextBytes,
+     .check = check_path,
+     .reloadable = false,
+     .meta = "path",
+     .documentation = "Where the process id is written; empty: nowhere.\n"
+                      "The option -s of the program needs it to find the running daemon."},
+};
+
+constexpr Row kLogRows[] = {
+    {.name = "target",
+     .type = Type::Text,
+     .binding = kField<&LogSettings::target>,
+     .preset = "stderr",
+     .min = 1,
+     .max = kMaxTextBytes,
+     .check = check_target,
+     .meta = "stderr | syslog | /path",
+     .documentation = "Where the log goes.\n"
+                      "A file is opened anew on the signal USR1, for log rotation."},
+    {.name = "level",
+     .type = Type::Choice,
+     .binding = kField<&LogSettings::level>,
+     .preset = "notice",
+     .choices = "debug info notice warning error",
+     .documentation = "The least weighty events that are logged."},
+    {.name = "format",
+     .type = Type::Choice,
+     .binding = kField<&LogSettings::format>,
+     .preset = "text",
+     .choices = "text json",
+     .documentation = "One line an event: as text for people, or as a JSON object for machines."},
+};
+
+constexpr Row kLimitsRows[] = {
+    {.name = "header_size",
+     .type = Type::Size,
+     .binding = kField<&LimitSettings::header_size>,
+     .preset = "16k",
+     .min = kKilo,
+     .max = kMega,
+     .documentation = "Bytes of a request line and its header fields; answered with 431 beyond."},
+    {.name = "header_count",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::header_count>,
+     .preset = "100",
+     .min = 8,
+     .max = 10'000,
+     .documentation = "Header fields of one request; answered with 431 beyond."},
+    {.name = "uri_size",
+     .type = Type::Size,
+     .binding = kField<&LimitSettings::uri_size>,
+     .preset = "8k",
+     .min = 64,
+     .max = kMega,
+     .documentation = "Bytes of a request's target; answered with 414 beyond."},
+    {.name = "header_timeout",
+     .type = Type::Duration,
+     .binding = kField<&LimitSettings::header_timeout>,
+     .preset = "10s",
+     .min = 100,
+     .max = kHour,
+     .documentation = "Time for a request's header, from its first byte to its last; answered "
+                      "with 408 beyond."},
+    {.name = "body_size",
+     .type = Type::Size,
+     .binding = kField<&LimitSettings::body_size>,
+     .preset = "1m",
+     .min = kKilo,
+     .max = kGiga,
+     .documentation = "Bytes of a request's body, and of one line of a streamed publish; answered "
+                      "with 413 beyond."},
+    {.name = "body_timeout",
+     .type = Type::Duration,
+     .binding = kField<&LimitSettings::body_timeout>,
+     .preset = "30s",
+     .min = 100,
+     .max = kHour,
+     .documentation = "Time for a request's body, in a streamed publish for each line; answered "
+                      "with 408 beyond."},
+    {.name = "idle_timeout",
+     .type = Type::Duration,
+     .binding = kField<&LimitSettings::idle_timeout>,
+     .preset = "75s",
+     .min = 100,
+     .max = kDay,
+     .documentation = "How long a connection may wait for its next request; closed beyond.\n"
+                      "Subscriptions are not touched by it."},
+    {.name = "send_timeout",
+     .type = Type::Duration,
+     .binding = kField<&LimitSettings::send_timeout>,
+     .preset = "60s",
+     .min = 100,
+     .max = kHour,
+     .documentation = "How long a peer may take no byte of what is due to it; closed beyond."},
+    {.name = "subscriptions",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::subscriptions>,
+     .preset = "128",
+     .min = 1,
+     .max = 100'000,
+     .documentation = "Channels of one connection; answered with 400 beyond."},
+    {.name = "channels",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::channels>,
+     .preset = "1m",
+     .min = 1,
+     .max = 1'000'000'000,
+     .documentation = "Channels in one broker; answered with 503 beyond.\n"
+                      "A channel without subscribers and history takes no place."},
+    {.name = "mailbox_bytes",
+     .type = Type::Size,
+     .binding = kField<&LimitSettings::mailbox_bytes>,
+     .preset = "64m",
+     .min = 64 * kKilo,
+     .max = 16 * kGiga,
+     .documentation = "Bytes of messages on their way to one worker.\n"
+                      "Beyond, only marks are kept, and the worker reads the histories again."},
+    {.name = "ws_fragments",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::ws_fragments>,
+     .preset = "10k",
+     .min = 1,
+     .max = 1'000'000,
+     .documentation = "Frames of one WebSocket message from a client; closed with 1009 beyond."},
+};
+
+constexpr Row kListenerRows[] = {
+    {.name = "address",
+     .type = Type::Addresses,
+     .binding = kField<&ListenerSettings::addresses>,
+     .min = 1,
+     .max = 64,
+     .documentation =
+         "Where connections are accepted: 127.0.0.1:8080, [::1]:8080, *:8080 (every IPv4 "
+         "address), unix:/path for a socket file, fd:NAME for a socket that the service manager "
+         "hands over.\n"
+         "Host names are not looked up.\n"
+         "A reload opens addresses that are new and closes those that are gone."},
+    {.name = "serve",
+     .type = Type::Flags,
+     .binding = kField<&ListenerSettings::serve>,
+     .min = 1,
+     .choices = "subscribe publish control metrics client",
+     .later = "proxy",
+     .documentation = "What can be reached here: subscribe (/sub), publish (/pub), control "
+                      "(/channels, /users), metrics (/metrics), client (the demo page and the "
+                      "client library).\n"
+                      "Leave publish and control to addresses that only your own programs reach."},
+    {.name = "origins",
+     .type = Type::Texts,
+     .binding = kField<&ListenerSettings::origins>,
+     .preset = "",
+     .max = 1000,
+     .check = parse_origin,
+     .meta = "scheme://host[:port] | *",
+     .documentation = "The web origins whose pages may subscribe, checked for CORS and for "
+                      "WebSocket.\n"
+                      "Empty: pages of any origin may, without credentials."},
+    {.name = "hosts",
+     .type = Type::Texts,
+     .binding = kField<&ListenerSettings::hosts>,
+     .preset = "",
+     .max = 1000,
+     .check = parse_host,
+     .meta = "host",
+     .documentation = "Further names under which publish and control may be reached here.\n"
+                      "The listener's own addresses and localhost always may; a request with "
+                      "another Host is refused, so that a web page cannot publish through a "
+                      "visitor's browser."},
+    {.name = "backlog",
+     .type = Type::Count,
+     .binding = kField<&ListenerSettings::backlog>,
+     .preset = "4096",
+     .min = 1,
+     .max = 65'535,
+     .reloadable = false,
+     .documentation = "Connections that may wait to be accepted.\n"
+                      "The kernel has a limit of its own, net.core.somaxconn."},
+};
+
+constexpr Row kBrokerRows[] = {
+    {.name = "type",
+     .type = Type::Choice,
+     .binding = kField<&BrokerSettings::type>,
+     .preset = "local",
+     .choices = "local",
+     .later = "redis nats",
+     .reloadable = false,
+     .documentation = "What orders and keeps the messages: local is this daemon's memory."},
+};
+
+constexpr const char* kNoAuth = " ([auth] sections are not in this version)";
+
+constexpr Row kChannelRows[] = {
+    {.name = "transports",
+     .type = Type::Choices,
+     .binding = kField<&ChannelSettings::transports>,
+     .preset = "websocket, sse, longpoll, poll",
+     .min = 1,
+     .choices = "websocket sse longpoll poll",
+     .documentation = "What clients may subscribe with; the order is the preference that they "
+                      "are told."},
+    {.name = "subscribe",
+     .type = Type::Choice,
+     .binding = kField<&ChannelSettings::subscribe>,
+     .preset = "public",
+     .choices = "public deny",
+     .hint = kNoAuth,
+     .documentation = "Who may subscribe: everybody, or nobody."},
+    {.name = "client_publish",
+     .type = Type::Choice,
+     .binding = kField<&ChannelSettings::client_publish>,
+     .preset = "off",
+     .choices = "public off",
+     .hint = kNoAuth,
+     .documentation = "Whether clients may publish through the public listener: everybody, or "
+                      "nobody.\n"
+                      "Publishing through a listener that serves publish is not touched by it."},
+    {.name = "broker",
+     .type = Type::Text,
+     .binding = kField<&ChannelSettings::broker>,
+     .preset = "",
+     .max = kMaxTextBytes,
+     .meta = "name",
+     .documentation = "The name of a [broker] section; empty: the memory of this daemon.\n"
+                      "All channels that one connection subscribes to must have the same."},
+    {.name = "history",
+     .type = Type::Count,
+     .binding = kField<&ChannelSettings::history>,
+     .preset = "100",
+     .max = 10'000'000,
+     .documentation = "Messages that are kept for clients that resume or come late."},
+    {.name = "history_ttl",
+     .type = Type::Duration,
+     .binding = kField<&ChannelSettings::history_ttl>,
+     .preset = "10m",
+     .min = 100,
+     .max = 365 * kDay,
+     .documentation = "How long they are kept."},
+    {.name = "history_bytes",
+     .type = Type::Size,
+     .binding = kField<&ChannelSettings::history_bytes>,
+     .preset = "1m",
+     .max = 16 * kGiga,
+     .documentation = "How many bytes of them are kept for one channel."},
+    {.name = "message_size",
+     .type = Type::Size,
+     .binding = kField<&ChannelSettings::message_size>,
+     .preset = "64k",
+     .min = 1,
+     .max = 64 * kMega,
+     .documentation = "Bytes of one message's payload; answered with 413 beyond, on WebSocket "
+                      "closed with 1009."},
+    {.name = "heartbeat",
+     .type = Type::Duration,
+     .binding = kField<&ChannelSettings::heartbeat>,
+     .preset = "25s",
+     .min = kSecond,
+     .max = kHour,
+     .documentation = "How often a connection on which nothing happens is kept alive and told its "
+                      "position.\n"
+                      "The intermediaries on the way must allow more idle time than this."},
+    {.name = "slow_consumer",
+     .type = Type::Choice,
+     .binding = kField<&ChannelSettings::slow_consumer>,
+     .preset = "gap",
+     .choices = "gap latest disconnect",
+     .documentation = "What happens to a subscriber for whom more than slow_consumer_limit waits: "
+                      "gap tells it the gap and goes on at the oldest message within the limit, "
+                      "latest tells it and goes on with what comes next, disconnect closes the "
+                      "connection, which may resume."},
+    {.name = "slow_consumer_limit",
+     .type = Type::Size,
+     .binding = kField<&ChannelSettings::slow_consumer_limit>,
+     .preset = "256k",
+     .min = 4 * kKilo,
+     .max = kGiga,
+     .documentation = "Bytes of live messages that may wait for one subscriber.\n"
+                      "What it replays from the history does not count."},
+    {.name = "compress",
+     .type = Type::Switch,
+     .binding = kField<&ChannelSettings::compress>,
+     .preset = "on",
+     .documentation = "Whether messages are compressed for the WebSocket clients that offer it, "
+                      "once for all of them."},
+};
+
+constexpr const char* kLaterChannelKeys =
+    "presence presence_grace joins delta filter conflate wildcard publish_rate";
+
+constexpr SectionType kSectionTypes[] = {
+    {"server", "server", Naming::Single, "", kServerRows, "", "The daemon as a whole."},
+    {"log", "log", Naming::Single, "", kLogRows, "", "Where events are told, and which."},
+    {"limits", "limits", Naming::Single, "", kLimitsRows,
+     "connections_per_address filters memory handshakes",
+     "What a stranger can make grow, and how far.\n"
+     "Each limit has a metric that counts how often it was reached."},
+    {"listener", "listener NAME", Naming::Name, "", kListenerRows,
+     "tls http2 proxy_protocol trusted_proxies allow auth base_path",
+     "Where connections come in, and what they can reach there.\n"
+     "At least one is needed."},
+    {"broker", "broker NAME", Naming::Name, "", kBrokerRows,
+     "path sync url mode sentinels master prefix",
+     "What orders and keeps messages, where the memory of this daemon is not meant."},
+    {"defaults", "defaults channel", Naming::Single, "channel", kChannelRows, kLaterChannelKeys,
+     "What [channel] sections inherit; the same keys."},
+    {"channel", "channel PATTERN", Naming::Pattern, "", kChannelRows, kLaterChannelKeys,
+     "The settings of the channels that the pattern matches."},
+};
+
+} // namespace
+
+std::span<const SectionType> section_types() {
+    return kSectionTypes;
+}
+
+const SectionType* find_section_type(std::string_view type) {
+    for (const SectionType& candidate : kSectionTypes)
+        if (type == candidate.type)
+            return &candidate;
+    return nullptr;
+}
+
+size_t find_row(const SectionType& type, std::string_view key) {
+    size_t row = 0;
+    while (row < type.rows.size() && key != type.rows[row].name)
+        ++row;
+    return row;
+}
+
+} // namespace fanhorn

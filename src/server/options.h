@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// THE table of the configuration: one row for each key of each section type. The rows drive
+// parsing, defaults, did-you-mean, -T, -M, reload and the reference part of fanhorn.conf(5).
+#pragma once
+
+#include "base/result.h"
+#include "server/address.h"
+
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+namespace fanhorn {
+
+// A parsed value. Number: sizes in bytes, durations in milliseconds, counts, switches (0, 1), the
+// index of a choice, the bits of flags. Texts: everything else.
+struct Value {
+    uint64_t number = 0;
+    std::vector<std::string> texts;
+};
+
+enum class Type : uint8_t {
+    Switch,    // on | off
+    Size,      // 64k
+    Duration,  // 25s
+    Count,     // 200k
+    Choice,    // one word of `choices`
+    Choices,   // a list of them, its order kept
+    Flags,     // a list of them, as bits
+    Text,      // anything
+    Texts,     // a list
+    Addresses, // a list of parse_address()
+};
+
+// How a value gets into a settings struct and out of it again.
+struct Binding {
+    void (*store)(void* settings, const Value& value);
+    Value (*load)(const void* settings);
+};
+
+template <auto Member> struct Bound;
+
+template <typename Struct, typename Field, Field Struct::*Member> struct Bound<Member> {
+    static void store(void* settings, const Value& value) {
+        Field& field = static_cast<Struct*>(settings)->*Member;
+        if constexpr (std::is_same_v<Field, std::string>) {
+            field = value.texts.empty() ? "" : value.texts[0];
+        } else if constexpr (std::is_same_v<Field, std::vector<std::string>>) {
+            field = value.texts;
+        } else if constexpr (std::is_same_v<Field, std::vector<Address>>) {
+            field.clear();
+            for (const std::string& text : value.texts)
+                field.push_back(*parse_address(text));
+        } else {
+            field = static_cast<Field>(value.number);
+        }
+    }
+    static Value load(const void* settings) {
+        const Field& field = static_cast<const Struct*>(settings)->*Member;
+        Value value;
+        if constexpr (std::is_same_v<Field, std::string>) {
+            value.texts = {field};
+        } else if constexpr (std::is_same_v<Field, std::vector<std::string>>) {
+            value.texts = field;
+        } else if constexpr (std::is_same_v<Field, std::vector<Address>>) {
+            for (const Address& address : field)
+                value.texts.push_back(address.text);
+        } else {
+            value.number = static_cast<uint64_t>(field);
+        }
+        return value;
+    }
+};
+
+template <auto Member>
+inline constexpr Binding kField = {&Bound<Member>::store, &Bound<Member>::load};
+
+struct Row {
+    const char* name;
+    Type type;
+    Binding binding;
+    const char* preset = nullptr; // the default, as it would be written; null: must be given
+    // Numbers: bounds in their own unit. Text: its bytes. Lists: how many items.
+    uint64_t min = 0;
+    uint64_t max = std::numeric_limits<uint32_t>::max();
+    const char* choices = ""; // the words, by blanks, in the order of their numbers
+    const char* word = "";    // Count: the word that stands for 0
+    const char* later = "";   // words that a later version knows
+    const char* hint = "";    // added where a word is unknown
+    // Text and Texts: checks an item and may put it into canonical form.
+    Result<std::string> (*check)(std::string_view) = nullptr;
+    bool reloadable = true;    // a reload applies a change
+    const char* meta = "";     // what the manual page calls the value
+    const char* documentation; // sentences, one a line
+};
+
+// How sections of a type are named.
+enum class Naming : uint8_t {
+    Single,  // [server]; may be given in several pieces
+    Name,    // [listener NAME]; each name once
+    Pattern, // [channel PATTERN]
+};
+
+struct SectionType {
+    const char* type;
+    const char* title; // as the manual page shows it: "listener NAME"
+    Naming naming;
+    const char* fixed; // Single: the name it must have, "" for none: [defaults channel]
+    std::span<const Row> rows;
+    const char* later; // keys that a later version knows
+    const char* documentation;
+};
+
+std::span<const SectionType> section_types();
+
+// Types that PROTOCOL names and this version does not have.
+inline constexpr const char* kLaterSections = "tls auth";
+
+// The section type with that first word, or null.
+const SectionType* find_section_type(std::string_view type);
+
+// The index of the row, or rows.size().
+size_t find_row(const SectionType& type, std::string_view key);
+
+// The part of fanhorn.conf(5) that the rows write, in mdoc(7).
+std::string option_reference();
+
+} // namespace fanhorn
