@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// The broker of one process: one sequencer, its log in memory.
+#pragma once
+
+#include "base/hash.h"
+#include "base/list.h"
+#include "modules/idempotency.h"
+#include "relay/broker.h"
+#include "relay/history.h"
+
+#include <mutex>
+#include <set>
+#include <unordered_map>
+
+namespace fanhorn {
+
+class LocalBroker final : public Broker {
+  public:
+    // `counters` is written under the sequencer's lock only.
+    LocalBroker(const Clock& clock, Counters& counters);
+    ~LocalBroker() override;
+
+    size_t add_worker(Mailbox& box) override;
+    void configure(std::shared_ptr<const Rules> rules, uint32_t max_channels) override;
+    void publish(std::vector<Draft> drafts,
+                 std::function<void(std::vector<Published>)> done) override;
+    void subscribe(size_t worker, std::vector<std::string> channels, Since since,
+                   std::function<void(Start)> done) override;
+    void locate(std::vector<std::string> channels, Since since,
+                std::function<void(Start)> done) override;
+    void unsubscribe(size_t worker, const std::string& channel) override;
+    void read(Stretch stretch, std::function<void(Page)> done) override;
+    void remove(const std::string& channel, std::function<void(bool)> done) override;
+    void facts(const std::string& channel,
+               std::function<void(std::optional<ChannelFacts>)> done) override;
+    void list(std::string_view prefix, std::string_view cursor, size_t limit,
+              std::function<void(ChannelList)> done) override;
+    Position pushed() const override;
+    size_t channel_count() const override;
+    void tick() override;
+
+  private:
+    struct Channel;
+    struct ByName {
+        using is_transparent = void;
+        bool operator()(const Channel* a, const Channel* b) const;
+        bool operator()(const Channel* a, std::string_view b) const;
+        bool operator()(std::string_view a, const Channel* b) const;
+    };
+    using Garbage = std::vector<MessageRef>;
+
+    // All below: under mutex_.
+    Channel* find(const std::string& name);
+    Channel* find_or_make(const std::string& name, Published::Status& refused);
+    void free_if_empty(Channel& channel);
+    const ChannelSettings& settings_of(Channel& channel);
+    uint64_t& watermark(std::string_view name);
+    Published publish_one(Draft& draft, const Digest* content, Garbage& garbage);
+    void remember(Channel& channel, const MessageRef& message, Garbage& garbage);
+    Start start(const std::vector<std::string>& names, const Since& since, Millis now);
+    ChannelStart start_channel(const std::string& name, const Since& since, Millis now,
+                               uint64_t& lowest);
+    ChannelFacts facts_of(Channel& channel);
+    void schedule(Channel& channel);
+    void expire(Channel& channel, Millis now, Garbage& garbage);
+
+    const Clock& clock_;
+    Counters& counters_;
+    const uint64_t epoch_;
+    std::atomic<uint64_t> pushed_{0};
+    std::atomic<size_t> channel_count_{0};
+
+    mutable std::mutex mutex_;
+    uint64_t head_ = 0;
+    std::shared_ptr<const Rules> rules_;
+    uint64_t generation_ = 0; // of rules_
+    uint32_t max_channels_ = 0;
+    std::vector<Mailbox*> boxes_;
+    std::unordered_map<std::string, std::unique_ptr<Channel>, KeyedHash, std::equal_to<>> channels_;
+    std::set<Channel*, ByName> by_name_; // for lists in order
+    IdempotencyKeys keys_;
+    // What freed channels had trimmed, by a hash of their name: a rare false gap, never a missed
+    // one.
+    std::array<uint64_t, 4096> watermarks_{};
+    struct Wheel;
+    std::unique_ptr<Wheel> wheel_;
+};
+
+} // namespace fanhorn

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "modules/modules.h"
+
+namespace fanhorn {
+
+extern const TransportModule transport_websocket;
+extern const TransportModule transport_sse;
+extern const TransportModule transport_longpoll;
+extern const TransportModule transport_poll;
+extern const BrokerModule broker_local;
+
+std::span<const TransportModule* const> transport_modules() {
+    static constexpr const TransportModule* kModules[] = {
+        &transport_websocket,
+        &transport_sse,
+        &transport_longpoll,
+        &transport_poll,
+    };
+    return kModules;
+}
+
+std::span<const BrokerModule* const> broker_modules() {
+    static constexpr const BrokerModule* kModules[] = {
+        &broker_local,
+    };
+    return kModules;
+}
+
+} // namespace fanhorn

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// What this build can do. THE list is in modules.cc, kept by hand.
+#pragma once
+
+#include "relay/broker.h"
+#include "relay/transport.h"
+
+#include <span>
+
+namespace fanhorn {
+
+// In the order of negotiation.
+std::span<const TransportModule* const> transport_modules();
+std::span<const BrokerModule* const> broker_modules();
+
+} // namespace fanhorn

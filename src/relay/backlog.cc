@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "relay/backlog.h"
+
+namespace fanhorn {
+
+namespace {
+
+iovec piece(const Frame& frame, uint32_t end) {
+    return {frame.segment->bytes.data() + frame.begin, end - frame.begin};
+}
+
+} // namespace
+
+size_t Backlog::bytes_from(uint64_t ordinal) const {
+    if (ordinal <= first_)
+        return bytes_;
+    size_t bytes = 0;
+    for (uint64_t i = ordinal; i < next(); ++i)
+        bytes += at(i).size();
+    return bytes;
+}
+
+uint64_t Backlog::first_after(uint64_t seq) const {
+    uint64_t low = first_;
+    uint64_t high = next();
+    while (low < high) {
+        const uint64_t middle = low + (high - low) / 2;
+        if (at(middle).seq > seq)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+uint64_t Backlog::within(size_t bytes) const {
+    uint64_t ordinal = next();
+    size_t sum = 0;
+    while (ordinal > first_ && sum + at(ordinal - 1).size() <= bytes)
+        sum += at(--ordinal).size();
+    return ordinal;
+}
+
+void Backlog::append(Encoding& encoding, const MessageRef& message) {
+    Frame frame;
+    const bool is_full =
+        frames_.empty() || frames_.back().segment->bytes.size() >= Segment::kFullBytes;
+    frame.segment = is_full ? make_ref<Segment>() : frames_.back().segment;
+    frame.seq = message->position.seq;
+    frame.begin = static_cast<uint32_t>(frame.segment->bytes.size());
+    encoding.message(frame.segment->bytes, *message);
+    frame.end = static_cast<uint32_t>(frame.segment->bytes.size());
+    if (message->exclude != kNoConnection) {
+        frame.selective = message;
+        ++selective_;
+    }
+    bytes_ += frame.size();
+    frames_.push_back(std::move(frame));
+}
+
+uint64_t Backlog::drop_front() {
+    const Frame& frame = frames_.front();
+    const uint64_t seq = frame.seq;
+    bytes_ -= frame.size();
+    selective_ -= frame.selective ? 1 : 0;
+    frames_.pop_front();
+    ++first_;
+    return seq;
+}
+
+int Backlog::gather(uint64_t& ordinal, const ConnectionId& connection, iovec* pieces,
+                    int count) const {
+    int used = 0;
+    while (used < count && ordinal < next()) {
+        const Frame& frame = at(ordinal);
+        if (selective_ != 0) { // frame by frame
+            if (!frame.selective || !frame.selective->is_excluded(connection))
+                pieces[used++] = piece(frame, frame.end);
+            ++ordinal;
+            continue;
+        }
+        // All that is left of the segment is this feed's, in order: one piece.
+        pieces[used++] = piece(frame, static_cast<uint32_t>(frame.segment->bytes.size()));
+        const Segment* segment = frame.segment.get();
+        if (frames_.back().segment.get() == segment)
+            ordinal = next();
+        else
+            while (at(ordinal).segment.get() == segment)
+                ++ordinal;
+    }
+    return used;
+}
+
+Backlog::Written Backlog::advance(uint64_t ordinal, const ConnectionId& connection,
+                                  size_t written) const {
+    Written result;
+    for (; ordinal < next(); ++ordinal) {
+        const Frame& frame = at(ordinal);
+        if (frame.selective && frame.selective->is_excluded(connection)) {
+            result.seq = frame.seq;
+            continue;
+        }
+        if (written == 0)
+            break;
+        ++result.messages;
+        if (written < frame.size()) {
+            result.segment = frame.segment;
+            result.partial_seq = frame.seq;
+            result.begin = frame.begin + static_cast<uint32_t>(written);
+            result.end = frame.end;
+            ++ordinal;
+            break;
+        }
+        written -= frame.size();
+        result.seq = frame.seq;
+    }
+    result.ordinal = ordinal;
+    return result;
+}
+
+} // namespace fanhorn

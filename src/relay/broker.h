@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// The seam behind which order arises: a broker gives a message its position, remembers it, and
+// carries it to every worker that wants its channel, in one step.
+#pragma once
+
+#include "relay/counters.h"
+#include "relay/mailbox.h"
+#include "relay/message.h"
+#include "relay/position.h"
+#include "relay/settings.h"
+
+#include <array>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fanhorn {
+
+// Which settings govern a channel. Immutable; a reload brings another one.
+class Rules {
+  public:
+    virtual ~Rules() = default;
+    // Null where no section matches. The settings live as long as the Rules.
+    virtual const ChannelSettings* settings_for(std::string_view channel) const = 0;
+};
+
+// How many subscribers a channel has on this node: written by the workers, read by publishers.
+struct Audience final : AtomicCount {
+    std::array<std::atomic<uint32_t>, 3> count{}; // websocket, sse, longpoll
+    uint32_t total() const {
+        return count[0].load(std::memory_order_relaxed) + count[1].load(std::memory_order_relaxed) +
+               count[2].load(std::memory_order_relaxed);
+    }
+};
+
+struct Published {
+    enum class Status : uint8_t {
+        Published,
+        Replayed,     // a repeat of an idempotency key: position and n are the first one's
+        Mismatch,     // that key came before with another content
+        NoSection,    // no [channel] section matches (any more)
+        ChannelsFull, // limits.channels
+        Down,         // the store or server behind the broker is away; nothing was published
+    };
+    Status status = Status::Published;
+    Position position;
+    uint64_t n = 0;
+    uint32_t subscribers = 0; // on this node, at that moment
+};
+
+// Where one channel of a subscription begins.
+struct ChannelStart {
+    uint64_t floor = 0;     // its replay brings what is above this
+    std::optional<Gap> gap; // epoch, ahead
+    MessageRef retained;    // to send first, if any
+    Ref<Audience> audience;
+};
+
+struct Start {
+    enum class Status : uint8_t { Placed, NoSection, ChannelsFull, Down };
+    Status status = Status::Placed;
+    Position told;                      // the reader's first position
+    uint64_t after = 0;                 // replay goes on behind this seq of the current epoch
+    uint64_t head = 0;                  // the newest seq at that moment
+    uint64_t epoch = 0;                 // the current one
+    std::vector<ChannelStart> channels; // in the order asked for
+};
+
+// A piece of the log of some channels, in position order.
+struct Stretch {
+    struct Part {
+        std::string channel;
+        uint64_t floor = 0;
+    };
+    std::vector<Part> parts;
+    uint64_t after = 0;
+    size_t max_messages = 1000;
+    size_t max_bytes = 1 << 20; // but at least one message
+};
+
+struct Page {
+    std::vector<MessageRef> messages; // rising seqs
+    std::vector<Gap> gaps;            // trimmed: to be told before the messages
+    // Where the next read of the same parts begins, floors raised over the gaps in `gaps`.
+    Stretch rest;
+    bool is_end = false; // all there is up to rest.after has been read
+    uint64_t epoch = 0;
+};
+
+struct ChannelFacts {
+    std::string channel;
+    std::array<uint32_t, 3> subscribers{}; // websocket, sse, longpoll
+    size_t messages = 0, bytes = 0;
+    Position first, last; // epoch 0: nothing is kept
+    uint64_t n = 0;
+    std::string section;
+};
+
+struct ChannelList {
+    std::vector<ChannelFacts> channels;
+    std::string cursor; // where the next page begins; "" at the end
+};
+
+// Thread-safe. A `done` runs on the calling worker's thread, perhaps before the call returns.
+// A channel's seqs rise; one seq is given once in an epoch, whatever the channel.
+class Broker {
+  public:
+    virtual ~Broker() = default;
+
+    // A worker's end; messages for what it wants go into its box in position order. Before any
+    // other call of that worker. The box must outlive the broker's last use.
+    virtual size_t add_worker(Mailbox& box) = 0;
+    // New settings for all channels, from now on.
+    virtual void configure(std::shared_ptr<const Rules> rules, uint32_t max_channels) = 0;
+
+    virtual void publish(std::vector<Draft> drafts,
+                         std::function<void(std::vector<Published>)> done) = 0;
+    // In one step: the worker wants these channels from `head` on, and each has its start.
+    virtual void subscribe(size_t worker, std::vector<std::string> channels, Since since,
+                           std::function<void(Start)> done) = 0;
+    // As subscribe, but nothing is wanted: for a reader that does not stay.
+    virtual void locate(std::vector<std::string> channels, Since since,
+                        std::function<void(Start)> done) = 0;
+    // The worker's last subscriber of that channel went.
+    virtual void unsubscribe(size_t worker, const std::string& channel) = 0;
+    virtual void read(Stretch stretch, std::function<void(Page)> done) = 0;
+    // Drops history and retained value and tells every worker (Notice::Ended).
+    virtual void remove(const std::string& channel, std::function<void(bool existed)> done) = 0;
+    virtual void facts(const std::string& channel,
+                       std::function<void(std::optional<ChannelFacts>)> done) = 0;
+    // Channels in the order of their names, from `cursor` on.
+    virtual void list(std::string_view prefix, std::string_view cursor, size_t limit,
+                      std::function<void(ChannelList)> done) = 0;
+
+    // Every message up to this position has been pushed into the boxes that wanted it.
+    virtual Position pushed() const = 0;
+    virtual size_t channel_count() const = 0;
+    // Expires what is due; called about once a second, by one thread.
+    virtual void tick() = 0;
+};
+
+// A broker as a worker knows it.
+struct BrokerEnd {
+    Broker* broker = nullptr;
+    size_t worker = 0; // our number there
+    uint64_t epoch = 0;
+    uint64_t delivered = 0; // the newest seq that this worker has put into its feeds
+};
+
+// What modules.cc lists.
+struct BrokerModule {
+    std::string_view name;
+    std::unique_ptr<Broker> (*create)(const Clock& clock, Counters& counters);
+};
+
+} // namespace fanhorn

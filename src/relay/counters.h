@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a worker counts. One writer, the worker; whoever serves /metrics reads and adds up.
+#pragma once
+
+#include "relay/message.h"
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+namespace fanhorn {
+
+// A number with one writing thread and any number of readers.
+class Counter {
+  public:
+    void add(uint64_t by) { set(value() + by); }
+    void subtract(uint64_t by) { set(value() - by); }
+    void set(uint64_t value) { value_.store(value, std::memory_order_relaxed); }
+    uint64_t value() const { return value_.load(std::memory_order_relaxed); }
+
+  private:
+    std::atomic<uint64_t> value_{0};
+};
+
+// Durations in buckets of powers of four, from 16 microseconds to 4 seconds and beyond.
+class DurationHistogram {
+  public:
+    static constexpr size_t kBuckets = 11; // the last one is +Inf
+    static constexpr uint64_t bound_micros(size_t bucket) { return 16ull << (2 * bucket); }
+    void observe(int64_t micros);
+
+    std::array<Counter, kBuckets> buckets;
+    Counter sum_micros;
+};
+
+// How a connection is used at the moment.
+enum class Use : uint8_t { Websocket, Sse, Longpoll, Poll, Http };
+inline constexpr size_t kUses = 5;
+std::string_view use_name(Use use);
+
+// Every limit a stranger can reach, by the name of its configuration key.
+enum class Limit : uint8_t {
+    HeaderSize,
+    HeaderCount,
+    UriSize,
+    HeaderTimeout,
+    BodySize,
+    BodyTimeout,
+    IdleTimeout,
+    SendTimeout,
+    Subscriptions,
+    Channels,
+    MailboxBytes,
+    WsFragments,
+    MaxConnections,
+    Descriptors,
+    MessageSize,
+    SlowConsumerLimit,
+    Heartbeat,
+    Results,
+    IdempotencyKeys,
+};
+inline constexpr size_t kLimits = 19;
+std::string_view limit_name(Limit limit);
+
+struct Counters {
+    std::array<Counter, kUses> connections; // now
+    std::array<Counter, kUses> deliveries;
+    Counter accepted, requests, sent_bytes, received_bytes, published, client_published;
+    std::array<Counter, kGapReasons> gaps;
+    std::array<Counter, 3> evictions; // by SlowConsumer
+    std::array<Counter, kLimits> limit_hits;
+    DurationHistogram mailbox, flush;
+
+    void hit(Limit limit) { limit_hits[static_cast<size_t>(limit)].add(1); }
+    void gap(Gap::Why why) { gaps[static_cast<size_t>(why)].add(1); }
+};
+
+} // namespace fanhorn

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "relay/feed.h"
+
+#include "relay/hub.h"
+#include "relay/subscriber.h"
+
+namespace fanhorn {
+
+std::string_view ending_code(Subscription::Ending ending) {
+    return ending == Subscription::Ending::Unknown ? "channel_unknown" : "deleted";
+}
+
+void Feed::append(const MessageRef& message) {
+    const uint64_t seq = message->position.seq;
+    CHECK(seq > floor_);
+    if (!message->stored && !encoding_.carries_unstored())
+        return;
+    if (!backlog_)
+        backlog_ = std::make_unique<Backlog>(next_);
+    grow_up(seq, next_);
+    backlog_->append(encoding_, message);
+    next_ = backlog_->next();
+    make_due();
+    trim();
+    settle();
+}
+
+void Feed::lose(uint64_t seq) {
+    backlog_.reset();
+    floor_ = seq;
+    grow_up(seq, next_);
+    ++next_; // a frame that nobody can have: all cursors are now below first()
+    make_due();
+}
+
+// A message (or hole) with that seq becomes the frame `ordinal`: who is behind it begins there.
+void Feed::grow_up(uint64_t seq, uint64_t ordinal) {
+    for (Subscription* subscription = young_.front(); subscription;) {
+        Subscription* next = young_.next(*subscription);
+        if (subscription->ordinal < seq) {
+            subscription->ordinal = ordinal;
+            subscription->hook.unlink();
+            wait(*subscription);
+        }
+        subscription = next;
+    }
+}
+
+void Feed::wait(Subscription& subscription) {
+    subscription.place = Subscription::Place::Waiting;
+    if (subscription.subscriber->is_single())
+        waiting_.push_back(subscription);
+    else
+        waiting_multi_.push_back(subscription);
+}
+
+void Feed::make_due() {
+    while (Subscription* subscription = waiting_multi_.pop_front()) {
+        hold(*subscription);
+        subscription->subscriber->on_pending(*subscription);
+    }
+    // Constant time, whatever the number; a place is corrected when the cursor is looked at.
+    due_.splice_back(waiting_);
+    if (!due_.empty() && !dirty.is_linked())
+        channel_.hub().add_dirty(*this);
+}
+
+// Bounds what slow subscribers hold, but not what this turn has not yet offered to everybody.
+void Feed::trim() {
+    const size_t limit = channel_.settings().slow_consumer_limit;
+    const size_t allowed =
+        has_due() || channel_.hub().has_ready() ? std::max(limit, kDueBytes) : limit;
+    while (backlog_->bytes() > allowed && backlog_->first() + 1 < next_)
+        floor_ = backlog_->drop_front();
+}
+
+void Feed::settle() {
+    if (!backlog_ || held_ != 0 || has_due())
+        return;
+    floor_ = backlog_->at(next_ - 1).seq;
+    backlog_.reset();
+    batch = {};
+}
+
+void Feed::enter(Subscription& subscription) {
+    subscription.feed = this;
+    subscription.place = Subscription::Place::Away;
+    ++members_;
+}
+
+void Feed::leave(Subscription& subscription) {
+    put_away(subscription);
+    subscription.feed = nullptr;
+    --members_;
+}
+
+void Feed::join(Subscription& subscription, uint64_t seq) {
+    CHECK(subscription.place == Subscription::Place::Away);
+    CHECK(seq >= floor_);
+    if (seq > channel_.end().delivered) {
+        subscription.ordinal = seq;
+        subscription.place = Subscription::Place::Young;
+        young_.push_back(subscription);
+        return;
+    }
+    subscription.ordinal = backlog_ ? backlog_->first_after(seq) : next_;
+    if (subscription.ordinal == next_)
+        return caught_up(subscription);
+    hold(subscription);
+    subscription.subscriber->on_pending(subscription);
+}
+
+void Feed::hold(Subscription& subscription) {
+    subscription.hook.unlink();
+    if (subscription.place != Subscription::Place::Held)
+        ++held_;
+    subscription.place = Subscription::Place::Held;
+}
+
+void Feed::caught_up(Subscription& subscription) {
+    put_away(subscription);
+    wait(subscription);
+    settle();
+}
+
+void Feed::put_away(Subscription& subscription) {
+    if (subscription.place == Subscription::Place::Held)
+        --held_;
+    subscription.hook.unlink();
+    subscription.pending.unlink();
+    subscription.place = Subscription::Place::Away;
+}
+
+} // namespace fanhorn

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "relay/hub.h"
+
+#include <algorithm>
+
+namespace fanhorn {
+
+Feed& Channel::feed(Encoding& encoding, uint64_t floor) {
+    for (const auto& feed : feeds_)
+        if (&feed->encoding() == &encoding)
+            return *feed;
+    feeds_.push_back(std::make_unique<Feed>(*this, encoding, floor));
+    return *feeds_.back();
+}
+
+void Channel::drop_feed(Feed& feed) {
+    std::erase_if(feeds_, [&](const auto& owned) { return owned.get() == &feed; });
+}
+
+Hub::~Hub() {
+    CHECK(channels_.empty()); // the connections go first
+}
+
+BrokerEnd& Hub::add_broker(Broker& broker, Mailbox& box) {
+    auto end = std::make_unique<BrokerEnd>();
+    end->broker = &broker;
+    end->worker = broker.add_worker(box);
+    end->epoch = broker.pushed().epoch;
+    ends_.push_back(std::move(end));
+    return *ends_.back();
+}
+
+void Hub::configure(std::shared_ptr<const Rules> rules) {
+    static const ChannelSettings kNoSection;
+    for (auto& [name, channel] : channels_) {
+        const ChannelSettings* settings = rules->settings_for(name);
+        channel->set_settings(settings ? *settings : kNoSection);
+        if (!settings)
+            end_members(*channel, Subscription::Ending::Unknown);
+    }
+    rules_ = std::move(rules);
+}
+
+void Hub::end_members(Channel& channel, Subscription::Ending ending) {
+    for (Subscription* member = channel.members.front(); member;) {
+        Subscription* next = channel.members.next(*member);
+        member->ending = ending;
+        member->subscriber->on_ending(*member);
+        member = next;
+    }
+}
+
+void Hub::retire(Subscription& subscription) {
+    subscription.feed->put_away(subscription);
+    subscription.place = Subscription::Place::Gone;
+    retired_.push_back(subscription);
+}
+
+void Hub::reap() {
+    while (Subscription* subscription = retired_.pop_front())
+        leave(*subscription);
+}
+
+std::vector<Position> Hub::pushed() const {
+    std::vector<Position> pushed;
+    for (const auto& end : ends_)
+        pushed.push_back(end->broker->pushed());
+    return pushed;
+}
+
+void Hub::deliver(Mailbox::Batch& batch, const std::vector<Position>& pushed) {
+    for (Mail& mail : batch.mail) {
+        if (mail.message)
+            deliver_message(mail.message);
+        else
+            deliver_notice(*mail.notice);
+    }
+    for (const auto& [channel, seq] : batch.marks)
+        lose(channel, seq);
+    for (size_t i = 0; i < ends_.size(); ++i) {
+        ends_[i]->epoch = pushed[i].epoch;
+        ends_[i]->delivered = std::max(ends_[i]->delivered, pushed[i].seq);
+    }
+}
+
+void Hub::deliver_message(const MessageRef& message) {
+    const auto found = channels_.find(message->channel);
+    if (found == channels_.end())
+        return; // its last subscriber went while the message was on its way
+    Channel& channel = *found->second;
+    if (message->position.seq <= channel.wanted_from)
+        return; // of an earlier interest in the channel
+    for (const auto& feed : channel.feeds())
+        feed->append(message);
+    channel.end().delivered = message->position.seq;
+}
+
+void Hub::deliver_notice(Notice& notice) {
+    if (notice.kind == Notice::Kind::Task)
+        return notice.task();
+    const auto found = channels_.find(notice.channel);
+    if (found == channels_.end() || notice.seq <= found->second->wanted_from)
+        return;
+    end_members(*found->second, Subscription::Ending::Deleted);
+}
+
+void Hub::lose(const std::string& name, uint64_t seq) {
+    counters_.hit(Limit::MailboxBytes);
+    const auto found = channels_.find(name);
+    if (found == channels_.end() || seq <= found->second->wanted_from)
+        return;
+    for (const auto& feed : found->second->feeds())
+        feed->lose(seq);
+}
+
+bool Hub::flush(size_t budget) {
+    constexpr size_t kSlice = 256; // of one feed, before the next one has its turn
+    while (budget > 0 && !dirty_.empty()) {
+        Feed& feed = *dirty_.pop_front();
+        budget -= flush_feed(feed, std::min(budget, kSlice));
+        if (feed.has_due() && !feed.dirty.is_linked())
+            dirty_.push_back(feed);
+    }
+    while (budget > 0 && !ready_.empty()) {
+        ready_.pop_front()->flush();
+        --budget;
+    }
+    return has_due();
+}
+
+size_t Hub::flush_feed(Feed& feed, size_t budget) {
+    size_t used = 0;
+    while (used < budget) {
+        Subscription* subscription = feed.next_due();
+        if (!subscription)
+            break;
+        subscription->subscriber->flush();
+        CHECK(feed.next_due() != subscription); // or we would never end
+        ++used;
+    }
+    return used;
+}
+
+void Hub::tick(Millis send_timeout) {
+    const Millis now = clock_.now();
+    for (Subscriber* subscriber = stalled_.front(); subscriber;) {
+        Subscriber* next = stalled_.next(*subscriber);
+        subscriber->on_stalled(now, send_timeout);
+        subscriber = next;
+    }
+}
+
+Channel& Hub::enter(Subscription& subscription, Encoding& encoding, const std::string& name,
+                    BrokerEnd& end, const ChannelSettings& settings, const Start& start,
+                    const ChannelStart& channel_start) {
+    auto& channel = channels_[name];
+    if (!channel) {
+        channel = std::make_unique<Channel>(*this, end, name, settings);
+        channel->audience = channel_start.audience;
+        channel->wanted_from = start.head;
+    }
+    const uint64_t floor = std::max(end.delivered, channel->wanted_from);
+    channel->feed(encoding, floor).enter(subscription);
+    channel->members.push_back(subscription);
+    const auto use = static_cast<size_t>(encoding.use());
+    if (use < channel->audience->count.size())
+        channel->audience->count[use].fetch_add(1, std::memory_order_relaxed);
+    return *channel;
+}
+
+void Hub::leave(Subscription& subscription) {
+    Feed& feed = *subscription.feed;
+    Channel& channel = feed.channel();
+    const auto use = static_cast<size_t>(feed.encoding().use());
+    if (use < channel.audience->count.size())
+        channel.audience->count[use].fetch_sub(1, std::memory_order_relaxed);
+    feed.leave(subscription);
+    subscription.of_channel.unlink();
+    if (feed.members() == 0)
+        channel.drop_feed(feed);
+    if (!channel.members.empty())
+        return;
+    channel.end().broker->unsubscribe(channel.end().worker, channel.name());
+    channels_.erase(channels_.find(channel.name()));
+}
+
+} // namespace fanhorn

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// One worker's channels: takes the brokers' messages in position order and flushes the feeds.
+#pragma once
+
+#include "base/hash.h"
+#include "relay/broker.h"
+#include "relay/feed.h"
+#include "relay/subscriber.h"
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace fanhorn {
+
+// A channel that has subscribers on this worker.
+class Channel {
+  public:
+    Channel(Hub& hub, BrokerEnd& end, std::string name, const ChannelSettings& settings)
+        : hub_(hub), end_(end), name_(std::move(name)), settings_(&settings) {}
+
+    Hub& hub() const { return hub_; }
+    BrokerEnd& end() const { return end_; }
+    const std::string& name() const { return name_; }
+    const ChannelSettings& settings() const { return *settings_; }
+    void set_settings(const ChannelSettings& settings) { settings_ = &settings; }
+
+    // The feed of that encoding, made when it is the first; `floor` as Feed has it.
+    Feed& feed(Encoding& encoding, uint64_t floor);
+    const std::vector<std::unique_ptr<Feed>>& feeds() const { return feeds_; }
+    void drop_feed(Feed& feed);
+
+    List<Subscription, &Subscription::of_channel> members;
+    Ref<Audience> audience;
+    uint64_t wanted_from = 0; // messages above this seq come to this worker
+
+  private:
+    Hub& hub_;
+    BrokerEnd& end_;
+    const std::string name_;
+    const ChannelSettings* settings_;
+    std::vector<std::unique_ptr<Feed>> feeds_;
+};
+
+// Not thread-safe: everything happens on the worker.
+class Hub {
+  public:
+    Hub(const Clock& clock, Counters& counters) : clock_(clock), counters_(counters) {}
+    ~Hub();
+
+    BrokerEnd& add_broker(Broker& broker, Mailbox& box);
+    const Clock& clock() const { return clock_; }
+    Counters& counters() const { return counters_; }
+
+    // The settings of all channels change; `rules` outlives its use here.
+    void configure(std::shared_ptr<const Rules> rules);
+
+    // What came out of the mailbox. `pushed` are the brokers' pushed() from before it was emptied,
+    // in the order of add_broker.
+    void deliver(Mailbox::Batch& batch, const std::vector<Position>& pushed);
+    std::vector<Position> pushed() const;
+
+    // Sends what is due, to at most `budget` subscribers. Whether there is more.
+    bool flush(size_t budget);
+    bool has_due() const { return !dirty_.empty() || !ready_.empty(); }
+    bool has_ready() const { return !ready_.empty(); }
+
+    // The end of a turn.
+    void reap();
+    // Looks after those who do not read; about once a second.
+    void tick(Millis send_timeout);
+    // How many channels have subscribers here.
+    size_t channel_count() const { return channels_.size(); }
+
+    // For subscribers.
+    Channel& enter(Subscription& subscription, Encoding& encoding, const std::string& name,
+                   BrokerEnd& end, const ChannelSettings& settings, const Start& start,
+                   const ChannelStart& channel_start);
+    void leave(Subscription& subscription);
+    // Takes it out of its feed now, and leaves at the end of the turn (reap), so that no feed dies
+    // while it is being flushed.
+    void retire(Subscription& subscription);
+    void add_dirty(Feed& feed) { dirty_.push_back(feed); }
+    void add_ready(Subscriber& subscriber) { ready_.push_back(subscriber); }
+    void add_stalled(Subscriber& subscriber) { stalled_.push_back(subscriber); }
+
+  private:
+    void deliver_message(const MessageRef& message);
+    void deliver_notice(Notice& notice);
+    static void end_members(Channel& channel, Subscription::Ending ending);
+    void lose(const std::string& channel, uint64_t seq);
+    size_t flush_feed(Feed& feed, size_t budget);
+
+    const Clock& clock_;
+    Counters& counters_;
+    std::shared_ptr<const Rules> rules_;
+    std::vector<std::unique_ptr<BrokerEnd>> ends_;
+    std::unordered_map<std::string, std::unique_ptr<Channel>, KeyedHash, std::equal_to<>> channels_;
+    List<Feed, &Feed::dirty> dirty_;
+    List<Subscriber, &Subscriber::turn> ready_;   // several channels, something to send
+    List<Subscriber, &Subscriber::turn> stalled_; // their sockets are full
+    List<Subscription, &Subscription::pending> retired_;
+};
+
+} // namespace fanhorn

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "relay/poll_subscriber.h"
+
+#include "base/text.h"
+#include "http/response.h"
+#include "relay/hub.h"
+
+namespace fanhorn {
+
+PollSubscriber::PollSubscriber(Hub& hub, Sink& sink, const Wish& wish, PollWish poll)
+    : Subscriber(hub, sink, wish), poll_(std::move(poll)) {}
+
+void PollSubscriber::begin(const Wish& wish) {
+    if (poll_.may_wait)
+        return place(wish);
+    names_ = wish.channels;
+    locate(wish);
+}
+
+void PollSubscriber::on_start(Start start) {
+    position_ = start.told;
+    Stretch stretch;
+    stretch.after = start.after;
+    for (size_t i = 0; i < start.channels.size(); ++i) {
+        const ChannelStart& channel = start.channels[i];
+        if (channel.retained && poll_.is_retained_due)
+            encoding_.retained(messages_, *channel.retained);
+        if (channel.gap)
+            add_gap(*channel.gap);
+        const std::string& name =
+            poll_.may_wait ? subscription(i).feed->channel().name() : names_[i];
+        stretch.parts.push_back({name, channel.floor});
+    }
+    if (start.after >= start.head)
+        return poll_.may_wait && messages_.empty() ? wait_on(start.after) : answer();
+    read_on(std::move(stretch));
+}
+
+void PollSubscriber::read_on(Stretch stretch) {
+    enter(State::Replaying);
+    stretch.max_messages = kMaxMessages;
+    stretch.max_bytes = kMaxBytes;
+    read(std::move(stretch));
+}
+
+void PollSubscriber::on_page(Page page) {
+    for (const Gap& gap : page.gaps)
+        add_gap(gap);
+    for (const MessageRef& message : page.messages) {
+        if (message->is_excluded(connection_))
+            continue;
+        encoding_.message(messages_, *message);
+        ++count_;
+    }
+    if (!page.messages.empty())
+        position_ = page.messages.back()->position;
+    else if (!gaps_.empty())
+        position_ = {page.epoch, page.rest.after};
+    if (!poll_.may_wait || !messages_.empty() || !gaps_.empty())
+        return answer();
+    if (page.is_end)
+        return wait_on(page.rest.after);
+    read_on(std::move(page.rest));
+}
+
+void PollSubscriber::wait_on(uint64_t after) {
+    if (!join(after))
+        return read_on(put_away_all());
+    if (channel_count() != remaining())
+        return answer(); // a channel was deleted meanwhile
+    if (is_single() && subscription(0).place == Subscription::Place::Held)
+        flush();
+}
+
+void PollSubscriber::flush() {
+    if (state() != State::Live)
+        return;
+    if (is_single())
+        flush_single();
+    else
+        flush_several();
+}
+
+void PollSubscriber::flush_single() {
+    Feed& feed = *subscription(0).feed;
+    const uint64_t from = subscription(0).ordinal;
+    if (from < feed.first())
+        return read_on(put_away_all());
+    const Backlog& backlog = feed.backlog();
+    if (feed.batch.body && feed.batch.from == from && feed.batch.to == feed.next() &&
+        !backlog.has_selective()) { // somebody else's answer is ours
+        position_ = {end_.epoch, backlog.at(feed.next() - 1).seq};
+        count_ += feed.batch.to - from;
+        return answer_with(feed.batch.body);
+    }
+    uint64_t to = from;
+    while (to < feed.next() && count_ < kMaxMessages && messages_.size() < kMaxBytes)
+        add_frame(backlog.at(to++));
+    if (messages_.empty()) { // all of it excluded us
+        subscription(0).ordinal = to;
+        return feed.caught_up(subscription(0));
+    }
+    feed.batch = {from, to, body()};
+    answer_with(feed.batch.body);
+}
+
+void PollSubscriber::flush_several() {
+    while (count_ < kMaxMessages && messages_.size() < kMaxBytes) {
+        Subscription* next = next_pending();
+        if (!next)
+            break;
+        if (next->ordinal < next->feed->first())
+            return messages_.empty() ? read_on(put_away_all()) : answer();
+        add_frame(next->feed->backlog().at(next->ordinal));
+        ++next->ordinal;
+    }
+    if (!messages_.empty())
+        return answer();
+    while (Subscription* each = first_pending())
+        each->feed->caught_up(*each);
+}
+
+void PollSubscriber::add_frame(const Frame& frame) {
+    if (frame.selective && frame.selective->is_excluded(connection_))
+        return;
+    messages_.append(frame.segment->bytes, frame.begin, frame.size());
+    position_ = {end_.epoch, frame.seq};
+    ++count_;
+}
+
+void PollSubscriber::add_gap(const Gap& gap) {
+    hub_.counters().gap(gap.why);
+    encoding_.gap(gaps_, gap);
+}
+
+void PollSubscriber::on_timeout() {
+    if (state() == State::Live)
+        answer();
+}
+
+void PollSubscriber::on_ending(Subscription& subscription) {
+    if (state() != State::Live)
+        return;
+    encoding_.end(ends_, subscription.feed->channel().name(), ending_code(subscription.ending));
+    answer();
+}
+
+void PollSubscriber::close(const Farewell& farewell) {
+    if (state() == State::Closed)
+        return;
+    poll_.keep_alive = false;
+    retry_after_s_ = std::max(1u, (farewell.retry_ms + 999) / 1000);
+    answer();
+}
+
+SegmentRef PollSubscriber::body() const {
+    const auto list = [](std::string& out, std::string_view name, std::string_view items) {
+        out += name;
+        out += '[';
+        out += items.substr(0, items.empty() ? 0 : items.size() - 1);
+        out += ']';
+    };
+    auto segment = make_ref<Segment>();
+    std::string& out = segment->bytes;
+    out.reserve(messages_.size() + gaps_.size() + 96);
+    list(out, "{\"messages\":", messages_);
+    out += ",\"next\":\"";
+    append_position(out, position_);
+    out += '"';
+    list(out, ",\"gaps\":", gaps_);
+    if (!ends_.empty())
+        list(out, ",\"ends\":", ends_);
+    out += '}';
+    return segment;
+}
+
+void PollSubscriber::answer() {
+    answer_with(body());
+}
+
+void PollSubscriber::answer_with(SegmentRef body) {
+    hub_.counters().deliveries[static_cast<size_t>(encoding_.use())].add(count_);
+    const std::string etag = '"' + position_text(position_) + '-' + poll_.tag + '"';
+    const bool is_known = !poll_.may_wait && poll_.if_none_match == etag;
+    enter(State::Closed);
+    if (is_known)
+        body = make_ref<Segment>();
+    std::string out = head(body->bytes.size(), is_known ? 304 : 200);
+    sink_.answer(std::move(out), std::move(body));
+}
+
+std::string PollSubscriber::head(size_t body_size, int status) const {
+    std::string out;
+    http::append_status(out, status);
+    if (status == 200) {
+        http::append_header(out, "Content-Type", "application/json");
+        http::append_content_length(out, body_size);
+    }
+    const std::string position = position_text(position_);
+    http::append_header(out, "Fanhorn-Id", position);
+    if (!poll_.may_wait)
+        http::append_header(out, "ETag", '"' + position + '-' + poll_.tag + '"');
+    if (retry_after_s_)
+        http::append_header(out, "Retry-After", std::to_string(retry_after_s_));
+    if (!poll_.keep_alive)
+        http::append_header(out, "Connection", "close");
+    out += poll_.headers;
+    out += "\r\n";
+    return out;
+}
+
+} // namespace fanhorn

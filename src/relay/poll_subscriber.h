@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// A client that asks again and again: it gets one answer, at once or when there is something.
+#pragma once
+
+#include "relay/subscriber.h"
+
+#include <string>
+
+namespace fanhorn {
+
+// What a poll asked, beyond a Wish.
+struct PollWish {
+    bool may_wait = false;        // long polling
+    bool is_retained_due = false; // `since` was no id
+    std::string headers;          // further header lines of the answer, each with its CRLF
+    std::string if_none_match;    // of a short poll
+    std::string tag;              // names the channels in the ETag
+    bool keep_alive = true;
+};
+
+class PollSubscriber final : public Subscriber {
+  public:
+    PollSubscriber(Hub& hub, Sink& sink, const Wish& wish, PollWish poll);
+
+    void begin(const Wish& wish);
+    // The wait ran out: an empty answer.
+    void on_timeout();
+    void on_writable() override {}
+    void flush() override;
+    void on_ending(Subscription& subscription) override;
+    void on_stalled(Millis, Millis) override {}
+    void close(const Farewell& farewell) override;
+
+    static constexpr size_t kMaxMessages = 1000;
+    static constexpr size_t kMaxBytes = 1 << 20;
+
+  private:
+    void on_start(Start start) override;
+    void on_page(Page page) override;
+    void read_on(Stretch stretch);
+    void wait_on(uint64_t after);
+    void flush_single();
+    void flush_several();
+    void add_gap(const Gap& gap);
+    void add_frame(const Frame& frame);
+    void answer();
+    void answer_with(SegmentRef body);
+    std::string head(size_t body_size, int status) const;
+    SegmentRef body() const;
+
+    PollWish poll_;
+    std::vector<std::string> names_;     // of a short poll, until on_start
+    std::string messages_, gaps_, ends_; // JSON objects, each with a comma behind it
+    size_t count_ = 0;
+    uint32_t retry_after_s_ = 0; // 0: none
+};
+
+} // namespace fanhorn

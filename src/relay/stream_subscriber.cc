@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "relay/stream_subscriber.h"
+
+#include "relay/hub.h"
+
+#include <algorithm>
+
+namespace fanhorn {
+
+StreamSubscriber::StreamSubscriber(Hub& hub, Sink& sink, const Wish& wish, std::string head)
+    : Subscriber(hub, sink, wish), heartbeat_ms_(static_cast<uint32_t>(wish.heartbeat)),
+      head_(std::move(head)) {}
+
+// ---- opening and replay
+
+void StreamSubscriber::on_start(Start start) {
+    position_ = start.told;
+    std::string& out = outbox_.own();
+    out += head_;
+    head_ = {};
+    encoding_.hello(out, {connection_, start.told, heartbeat_ms_});
+    Stretch stretch;
+    stretch.after = start.after;
+    for (size_t i = 0; i < start.channels.size(); ++i) {
+        const ChannelStart& channel = start.channels[i];
+        if (channel.retained)
+            encoding_.retained(out, *channel.retained);
+        if (channel.gap)
+            append_gap(*channel.gap);
+        stretch.parts.push_back({subscription(i).feed->channel().name(), channel.floor});
+    }
+    begin_replay(std::move(stretch));
+    const bool is_nothing_kept = replay_->rest.after >= start.head;
+    replay_->is_read = replay_->is_end = is_nothing_kept;
+    replay_->epoch = start.epoch;
+    replay_on();
+}
+
+void StreamSubscriber::begin_replay(Stretch stretch) {
+    enter(State::Replaying);
+    replay_ = std::make_unique<Replay>();
+    replay_->rest = std::move(stretch);
+    replay_->rest.max_bytes = kReplayBytes;
+}
+
+void StreamSubscriber::on_page(Page page) {
+    std::string& out = outbox_.own();
+    for (Gap& gap : page.gaps) {
+        if (fell_back_)
+            gap.why = Gap::Why::Overflow;
+        append_gap(gap);
+    }
+    for (const MessageRef& message : page.messages) {
+        if (message->is_excluded(connection_))
+            continue;
+        encoding_.message(out, *message);
+        delivered(1, 0);
+    }
+    replay_->rest = std::move(page.rest);
+    replay_->epoch = page.epoch;
+    replay_->is_end = page.is_end;
+    replay_->is_read = true;
+    if (!is_reading_)
+        replay_on();
+}
+
+// Writes what has been read and reads on, as far as the socket takes it.
+void StreamSubscriber::replay_on() {
+    bool is_first = !replay_->is_read; // nothing of ours has been read yet
+    while (send_outbox()) {
+        if (!is_first) {
+            position_ = {replay_->epoch, replay_->rest.after};
+            if (replay_->is_end && join(replay_->rest.after))
+                return go_live();
+        }
+        is_first = false;
+        replay_->is_read = false;
+        is_reading_ = true;
+        read(replay_->rest);
+        is_reading_ = false;
+        if (!replay_->is_read)
+            return; // the page comes later
+    }
+}
+
+void StreamSubscriber::go_live() {
+    replay_ = nullptr;
+    fell_back_ = false;
+    if (owes_position_) {
+        encoding_.position(outbox_.own(), position_);
+        owes_position_ = false;
+    }
+    finish_endings();
+    if (state() == State::Live && send_outbox())
+        flush();
+}
+
+void StreamSubscriber::fall_back() {
+    fell_back_ = true;
+    begin_replay(put_away_all());
+    replay_->epoch = end_.epoch;
+    replay_on();
+}
+
+// ---- the socket
+
+void StreamSubscriber::stall() {
+    stalled_since_ = hub_.clock().now();
+    if (!turn.is_linked())
+        hub_.add_stalled(*this);
+}
+
+// False when something is left, or the sink broke.
+bool StreamSubscriber::send_outbox() {
+    if (outbox_.empty())
+        return true;
+    if (!outbox_.write(sink_)) {
+        abandon();
+        return false;
+    }
+    if (!outbox_.empty()) {
+        stall();
+        return false;
+    }
+    if (rest_seq_) {
+        delivered(0, rest_seq_);
+        rest_seq_ = 0;
+    }
+    return true;
+}
+
+void StreamSubscriber::on_writable() {
+    if (!is_stalled() || state() == State::Closed)
+        return;
+    turn.unlink();
+    stalled_since_ = 0;
+    if (!send_outbox())
+        return;
+    if (state() == State::Closing)
+        sink_.finish();
+    else if (state() == State::Replaying)
+        replay_on();
+    else if (state() == State::Live && skip_over_limit())
+        flush();
+}
+
+void StreamSubscriber::flush() {
+    if (state() != State::Live)
+        return;
+    if (is_stalled()) { // by a control frame; on_writable goes on
+        if (is_single())
+            subscription(0).feed->hold(subscription(0));
+        return;
+    }
+    if (is_single())
+        flush_single();
+    else
+        flush_several();
+}
+
+void StreamSubscriber::flush_single() {
+    Subscription& cursor = subscription(0);
+    if (cursor.place == Subscription::Place::Young)
+        return;
+    while (cursor.ordinal < cursor.feed->next()) {
+        if (cursor.ordinal < cursor.feed->first())
+            return fall_back(); // not slow, or skip_over_limit had seen to it
+        if (!send_single(cursor))
+            return;
+    }
+    cursor.feed->caught_up(cursor);
+    if (cursor.ending != Subscription::Ending::No)
+        finish_endings();
+}
+
+// One write. False when the socket is full or broken.
+bool StreamSubscriber::send_single(Subscription& cursor) {
+    const Backlog& backlog = cursor.feed->backlog();
+    iovec pieces[kPieces];
+    uint64_t end = cursor.ordinal;
+    const int count = backlog.gather(end, connection_, pieces, kPieces);
+    size_t bytes = 0;
+    for (int i = 0; i < count; ++i)
+        bytes += pieces[i].iov_len;
+    const ssize_t result = count ? sink_.write(pieces, count) : 0;
+    if (result < 0) {
+        abandon();
+        return false;
+    }
+    const auto written = static_cast<size_t>(result);
+    if (written == bytes) {
+        delivered(end - cursor.ordinal, backlog.at(end - 1).seq);
+        cursor.ordinal = end;
+        return true;
+    }
+    const Backlog::Written place = backlog.advance(cursor.ordinal, connection_, written);
+    cursor.ordinal = place.ordinal;
+    keep_rest(place);
+    cursor.feed->hold(cursor);
+    return false;
+}
+
+void StreamSubscriber::keep_rest(const Backlog::Written& written) {
+    delivered(written.messages, written.seq);
+    if (written.segment) {
+        outbox_.set_rest(written.segment, written.begin, written.end);
+        rest_seq_ = written.partial_seq;
+    }
+    stall();
+}
+
+// ---- several channels: their cursors, merged in the order of seqs
+
+void StreamSubscriber::flush_several() {
+    Picked picked[kPieces];
+    for (;;) {
+        const size_t count = pick(picked);
+        if (count == 0) {
+            settle_pending();
+            if (first_pending())
+                return fall_back(); // overtaken, and not for being slow
+            return finish_endings();
+        }
+        if (!send_picked(picked, count))
+            return;
+    }
+}
+
+// Moves cursors over up to kPieces frames.
+size_t StreamSubscriber::pick(Picked* picked) {
+    size_t count = 0;
+    while (count < kPieces) {
+        Subscription* next = next_pending();
+        if (!next || next->ordinal < next->feed->first())
+            break;
+        const Frame& frame = next->feed->backlog().at(next->ordinal);
+        if (!frame.selective || !frame.selective->is_excluded(connection_))
+            picked[count++] = {next, next->ordinal, &frame};
+        ++next->ordinal;
+    }
+    return count;
+}
+
+bool StreamSubscriber::send_picked(const Picked* picked, size_t count) {
+    iovec pieces[kPieces];
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; ++i) {
+        const Frame& frame = *picked[i].frame;
+        pieces[i] = {frame.segment->bytes.data() + frame.begin, frame.size()};
+        bytes += frame.size();
+    }
+    const ssize_t result = sink_.write(pieces, static_cast<int>(count));
+    if (result < 0) {
+        abandon();
+        return false;
+    }
+    size_t left = static_cast<size_t>(result);
+    size_t done = 0;
+    for (; done < count && left >= picked[done].frame->size(); ++done)
+        left -= picked[done].frame->size();
+    if (done > 0)
+        delivered(done, picked[done - 1].frame->seq);
+    if (done == count)
+        return true;
+    if (left > 0) {
+        const Frame& frame = *picked[done].frame;
+        Backlog::Written rest;
+        rest.messages = 1;
+        rest.partial_seq = frame.seq;
+        rest.segment = frame.segment;
+        rest.begin = frame.begin + static_cast<uint32_t>(left);
+        rest.end = frame.end;
+        keep_rest(rest);
+        ++done;
+    } else {
+        stall();
+    }
+    while (count > done) { // back to the first frame that has not begun
+        --count;
+        picked[count].owner->ordinal = picked[count].ordinal;
+    }
+    return false;
+}
+
+// Those that have everything wait again.
+void StreamSubscriber::settle_pending() {
+    for (Subscription* each = first_pending(); each;) {
+        Subscription* next = after_pending(*each);
+        if (each->ordinal == each->feed->next())
+            each->feed->caught_up(*each);
+        each = next;
+    }
+}
+
+// ---- slow consumers
+
+bool StreamSubscriber::is_over_limit(const Subscription& subscription) const {
+    const Feed& feed = *subscription.feed;
+    if (subscription.place != Subscription::Place::Held || subscription.ordinal == feed.next())
+        return false;
+    if (subscription.ordinal < feed.first())
+        return true;
+    return feed.backlog().bytes_from(subscription.ordinal) >
+           feed.channel().settings().slow_consumer_limit;
+}
+
+// The socket takes bytes again after a while: applies the policy to each channel that ran away.
+// False when the connection was closed, fell back, or is full again.
+bool StreamSubscriber::skip_over_limit() {
+    for (size_t i = 0; i < channel_count(); ++i)
+        if (is_over_limit(subscription(i)) && !skip(subscription(i)))
+            return false;
+    return send_outbox();
+}
+
+bool StreamSubscriber::skip(Subscription& cursor) {
+    Feed& feed = *cursor.feed;
+    const ChannelSettings& settings = feed.channel().settings();
+    if (feed.first() == feed.next()) { // the mailbox ran over: history may still have it
+        fall_back();
+        return false;
+    }
+    hub_.counters().hit(Limit::SlowConsumerLimit);
+    hub_.counters().evictions[static_cast<size_t>(settings.slow_consumer)].add(1);
+    if (settings.slow_consumer == SlowConsumer::Disconnect) {
+        close({.why = Farewell::Why::SlowConsumer});
+        return false;
+    }
+    Gap gap{feed.channel().name(), position_, {}, Gap::Why::Overflow};
+    cursor.ordinal = feed.next();
+    if (settings.slow_consumer == SlowConsumer::Gap)
+        cursor.ordinal = feed.backlog().within(settings.slow_consumer_limit);
+    if (cursor.ordinal < feed.next())
+        gap.next = {end_.epoch, feed.backlog().at(cursor.ordinal).seq};
+    else
+        position_ = {end_.epoch, std::max(position_.seq, feed.backlog().at(feed.next() - 1).seq)};
+    append_gap(gap);
+    if (cursor.ordinal == feed.next()) {
+        feed.caught_up(cursor);
+        encoding_.position(outbox_.own(), position_);
+        owes_position_ = false;
+    }
+    return true;
+}
+
+void StreamSubscriber::on_stalled(Millis now, Millis send_timeout) {
+    if (now - stalled_since_ > send_timeout) {
+        hub_.counters().hit(Limit::SendTimeout);
+        enter(State::Closed);
+        return sink_.finish();
+    }
+    if (state() != State::Live)
+        return;
+    for (size_t i = 0; i < channel_count(); ++i) {
+        Subscription& cursor = subscription(i);
+        if (!cursor.feed || !is_over_limit(cursor) || cursor.feed->first() == cursor.feed->next() ||
+            cursor.feed->channel().settings().slow_consumer != SlowConsumer::Disconnect)
+            continue;
+        skip(cursor);
+        return;
+    }
+}
+
+void StreamSubscriber::append_gap(const Gap& gap) {
+    hub_.counters().gap(gap.why);
+    encoding_.gap(outbox_.own(), gap);
+    owes_position_ = true;
+}
+
+void StreamSubscriber::delivered(uint64_t messages, uint64_t seq) {
+    if (messages > 0) {
+        hub_.counters().deliveries[static_cast<size_t>(encoding_.use())].add(messages);
+        owes_position_ = false;
+    }
+    if (seq > position_.seq)
+        position_.seq = seq;
+}
+
+// ---- ends
+
+void StreamSubscriber::on_ending(Subscription& cursor) {
+    if (state() != State::Live || is_stalled())
+        return; // when it has caught up
+    if (cursor.place == Subscription::Place::Young ||
+        (cursor.place == Subscription::Place::Waiting && cursor.ordinal == cursor.feed->next()))
+        finish_endings();
+}
+
+void StreamSubscriber::finish_endings() {
+    bool any = false;
+    for (size_t i = 0; i < channel_count(); ++i) {
+        Subscription& cursor = subscription(i);
+        if (cursor.ending == Subscription::Ending::No || !cursor.feed ||
+            cursor.place == Subscription::Place::Gone || cursor.place == Subscription::Place::Held)
+            continue;
+        encoding_.end(outbox_.own(), cursor.feed->channel().name(), ending_code(cursor.ending));
+        hub_.retire(cursor);
+        any = true;
+    }
+    if (!any)
+        return;
+    if (remaining() == 0)
+        return close({.why = Farewell::Why::Ended});
+    send_outbox();
+}
+
+void StreamSubscriber::close(const Farewell& farewell) {
+    std::string last;
+    encoding_.farewell(last, farewell);
+    close_with(last);
+}
+
+void StreamSubscriber::close_with(std::string_view frame) {
+    if (state() == State::Closing || state() == State::Closed)
+        return;
+    enter(State::Closing);
+    outbox_.own() += frame;
+    if (send_outbox())
+        sink_.finish();
+}
+
+void StreamSubscriber::control(std::string_view frame) {
+    if (state() == State::Closing || state() == State::Closed ||
+        outbox_.own_bytes() > kMaxControlBytes)
+        return;
+    outbox_.own() += frame;
+    if (!is_stalled())
+        send_outbox();
+}
+
+void StreamSubscriber::heartbeat() {
+    if (state() != State::Live || is_stalled())
+        return;
+    encoding_.heartbeat(outbox_.own(), position());
+    send_outbox();
+}
+
+} // namespace fanhorn

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// A client that is sent the log as it grows: WebSocket and SSE.
+#pragma once
+
+#include "relay/subscriber.h"
+
+namespace fanhorn {
+
+class StreamSubscriber final : public Subscriber {
+  public:
+    // `head` is the answer's head without Fanhorn-Id and the empty line, which Encoding::hello
+    // appends.
+    StreamSubscriber(Hub& hub, Sink& sink, const Wish& wish, std::string head);
+
+    // Asks the broker; the opening may have been written when this returns.
+    void begin(const Wish& wish) { place(wish); }
+    void on_writable() override;
+    void flush() override;
+    void on_ending(Subscription& subscription) override;
+    void on_stalled(Millis now, Millis send_timeout) override;
+    void close(const Farewell& farewell) override;
+
+    // A frame of the transport itself (a pong), between messages. Dropped when more than
+    // kMaxControlBytes wait: who does not read gets no pongs (RFC 6455 section 5.5.3 lets us).
+    void control(std::string_view frame);
+    // `frame` is the last thing sent; then the connection is closed.
+    void close_with(std::string_view frame);
+    // What keeps the connection alive and tells the position; nothing while the socket is full.
+    void heartbeat();
+
+  private:
+    static constexpr size_t kMaxControlBytes = 4096;
+    static constexpr size_t kReplayBytes = 64 << 10; // of one read; at least a message
+    static constexpr int kPieces = 64;               // of one write
+
+    // History on its way to the client.
+    struct Replay {
+        Stretch rest; // what to read next
+        uint64_t epoch = 0;
+        bool is_end = false;  // there is nothing more to read for now
+        bool is_read = false; // a page has come and is in the outbox
+    };
+    // A frame picked from the held subscriptions, in the order of seqs.
+    struct Picked {
+        Subscription* owner;
+        uint64_t ordinal;
+        const Frame* frame;
+    };
+
+    void on_start(Start start) override;
+    void on_page(Page page) override;
+    void begin_replay(Stretch stretch);
+    void replay_on();
+    void go_live();
+    void fall_back();
+
+    bool is_stalled() const { return stalled_since_ != 0; }
+    void stall();
+    bool send_outbox();
+    void flush_single();
+    bool send_single(Subscription& subscription);
+    void flush_several();
+    size_t pick(Picked* picked);
+    bool send_picked(const Picked* picked, size_t count);
+    void settle_pending();
+    void keep_rest(const Backlog::Written& written);
+
+    bool is_over_limit(const Subscription& subscription) const;
+    bool skip_over_limit();
+    bool skip(Subscription& subscription);
+    void append_gap(const Gap& gap);
+    void finish_ending(Subscription& subscription);
+    void finish_endings();
+    void delivered(uint64_t messages, uint64_t seq);
+
+    Outbox outbox_;
+    std::unique_ptr<Replay> replay_; // in state Replaying
+    Millis stalled_since_ = 0;       // when the socket last took bytes but not all; 0: it does
+    uint64_t rest_seq_ = 0;          // of the frame whose rest is in the outbox
+    uint32_t heartbeat_ms_;
+    bool is_reading_ = false;    // within read(): on_page only takes the page
+    bool fell_back_ = false;     // this replay is our doing: what it misses is an overflow
+    bool owes_position_ = false; // a gap was told and nothing with an id since
+    std::string head_;           // until on_start
+};
+
+} // namespace fanhorn

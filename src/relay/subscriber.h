@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// One client of the relay: cursors in feeds, and what is on its way out besides.
+#pragma once
+
+#include "relay/feed.h"
+#include "relay/outbox.h"
+#include "relay/sink.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace fanhorn {
+
+// What a subscription request settled before the broker is asked.
+struct Wish {
+    std::vector<std::string> channels;
+    std::vector<const ChannelSettings*> settings; // one a channel
+    BrokerEnd* end = nullptr;
+    Since since;
+    Encoding* encoding = nullptr;
+    ConnectionId connection{};
+    Millis heartbeat = 25'000;
+};
+
+// Common to streams and polls: placing, reading from history, going live. Owned by the connection
+// that is its Sink, which destroys it at the end of a turn, never inside a call from here.
+class Subscriber {
+  public:
+    enum class State : uint8_t {
+        Placing,   // the broker has been asked
+        Replaying, // reads history
+        Live,      // cursors in feeds
+        Closing,   // last bytes on their way
+        Closed,
+    };
+
+    Subscriber(Hub& hub, Sink& sink, const Wish& wish);
+    virtual ~Subscriber();
+    Subscriber(const Subscriber&) = delete;
+    Subscriber& operator=(const Subscriber&) = delete;
+
+    State state() const { return state_; }
+    const ConnectionId& connection() const { return connection_; }
+    bool is_single() const { return count_ == 1; }
+    size_t channel_count() const { return count_; }
+    // What its client has: what it may be told as its position.
+    Position position() const;
+
+    // The socket takes bytes again.
+    virtual void on_writable() = 0;
+    // Sends what the feeds have, as far as the socket takes it.
+    virtual void flush() = 0;
+    // That subscription has something to get; it is on pending_ (several channels) or it is the
+    // only one, held.
+    void on_pending(Subscription& subscription);
+    // Its channel ends (subscription.ending says why), once it has caught up.
+    virtual void on_ending(Subscription& subscription) = 0;
+    // About once a second while its socket is full.
+    virtual void on_stalled(Millis now, Millis send_timeout) = 0;
+    // Ends from our side: last words, then Sink::finish.
+    virtual void close(const Farewell& farewell) = 0;
+    // The socket is gone: nothing is sent any more.
+    void abandon() { enter(State::Closed); }
+
+    Hook turn; // on the hub's list of ready or stalled ones
+
+  protected:
+    // Asks the broker: on_start follows, for place() with all subscriptions in their feeds, for
+    // locate() with none.
+    void place(const Wish& wish);
+    void locate(const Wish& wish);
+    virtual void on_start(Start start) = 0;
+    virtual void on_page(Page page) = 0;
+
+    void enter(State state);
+    void read(Stretch stretch);
+    // Live from `seq` on, if all feeds reach back that far; else false: history is newer.
+    bool join(uint64_t seq);
+    // Out of the feeds; what to read to go on behind the own position.
+    Stretch put_away_all();
+    // How many subscriptions have not ended.
+    size_t remaining() const;
+    Subscription& subscription(size_t index) { return count_ == 1 ? first_ : others_[index]; }
+    // The held subscription whose next frame has the lowest seq, or null.
+    Subscription* next_pending();
+    // Of those that have something to get, any; null when none.
+    Subscription* first_pending() { return pending_.front(); }
+    Subscription* after_pending(Subscription& each) { return pending_.next(each); }
+
+    Hub& hub_;
+    Sink& sink_;
+    Encoding& encoding_;
+    BrokerEnd& end_;
+    Position position_; // the last one wholly written
+    ConnectionId connection_;
+    State state_ = State::Placing;
+
+  private:
+    void enter_feeds(const std::vector<std::string>& channels,
+                     const std::vector<const ChannelSettings*>& settings, const Start& start);
+    void refuse(Start::Status status);
+    bool is_caught_up() const;
+
+    Subscription first_;                     // for a single one
+    std::unique_ptr<Subscription[]> others_; // for several
+    uint32_t count_ = 0;
+    List<Subscription, &Subscription::pending> pending_;
+    // Answers that come after we are gone find it empty.
+    std::shared_ptr<Subscriber*> self_;
+};
+
+} // namespace fanhorn
