@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Accepts connections: a bounded number a turn, and without spinning when descriptors run out.
+#pragma once
+
+#include "net/loop.h"
+#include "net/socket.h"
+
+#include <functional>
+
+namespace fanhorn {
+
+class Acceptor final : public Watch {
+  public:
+    // Connections accepted in one turn, so that live traffic has its share.
+    static constexpr int kAcceptsPerTurn = 64;
+    // How long accepting rests when the process has no descriptor left.
+    static constexpr Millis kPause = 100;
+
+    // `on_accept` owns the descriptor that it is given. `on_exhausted` is told once a pause.
+    Acceptor(Loop& loop, const Clock& clock, Descriptor socket, std::function<void(int)> on_accept,
+             std::function<void()> on_exhausted);
+    ~Acceptor() override;
+
+    int socket() const { return socket_.get(); }
+    // Resumes after a pause; several times a second.
+    void tick();
+    // Stops for good; what waits in the kernel's queue is refused when the socket closes.
+    void stop();
+
+  private:
+    void on_ready(uint8_t what) override;
+    void refuse_one();
+
+    const Clock& clock_;
+    Descriptor socket_;
+    Descriptor reserve_; // given up to accept, and close, one connection at EMFILE
+    const std::function<void(int)> on_accept_;
+    const std::function<void()> on_exhausted_;
+    Millis paused_until_ = 0; // 0: not paused
+};
+
+} // namespace fanhorn

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sockets: the calls, their options, and how a listening one is made.
+#pragma once
+
+#include "base/result.h"
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+namespace fanhorn {
+
+// A descriptor with one owner.
+class Descriptor {
+  public:
+    Descriptor() = default;
+    explicit Descriptor(int fd) : fd_(fd) {}
+    Descriptor(Descriptor&& other) noexcept : fd_(other.release()) {}
+    Descriptor& operator=(Descriptor&& other) noexcept {
+        std::swap(fd_, other.fd_);
+        return *this;
+    }
+    ~Descriptor() { reset(); }
+
+    int get() const { return fd_; }
+    explicit operator bool() const { return fd_ >= 0; }
+    int release() { return std::exchange(fd_, -1); }
+    void reset();
+
+  private:
+    int fd_ = -1;
+};
+
+// A bound and listening socket of that literal address. `port` 0 lets the kernel choose. With
+// SO_REUSEPORT, so that each worker has its own. Accepted sockets inherit TCP_NODELAY, keepalive
+// and TCP_NOTSENT_LOWAT from it.
+Result<Descriptor> listen_inet(const std::string& host, uint16_t port, int backlog);
+// Replaces a socket file that nobody listens on.
+Result<Descriptor> listen_unix(const std::string& path, int backlog);
+// A socket that systemd passed (LISTEN_FDS, LISTEN_FDNAMES) by that name; a copy of it.
+Result<Descriptor> listen_passed(const std::string& name);
+// The port that a bound socket has; 0 for none.
+uint16_t local_port(int fd);
+// The peer's "address:port", "unix:" for a unix socket.
+std::string peer_name(int fd);
+
+// accept4, non-blocking and close-on-exec; -1 and errno on failure.
+int accept_socket(int listener);
+
+// Bytes moved; 0 for "would block"; -1 for a broken connection. EINTR is tried again.
+ssize_t send_pieces(int fd, const iovec* pieces, int count);
+struct Received {
+    enum class State : uint8_t { Bytes, WouldBlock, End, Broken };
+    State state;
+    size_t size = 0;
+};
+Received receive(int fd, std::span<char> buffer);
+// Half-closes: what was sent still arrives.
+void shutdown_sending(int fd);
+
+} // namespace fanhorn
