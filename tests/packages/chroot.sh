@@ -22,7 +22,7 @@ check() { # WHAT COMMAND...
 
 work=$(mktemp -d /var/tmp/fanhorn-chroot.XXXXXX)
 root=$work/root
-trap 'umount -R "$root/proc" "$root/dev"; rm -rf --one-file-system "$work"' EXIT
+trap 'umount "$root/proc" "$root/dev" "$work/net"; rm -rf --one-file-system "$work"' EXIT
 in_root() { timeout 300 chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
     DEBIAN_FRONTEND=noninteractive "$@"; }
 
@@ -67,17 +67,17 @@ ready() {
 publish() { local_net curl -sfS -d "$1" "http://127.0.0.1:8081/pub/demo"; }
 # The subscriber is there before the message is: it prints `retry:` first.
 receive() {
-    local_net timeout 10 curl -sN "http://127.0.0.1:8080/sub/$1" >"$work/sub" &
+    nsenter --net="$work/net" curl -sN -m 20 "http://127.0.0.1:8080/sub/$1" >"$work/sub" &
     local reader=$!
     for _ in $(seq 50); do grep -q . "$work/sub" && break || sleep 0.1; done
     publish "$2"
     for _ in $(seq 50); do grep -q "^data:.*$2" "$work/sub" && break || sleep 0.1; done
-    kill "$reader"
+    kill "$reader" && wait "$reader"
     cat "$work/sub"
     grep -q "^data:.*$2" "$work/sub"
 }
 daemon() { # as the unit starts it, less systemd
-    local_net chroot --userspec=fanhorn:fanhorn "$root" \
+    nsenter --net="$work/net" chroot --userspec=fanhorn:fanhorn "$root" \
         /usr/sbin/fanhorn -c /etc/fanhorn/fanhorn.conf >"$work/log" 2>&1 &
     pid=$!
 }
