@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/result.h"
 #include "relay/pattern.h"
 #include "relay/settings.h"
@@ -21,9 +22,6 @@ struct ServerSettings {
     Millis drain = 30'000; // QUIT spreads the closes over this time
     std::string pid_file;  // empty: none
 };
-
-enum class LogLevel : uint8_t { Debug, Info, Notice, Warning, Error };
-enum class LogFormat : uint8_t { Text, Json };
 
 struct LogSettings {
     std::string target = "stderr"; // stderr | syslog | /path, reopened on USR1
