@@ -18,5 +18,7 @@ if [ "${CI:-}" = true ] && grep -qE '(^|[ ,])[1-9][0-9]* skipped|\((Skipped|Not 
     echo "$name: tests were skipped, which a CI run does not allow"
     status=1
 fi
-echo "== $name: $([ "$status" = 0 ] && echo done || echo FAILED) after $(($(date +%s) - start)) s"
+verdict=passed
+[ "$status" = 0 ] || verdict=FAILED
+echo "== $name: $verdict after $(($(date +%s) - start)) s"
 exit "$status"
