@@ -13,6 +13,8 @@ enum class Method : uint8_t { Get, Head, Post, Put, Delete, Options, Connect, Tr
 
 // The method's token, e.g. "GET"; "-" for Other.
 std::string_view method_name(Method method);
+// Case-sensitive (RFC 9110 section 9.1); what is none of the others is Other.
+Method method_named(std::string_view token);
 
 struct Header {
     std::string name; // as sent; compare with find(), which ignores case
