@@ -23,6 +23,7 @@ CMAKE    = cmake -S . -B $(1) $(if $(wildcard $(1)/CMakeCache.txt),,$(NINJA) $(C
            -DFANHORN_WERROR=$(WERROR) $(2) >/dev/null
 COMPILE  = cmake --build $(1) --parallel $(JOBS) --target
 
+MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help build run test all-tests layers lists man unit blackbox clients npm soak asan tsan \
