@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// The request side of HTTP/1.1, strict: what two readers could understand differently is refused
+// (RFC 9112 section 11), and the connection is not used any more.
+#pragma once
+
+#include "http/problem.h"
+#include "http/request.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+namespace fanhorn::http {
+
+struct ParserLimits {
+    size_t head_size = 16 << 10; // request line and fields with their line ends; 431
+    size_t uri_size = 8 << 10;   // request target; 414
+    uint32_t header_count = 100; // fields; 431
+};
+
+// How the body is delimited (RFC 9112 section 6.3).
+enum class Framing : uint8_t { None, Length, Chunked };
+
+struct Head {
+    Request request;
+    Framing framing = Framing::None;
+    uint64_t length = 0; // of Length, never 0
+};
+
+// Feed it what comes from the socket; it copies only what it needs of a head that is not complete
+// yet. The result does not depend on how the bytes are cut.
+//
+//   idle -> feed() -> NeedMore ... -> Head: take_head(), then the body's bytes, then idle again
+//                              ... -> Error: problem(), then nothing more
+class RequestParser {
+  public:
+    enum class Status : uint8_t { NeedMore, Head, Error };
+    struct Step {
+        Status status;
+        size_t consumed; // the bytes behind belong to the body or to the next request
+    };
+
+    // The limits must outlive the parser.
+    explicit RequestParser(const ParserLimits& limits);
+    ~RequestParser();
+    RequestParser(RequestParser&&) noexcept;
+    RequestParser& operator=(RequestParser&&) noexcept;
+
+    Step feed(std::string_view bytes);
+    // After Status::Head, once. The parser is idle again.
+    Head take_head();
+    // After Status::Error.
+    const Problem& problem() const;
+    // Whether no byte of a request has come: it holds no memory then.
+    bool is_idle() const { return !partial_; }
+
+  private:
+    class Partial;
+
+    const ParserLimits* limits_;
+    std::unique_ptr<Partial> partial_; // while a head is coming, and until it is taken
+    bool skipped_empty_line_ = false;
+};
+
+} // namespace fanhorn::http
