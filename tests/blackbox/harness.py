@@ -159,7 +159,7 @@ class Daemon:
     def is_alive(self):
         return self.process is not None and self.process.poll() is None
 
-    def signal(self, number):
+    def send_signal(self, number):
         self.process.send_signal(number)
 
     def wait(self, timeout=2 * TIMEOUT):
@@ -172,7 +172,7 @@ class Daemon:
     def stop(self, number=signal.SIGTERM):
         try:
             assert self.is_alive(), f"ended early with {self.process.returncode}:\n{self.log()[-4000:]}"
-            self.signal(number)
+            self.send_signal(number)
             code = self.wait()
             assert code == 0, f"exit code {code}:\n{self.log()[-4000:]}"
         finally:
