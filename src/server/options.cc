@@ -58,7 +58,7 @@ constexpr Row kServerRows[] = {
      .max = kMaxTextBytes,
      .check = check_path,
      .reloadable = false,
-     .meta = "path",
+     .meta = "Ar path",
      .documentation = "Where the process id is written; empty: nowhere.\n"
                       "The option -s of the program needs it to find the running daemon."},
 };
@@ -71,7 +71,7 @@ constexpr Row kLogRows[] = {
      .min = 1,
      .max = kMaxTextBytes,
      .check = check_target,
-     .meta = "stderr | syslog | /path",
+     .meta = "Cm stderr | syslog | Ar /path",
      .documentation = "Where the log goes.\n"
                       "A file is opened anew on the signal USR1, for log rotation."},
     {.name = "level",
@@ -209,7 +209,7 @@ constexpr Row kListenerRows[] = {
      .preset = "",
      .max = 1000,
      .check = parse_origin,
-     .meta = "scheme://host[:port] | *",
+     .meta = "Ar scheme://host[:port] | Cm *",
      .documentation = "The web origins whose pages may subscribe, checked for CORS and for "
                       "WebSocket.\n"
                       "Empty: pages of any origin may, without credentials."},
@@ -219,7 +219,7 @@ constexpr Row kListenerRows[] = {
      .preset = "",
      .max = 1000,
      .check = parse_host,
-     .meta = "host",
+     .meta = "Ar host",
      .documentation = "Further names under which publish and control may be reached here.\n"
                       "The listener's own addresses and localhost always may; a request with "
                       "another Host is refused, so that a web page cannot publish through a "
@@ -278,7 +278,7 @@ constexpr Row kChannelRows[] = {
      .binding = kField<&ChannelSettings::broker>,
      .preset = "",
      .max = kMaxTextBytes,
-     .meta = "name",
+     .meta = "Ar name",
      .documentation = "The name of a [broker] section; empty: the memory of this daemon.\n"
                       "All channels that one connection subscribes to must have the same."},
     {.name = "history",
@@ -360,7 +360,7 @@ constexpr SectionType kSectionTypes[] = {
      "path sync url mode sentinels master prefix",
      "What orders and keeps messages, where the memory of this daemon is not meant."},
     {"defaults", "defaults channel", Naming::Single, "channel", kChannelRows, kLaterChannelKeys,
-     "What [channel] sections inherit; the same keys."},
+     "What every [channel] section starts from."},
     {"channel", "channel PATTERN", Naming::Pattern, "", kChannelRows, kLaterChannelKeys,
      "The settings of the channels that the pattern matches."},
 };

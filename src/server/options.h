@@ -94,7 +94,7 @@ struct Row {
     // Text and Texts: checks an item and may put it into canonical form.
     Result<std::string> (*check)(std::string_view) = nullptr;
     bool reloadable = true;    // a reload applies a change
-    const char* meta = "";     // what the manual page calls the value
+    const char* meta = "";     // Text, Texts: the value in the manual page, in mdoc(7)
     const char* documentation; // sentences, one a line
 };
 
@@ -125,8 +125,5 @@ const SectionType* find_section_type(std::string_view type);
 
 // The index of the row, or rows.size().
 size_t find_row(const SectionType& type, std::string_view key);
-
-// The part of fanhorn.conf(5) that the rows write, in mdoc(7).
-std::string option_reference();
 
 } // namespace fanhorn

@@ -48,7 +48,7 @@ std::string header_fault(const IniSection& ini, const SectionType* type) {
 }
 
 std::string unknown_key(const SectionType& type, const std::string& key) {
-    std::string where = "[" + std::string(type.type) + "]";
+    std::string where = header(type.type, type.fixed);
     std::string unknown = "unknown key '" + key + "' in " + where;
     if (is_one_of(key, type.later))
         return "'" + key + "' in " + where + " is not in this version";

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is refused, and the exact words.
+#include "load_text.h"
+
+#include "test.h"
+
+using namespace fanhorn;
+
+// Behind kListener, so that the first line of `text` is line 4.
+struct Bad {
+    std::string text;
+    std::string errors;
+};
+
+static void check_bad(const std::vector<Bad>& rows) {
+    for (const Bad& row : rows) {
+        LoadedConfig loaded = load(kListener + row.text);
+        assert_text(lines(loaded.errors), row.errors);
+        assert_null(loaded.config.get());
+        assert_text(loaded.effective, "");
+    }
+}
+
+static void unknown_sections(void**) {
+    check_bad({
+        {"[sever]\n", "f:4: unknown section [sever]; did you mean 'server'?\n"},
+        {"[chanel a]\nhistory = x\n", "f:4: unknown section [chanel a]; did you mean 'channel'?\n"},
+        {"[stuff and nonsense]\n", "f:4: unknown section [stuff and nonsense]\n"},
+        {"[Server]\n", "f:4: unknown section [Server]; did you mean 'server'?\n"},
+        {"[tls main]\ncertificate = x\n", "f:4: [tls] sections are not in this version\n"},
+        {"[auth users]\n", "f:4: [auth] sections are not in this version\n"},
+        {"[server x]\n", "f:4: unknown section [server x]; did you mean 'server'?\n"},
+        {"[defaults]\n", "f:4: unknown section [defaults]; did you mean 'defaults channel'?\n"},
+        {"[defaults listener]\n",
+         "f:4: unknown section [defaults listener]; did you mean 'defaults channel'?\n"},
+        {"[listener]\naddress = *:1\nserve = client\n",
+         "f:4: [listener] needs a name: [listener NAME]\n"},
+        {"[channel]\n", "f:4: [channel] needs a name: [channel PATTERN]\n"
+                        "f:4: [channel]: a pattern is 1 to 255 bytes of UTF-8 without control "
+                        "characters and ','\n"},
+        {"[broker a b]\n",
+         "f:4: [broker a b]: a name has letters, digits, '_', '-' and '.', at most 64\n"},
+        {"[broker a]\n[broker a]\n", "f:5: [broker a] was given before, at f:4\n"},
+        {"[listener l]\naddress = *:1\nserve = client\n",
+         "f:4: [listener l] was given before, at f:1\n"},
+    });
+}
+
+static void unknown_keys(void**) {
+    check_bad({
+        {"[server]\nworker = 1\n", "f:5: unknown key 'worker' in [server]; did you mean "
+                                   "'workers'?\n"},
+        {"[server]\nfoo = 1\n  2\n  3\n", "f:5: unknown key 'foo' in [server]\n"},
+        {"[server]\nhistory = 1\n",
+         "f:5: unknown key 'history' in [server]; it is a [channel] key\n"},
+        {"[channel a]\naddress = *:80\n",
+         "f:5: unknown key 'address' in [channel]; it is a [listener] key\n"},
+        {"[channel a]\nbody_size = 1m\n",
+         "f:5: unknown key 'body_size' in [channel]; it is a [limits] key\n"},
+        {"[channel a]\npresence = on\n", "f:5: 'presence' in [channel] is not in this version\n"},
+        {"[defaults channel]\ndelta = off\n",
+         "f:5: 'delta' in [defaults channel] is not in this version\n"},
+        {"[broker a]\nurl = x\n", "f:5: 'url' in [broker] is not in this version\n"},
+        {"[limits]\nmemory = 1g\n", "f:5: 'memory' in [limits] is not in this version\n"},
+        {"[channel a]\nHistory = 1\n",
+         "f:5: unknown key 'History' in [channel]; did you mean 'history'?\n"},
+        {"[log]\ninclude = x\n", "f:5: 'include' must stand before the first section\n"},
+    });
+}
+
+static void values(void**) {
+    check_bad({
+        {"[server]\nworkers = 5000\n",
+         "f:5: workers: '5000' is out of bounds: auto or 1 to 1024\n"},
+        {"[server]\nworkers =\n", "f:5: 'workers' needs a value\n"},
+        {"[server]\nworkers = 1\nworkers = 1\n", "f:6: 'workers' was given before, at f:5\n"},
+        {"[server]\nworkers = x\nworkers = 1\n",
+         "f:5: workers: 'x' is not 'auto' or a count, such as 100, 200k or 1m\n"
+         "f:6: 'workers' was given before, at f:5\n"},
+        {"[server]\nworkers = 1\n[log]\n[server]\nworkers = 2\n",
+         "f:8: 'workers' was given before, at f:5\n"},
+        {"[server]\nworkers = 1\n  2\n", "f:6: 'workers' is not a list\n"},
+        {"[server]\nworkers = 1, 2\n",
+         "f:5: workers: '1, 2' is not 'auto' or a count, such as 100, 200k or 1m\n"},
+        {"[channel a]\nheartbeat = 25\n",
+         "f:5: heartbeat: '25' has no unit; write 25ms, 25s, 25m, 25h or 25d\n"},
+        {"[channel a]\ntransports = sse, pol\n  websocket, sse\n",
+         "f:5: transports: 'pol' is not one of websocket, sse, longpoll, poll; did you mean "
+         "'poll'?\nf:6: transports: 'sse' stands twice in the list\n"},
+        {"[channel a]\ntransports =\n", "f:5: 'transports' needs a value\n"},
+        {"[channel a]\ntransports = ,\n", "f:5: 'transports' needs a value\n"},
+        {"[channel a]\nhistory = ${A}\n",
+         "f:5: history: 'x' is not a count, such as 100, 200k or 1m\n"},
+        {"[channel a]\nhistory = ${NO}\n",
+         "f:5: history: ${NO}: is not defined; a default is written ${NO:-default}\n"},
+        {"[channel a]\nhistory = ${A:-}${A\n",
+         "f:5: history: a '$' begins ${NAME}; a '$' itself is written '$$'\n"},
+        {"[channel a]\nhistory = 5 items\n",
+         "f:5: history: '5 items' is not a count, such as 100, 200k or 1m\n"},
+        // One item, whatever is in it; a secret is not shown.
+        {"[channel a]\ntransports = ${LIST}\n",
+         "f:5: transports: 'poll, sse' is not one of websocket, sse, longpoll, poll\n"},
+        {"[log]\nlevel = ${file:/level}\n",
+         "f:5: level: '${file:/level}' does not hold what is allowed here\n"},
+        {"[log]\ntarget = ${MULTI}\n",
+         "f:5: target: '${MULTI}' has control bytes, or is not UTF-8\n"},
+    });
+}
+
+static void sections_together(void**) {
+    check_bad({
+        {"[listener m]\naddress = *:81\n", "f:4: [listener m] needs 'serve'\n"},
+        {"[listener m]\nserve = client\n", "f:4: [listener m] needs 'address'\n"},
+        {"[listener m]\naddress = 81\nserve = clientt\n",
+         "f:5: address: '81' has no address; write *:81\n"
+         "f:6: serve: 'clientt' is not one of subscribe, publish, control, metrics, client; did "
+         "you mean 'client'?\n"},
+        {"[listener m]\naddress = 127.0.0.1:80\nserve = client\n",
+         "f:5: address: '127.0.0.1:80' is listened on already, at f:2\n"},
+        {"[listener m]\naddress = unix:/a\n  *:1\n  0.0.0.0:1\nserve = client\n",
+         "f:7: address: '0.0.0.0:1' is listened on already, at f:6\n"},
+        {"[listener m]\naddress = fd:a, [::1]:1, [0::1]:1\nserve = client\n",
+         "f:5: address: '[0::1]:1' is listened on already, at f:5\n"},
+        {"[channel a*]\n", "f:4: [channel a*]: 'a*' is not a segment: '*', '**' and '{name}' "
+                           "stand alone between '.', ':' and '/'\n"},
+        {"[channel **.a]\n", "f:4: [channel **.a]: '**' can only be the last segment\n"},
+        {"[channel chat:*]\n[channel b]\n[channel chat:{id}]\n",
+         "f:6: [channel chat:{id}] matches the same channels as [channel chat:*] at f:4\n"},
+        {"[channel a]\n[channel a]\n", "f:5: [channel a] was given before, at f:4\n"},
+        {"[broker big]\n[channel a]\nbroker = bag\n",
+         "f:6: broker: there is no [broker bag]; did you mean 'big'?\n"},
+        {"[defaults channel]\nbroker = redis\n[channel a]\n",
+         "f:5: broker: there is no [broker redis]\n"},
+    });
+}
+
+static void whole_file_faults(void**) {
+    assert_text(lines(load("").errors), "f: no [listener] section: nothing to do\n");
+    assert_text(lines(load("[server]\nworkers = 0\n").errors),
+                "f: no [listener] section: nothing to do\n"
+                "f:2: workers: '0' is out of bounds: auto or 1 to 1024\n");
+    assert_text(lines(load_config("none", {}, FakeSurroundings()).errors),
+                "none: No such file or directory\n");
+    std::string many = kListener;
+    for (int i = 0; i < 60; ++i)
+        many += "[x" + std::to_string(i) + "yz]\n";
+    auto errors = load(many).errors;
+    assert_int_equal(errors.size(), 50);
+    assert_text(errors[48], "f:52: unknown section [x48yz]");
+    assert_text(errors[49], "and 11 more errors");
+}
+
+static void bad_overrides(void**) {
+    struct Row {
+        std::string override_text, errors;
+    };
+    for (const Row& row : {
+             Row{"", "-g: '' is not 'section.key=value'\n"},
+             {"limits", "-g: 'limits' is not 'section.key=value'\n"},
+             {"limits=1", "-g: 'limits=1' is not 'section.key=value'\n"},
+             {".x=1", "-g: '.x=1' is not 'section.key=value'\n"},
+             {"log.target=a\nb", "-g: 'log.target=a\\x0ab' is not 'section.key=value'\n"},
+             {"limits.body_sze=1m",
+              "-g: unknown key 'body_sze' in [limits]; did you mean 'body_size'?\n"},
+             {"limts.body_size=1m", "-g: unknown section [limts]; did you mean 'limits'?\n"},
+             {"limits.body_size=1", "-g: body_size: '1' has no unit; write 1b, 1k, 1m or 1g\n"},
+             {"listener l.serve=", "-g: 'serve' needs a value\n"},
+             {"listener x.serve=client", "-g: [listener x] needs 'address'\n"},
+         })
+        assert_text(lines(load(kListener, {row.override_text}).errors), row.errors);
+    assert_text(lines(load(kListener, {"server.workers=1", "server.workers=2"}).errors),
+                "-g: 'workers' was given before, at -g\n");
+}
+
+int main() {
+    const CMUnitTest tests[] = {
+        cmocka_unit_test(unknown_sections),
+        cmocka_unit_test(unknown_keys),
+        cmocka_unit_test(values),
+        cmocka_unit_test(sections_together),
+        cmocka_unit_test(whole_file_faults),
+        cmocka_unit_test(bad_overrides),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
