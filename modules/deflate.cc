@@ -267,4 +267,6 @@ InflateStatus Inflater::run(std::string_view input, size_t limit, std::string& o
     return InflateStatus::Ok;
 }
 
+std::string_view deflate_library_version() { return zlibVersion(); }
+
 } // namespace fanhorn

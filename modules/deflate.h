@@ -70,4 +70,7 @@ class Inflater {
     std::unique_ptr<z_stream_s, End> stream_;
 };
 
+// The library below, for -V.
+std::string_view deflate_library_version();
+
 } // namespace fanhorn

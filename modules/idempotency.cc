@@ -16,6 +16,7 @@ Digest content_digest(const Draft& draft) {
     };
     field(draft.content_type);
     field(draft.event);
+    field(draft.tags);
     field({reinterpret_cast<const char*>(draft.exclude.data()), draft.exclude.size()});
     append_number(text, static_cast<uint64_t>(draft.ttl));
     text += draft.store ? 's' : '-';

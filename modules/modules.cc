@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "modules/modules.h"
 
+#include "modules/deflate.h"
+
 namespace fanhorn {
 
 extern const TransportModule transport_websocket;
@@ -24,6 +26,10 @@ std::span<const BrokerModule* const> broker_modules() {
         &broker_local,
     };
     return kModules;
+}
+
+std::string_view compression_library_version() {
+    return deflate_library_version();
 }
 
 } // namespace fanhorn

@@ -12,5 +12,7 @@ namespace fanhorn {
 // In the order of negotiation.
 std::span<const TransportModule* const> transport_modules();
 std::span<const BrokerModule* const> broker_modules();
+// The library that compresses, for -V.
+std::string_view compression_library_version();
 
 } // namespace fanhorn

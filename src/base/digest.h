@@ -14,4 +14,7 @@ std::array<uint8_t, 32> sha256(std::string_view bytes);
 // Takes the same time wherever two texts of one length differ; the length is no secret.
 bool equal_in_constant_time(std::string_view left, std::string_view right);
 
+// The library below, for -V.
+std::string_view crypto_library_version();
+
 } // namespace fanhorn

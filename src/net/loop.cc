@@ -144,4 +144,8 @@ Signals::~Signals() {
         event_del(&all_[i].signal);
 }
 
+std::string_view event_library_version() {
+    return event_get_version();
+}
+
 } // namespace fanhorn

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string_view>
 
 struct event_base;
 
@@ -107,5 +108,8 @@ class Signals {
     std::unique_ptr<One[]> all_;
     size_t count_;
 };
+
+// The library below, for -V.
+std::string_view event_library_version();
 
 } // namespace fanhorn

@@ -24,6 +24,7 @@ struct Draft {
     std::string payload;
     std::string content_type; // "" where the publisher named none
     std::string event;
+    std::string tags;            // k=v,k=v as sent, checked
     std::string idempotency_key; // "" for none
     ConnectionId exclude = kNoConnection;
     Millis ttl = 0; // 0: as the channel's history
@@ -37,7 +38,7 @@ class Message final : public AtomicCount {
   public:
     Message(Draft&& draft, Position at, uint64_t count, Millis now)
         : channel(std::move(draft.channel)), payload(std::move(draft.payload)),
-          content_type(std::move(draft.content_type)), event(std::move(draft.event)), position(at),
+          content_type(std::move(draft.content_type)), event(std::move(draft.event)), tags(std::move(draft.tags)), position(at),
           n(count), expires(draft.ttl ? now + draft.ttl : 0), stored_at(now),
           exclude(draft.exclude), stored(draft.store), retained(draft.retain),
           binary(draft.binary) {}
@@ -46,6 +47,7 @@ class Message final : public AtomicCount {
     const std::string payload;
     const std::string content_type;
     const std::string event;
+    const std::string tags;
     const Position position;
     const uint64_t n;       // its count in its channel; 0 when unstored
     const Millis expires;   // by the publisher's own ttl; 0: never
@@ -58,7 +60,7 @@ class Message final : public AtomicCount {
     // What a message is charged for in every limit on bytes.
     size_t bytes() const {
         return sizeof(Message) + channel.size() + payload.size() + content_type.size() +
-               event.size();
+               event.size() + tags.size();
     }
     bool is_expired(Millis now) const { return expires && expires <= now; }
     bool is_excluded(const ConnectionId& id) const {

@@ -38,7 +38,7 @@ void PollSubscriber::on_start(Start start) {
 
 void PollSubscriber::read_on(Stretch stretch) {
     enter(State::Replaying);
-    stretch.max_messages = kMaxMessages;
+    stretch.max_messages = poll_.max_messages;
     stretch.max_bytes = kMaxBytes;
     read(std::move(stretch));
 }

@@ -16,6 +16,7 @@ struct PollWish {
     std::string if_none_match;    // of a short poll
     std::string tag;              // names the channels in the ETag
     bool keep_alive = true;
+    size_t max_messages = 1000;
 };
 
 class PollSubscriber final : public Subscriber {

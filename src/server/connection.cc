@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+// The socket, the states, the deadlines. HTTP is in connection_http.cc, subscribing in
+// connection_subscribe.cc.
+#include "server/connection.h"
+
+#include "base/log.h"
+#include "server/worker.h"
+
+#include <unistd.h>
+
+namespace fanhorn {
+
+namespace {
+
+constexpr Millis kLingerMs = 5000; // for the peer to hear our last words
+constexpr int kReadsPerTurn = 8;   // of the worker's buffer, by one connection
+
+} // namespace
+
+Connection::Connection(Worker& worker, Ref<ListenerEnd> listener, int fd)
+    : worker_(worker), listener_(std::move(listener)) {
+    socket_ = Descriptor(fd);
+    worker_.counters().connections[static_cast<size_t>(use_)].add(1);
+    worker_.counters().accepted.add(1);
+}
+
+Connection::~Connection() {
+    if (exchange_ && exchange_->owner)
+        *exchange_->owner = nullptr;
+    unwatch();
+    worker_.counters().connections[static_cast<size_t>(use_)].subtract(1);
+}
+
+bool Connection::begin() {
+    arm(worker_.config().limits.header_timeout);
+    return watch_edges(worker_.loop(), socket_.get());
+}
+
+void Connection::set_use(Use use) {
+    auto& connections = worker_.counters().connections;
+    connections[static_cast<size_t>(use_)].subtract(1);
+    connections[static_cast<size_t>(use)].add(1);
+    use_ = use;
+}
+
+void Connection::enter(State state) {
+    if (state_ == State::Closed)
+        return;
+    state_ = state;
+    if (state != State::Closed)
+        return;
+    unwatch();
+    disarm();
+    again.unlink();
+    if (subscriber_)
+        subscriber_->abandon();
+    worker_.bury(*this);
+}
+
+void Connection::arm(Millis duration) {
+    worker_.deadlines().arm(*this, duration, worker_.now());
+}
+
+void Connection::drop() {
+    enter(State::Closed);
+}
+
+// ---- the socket
+
+void Connection::on_ready(uint8_t what) {
+    if ((what & kClosed) && (state_ == State::Polling || state_ == State::Answering))
+        peer_ended_ = true; // told by the read that follows, when one is wanted
+    if (what & kWritable)
+        on_writable();
+    if (state_ != State::Closed && (what & (kReadable | kClosed)))
+        read_some();
+}
+
+void Connection::on_writable() {
+    if (exchange_ && exchange_->out_pending() > 0)
+        flush_out();
+    else if (subscriber_)
+        subscriber_->on_writable();
+}
+
+bool Connection::wants_input() const {
+    switch (state_) {
+    case State::Idle:
+    case State::Head:
+    case State::Body:
+        return !exchange_ || exchange_->out_pending() < Exchange::kMaxOut;
+    case State::Streaming:
+    case State::Flushing:
+    case State::Lingering:
+        return true;
+    case State::Answering:
+    case State::Polling:
+    case State::Closed:
+        return false;
+    }
+    return false;
+}
+
+void Connection::read_some() {
+    for (int i = 0; i < kReadsPerTurn; ++i) {
+        if (state_ == State::Closed)
+            return;
+        if (!wants_input()) {
+            has_unread_ = true;
+            // Nobody is there any more to hear the answer that is being waited for.
+            if (peer_ended_ && state_ == State::Polling)
+                drop();
+            return;
+        }
+        const std::span<char> buffer = worker_.read_buffer();
+        const Received got = receive(socket_.get(), buffer);
+        switch (got.state) {
+        case Received::State::Bytes:
+            worker_.counters().received_bytes.add(got.size);
+            take(buffer.first(got.size));
+            break;
+        case Received::State::WouldBlock:
+            has_unread_ = false;
+            return;
+        case Received::State::End:
+            return on_end();
+        case Received::State::Broken:
+            return drop();
+        }
+    }
+    if (state_ != State::Closed && !again.is_linked())
+        worker_.run_again(*this);
+}
+
+void Connection::take(std::span<char> bytes) {
+    switch (state_) {
+    case State::Idle:
+    case State::Head:
+    case State::Body:
+        return feed({bytes.data(), bytes.size()});
+    case State::Streaming:
+        if (inbound_)
+            inbound_->receive(bytes, *this);
+        return; // nothing else that a subscriber says matters
+    default:
+        return; // Flushing, Lingering: dropped
+    }
+}
+
+// The peer will send no more.
+void Connection::on_end() {
+    peer_ended_ = true;
+    has_unread_ = false;
+    const bool has_answer = exchange_ && exchange_->out_pending() > 0;
+    if (state_ == State::Body && !has_answer)
+        return send_problem(http::problem("bad_request", "the body ended too early"), true);
+    if (state_ == State::Lingering || !has_answer)
+        return drop();
+    close_after_out();
+}
+
+ssize_t Connection::write(const iovec* pieces, int count) {
+    if (state_ == State::Closed)
+        return -1;
+    const ssize_t sent = send_pieces(socket_.get(), pieces, count);
+    if (sent < 0) {
+        drop();
+        return -1;
+    }
+    worker_.counters().sent_bytes.add(static_cast<uint64_t>(sent));
+    return sent;
+}
+
+void Connection::finish() {
+    if (state_ == State::Closed || state_ == State::Lingering)
+        return;
+    shutdown_sending(socket_.get());
+    enter(State::Lingering);
+    arm(kLingerMs);
+    if (peer_ended_)
+        drop();
+}
+
+// ---- time
+
+void Connection::on_deadline() {
+    const auto& limits = worker_.config().limits;
+    switch (state_) {
+    case State::Idle:
+        if (exchange_ && exchange_->out_pending() > 0) {
+            counters().hit(Limit::SendTimeout);
+            return drop();
+        }
+        counters().hit(is_fresh_ ? Limit::HeaderTimeout : Limit::IdleTimeout);
+        return drop();
+    case State::Head:
+        counters().hit(Limit::HeaderTimeout);
+        return send_problem(http::problem("timeout", "the request's head did not come within "
+                                                     "'header_timeout'"),
+                            true);
+    case State::Body:
+        counters().hit(Limit::BodyTimeout);
+        return send_problem(
+            http::problem("timeout", "the request's body did not come within 'body_timeout'"),
+            true);
+    case State::Polling:
+        return static_cast<PollSubscriber&>(*subscriber_).on_timeout();
+    case State::Streaming: {
+        if (inbound_ && !inbound_->on_heartbeat()) {
+            counters().hit(Limit::Heartbeat);
+            return drop();
+        }
+        static_cast<StreamSubscriber&>(*subscriber_).heartbeat();
+        if (state_ == State::Streaming)
+            arm(heartbeat_ms_);
+        return;
+    }
+    case State::Answering:
+        return arm(limits.send_timeout);
+    case State::Flushing:
+        counters().hit(Limit::SendTimeout);
+        return drop();
+    case State::Lingering:
+        return drop();
+    case State::Closed:
+        return;
+    }
+}
+
+void Connection::go_away(uint32_t retry_ms) {
+    const Farewell farewell{Farewell::Why::GoingAway, retry_ms};
+    switch (state_) {
+    case State::Idle:
+        if (!exchange_ || exchange_->out_pending() == 0)
+            drop();
+        return;
+    case State::Polling:
+    case State::Streaming:
+        subscriber_->close(farewell);
+        // A reader that stopped does not hear it; the linger ends it all the same.
+        if (state_ == State::Streaming) {
+            enter(State::Flushing);
+            arm(kLingerMs);
+        }
+        return;
+    default: // the answer that is under way says `Connection: close`
+        if (exchange_)
+            exchange_->request.keep_alive = false;
+        return;
+    }
+}
+
+// ---- what the client of a stream does
+
+void Connection::send_control(std::string_view frame) {
+    if (state_ == State::Streaming)
+        static_cast<StreamSubscriber&>(*subscriber_).control(frame);
+}
+
+void Connection::close_with(std::string_view frame) {
+    if (state_ != State::Streaming)
+        return;
+    static_cast<StreamSubscriber&>(*subscriber_).close_with(frame);
+    if (state_ == State::Streaming) { // not all of it could be written
+        enter(State::Flushing);
+        arm(worker_.config().limits.send_timeout);
+    }
+}
+
+Counters& Connection::counters() const {
+    return worker_.counters();
+}
+
+} // namespace fanhorn

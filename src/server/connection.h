@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// One accepted socket: HTTP until a transport takes over.
+#pragma once
+
+#include "net/loop.h"
+#include "net/socket.h"
+#include "relay/stream_subscriber.h"
+#include "relay/transport.h"
+#include "server/answer.h"
+#include "server/deadlines.h"
+#include "server/exchange.h"
+#include "server/routes.h"
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace fanhorn {
+
+struct ListenerEnd;
+class Worker;
+
+class Connection final : public Watch, public Sink, public Client, public Deadline {
+  public:
+    enum class State : uint8_t {
+        Idle,      // between requests
+        Head,      // a request's head is coming
+        Body,      // its body is coming
+        Answering, // somebody else has the request and will reply
+        Polling,   // held by a poll
+        Streaming, // WebSocket or SSE
+        Flushing,  // the last bytes are on their way
+        Lingering, // all is sent, the peer's rest is read and dropped, so that no reset eats it
+        Closed,
+    };
+
+    Connection(Worker& worker, Ref<ListenerEnd> listener, int fd);
+    ~Connection() override;
+
+    [[nodiscard]] bool begin();
+    State state() const { return state_; }
+
+    // Its deadline has come.
+    void on_deadline();
+    // Goes on reading, see Worker::run_again.
+    void read_on() { read_some(); }
+    // Ends it in a way its client understands, now.
+    void go_away(uint32_t retry_ms);
+    // Ends it without further words.
+    void drop();
+
+    Hook of_worker, again;
+
+    // Sink
+    ssize_t write(const iovec* pieces, int count) override;
+    void finish() override;
+    void refuse(Start::Status status) override;
+    void answer(std::string head, SegmentRef body) override;
+    // Client
+    void send_control(std::string_view frame) override;
+    void close_with(std::string_view frame) override;
+    bool may_publish() const override;
+    void publish(std::string payload, bool is_binary) override;
+    Counters& counters() const override;
+
+  private:
+    void on_ready(uint8_t what) override;
+    void on_writable();
+    void read_some();
+    void on_end();
+    bool wants_input() const;
+    void take(std::span<char> bytes);
+    void enter(State state);
+    void arm(Millis duration);
+
+    // connection_http.cc
+    void feed(std::string_view bytes);
+    size_t feed_head(std::string_view bytes);
+    size_t feed_body(std::string_view bytes);
+    void on_head();
+    std::optional<http::Problem> check_head();
+    void on_request();
+    void dispatch();
+    Reply reply();
+    void send_answer(Answer answer);
+    void send_problem(const http::Problem& problem, bool close = false);
+    void next_request();
+    void flush_out();
+    void close_after_out();
+    void answer_health(bool is_ready);
+    void answer_metrics();
+    void answer_page();
+    void answer_options();
+    void channel_control();
+    std::optional<http::Problem> read_draft(Draft& draft);
+    void publish_raw();
+    void publish_to(std::string_view encoded_channels, Draft draft);
+    void publish_attempts(Attempts attempts);
+    void publish_batch();
+    void publish_from_client();
+    void feed_lines(bool is_done);
+    void send_lines(const std::string& lines);
+    void begin_lines();
+    void end_lines(bool close);
+
+    // connection_subscribe.cc
+    void subscribe();
+    void history();
+    std::optional<http::Problem> find_channels(std::vector<std::string>& channels,
+                                               std::vector<const ChannelSettings*>& settings);
+    std::variant<Transport*, http::Problem>
+    negotiate(const std::vector<const ChannelSettings*>& settings) const;
+    void start_subscription(Transport& transport, Wish wish);
+    void open_poll(Opening opening, const Wish& wish);
+    void open_stream(Opening opening, const Wish& wish);
+    void refuse_subscription(const http::Problem& problem);
+    void set_use(Use use);
+
+    Worker& worker_;
+    Descriptor socket_;
+    const Ref<ListenerEnd> listener_;
+    std::unique_ptr<Exchange> exchange_; // while there is HTTP going on
+    std::unique_ptr<Subscriber> subscriber_;
+    std::unique_ptr<Inbound> inbound_;
+    std::unique_ptr<std::string> channel_; // that a WebSocket's messages are published to
+    uint32_t heartbeat_ms_ = 0;
+    State state_ = State::Idle;
+    Use use_ = Use::Http;
+    bool is_fresh_ = true;    // no request has come yet
+    bool has_unread_ = false; // an edge came while nothing was wanted
+    bool peer_ended_ = false;
+    bool is_feeding_ = false;
+    bool may_publish_ = false;
+};
+
+} // namespace fanhorn

@@ -1,0 +1,530 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests in, answers out.
+#include "base/log.h"
+#include "base/text.h"
+#include "http/response.h"
+#include "server/connection.h"
+#include "server/origin.h"
+#include "server/pages.h"
+#include "server/worker.h"
+
+namespace fanhorn {
+
+namespace {
+
+bool is_type(const std::string* content_type, std::string_view wanted) {
+    if (!content_type)
+        return false;
+    const std::string_view type = *content_type;
+    return equal_ignoring_case(trim_blanks(type.substr(0, type.find(';'))), wanted);
+}
+
+// curl's own default says nothing about the payload.
+bool is_untyped(const std::string* content_type) {
+    return !content_type || content_type->empty() ||
+           is_type(content_type, "application/x-www-form-urlencoded");
+}
+
+Limit limit_of_status(int status, std::string_view detail) {
+    if (status == 414)
+        return Limit::UriSize;
+    return detail.find("header_count") != detail.npos ? Limit::HeaderCount : Limit::HeaderSize;
+}
+
+// RFC 9112 section 7.1; an empty one is the last.
+void append_chunk(std::string& out, std::string_view data) {
+    char size[20];
+    const int length = std::snprintf(size, sizeof size, "%zx\r\n", data.size());
+    out.append(size, static_cast<size_t>(length)).append(data).append("\r\n");
+}
+
+} // namespace
+
+// ---- reading
+
+void Connection::feed(std::string_view bytes) {
+    CHECK(!is_feeding_);
+    is_feeding_ = true;
+    if (!exchange_) {
+        const auto& limits = worker_.config().limits;
+        exchange_ = std::make_unique<Exchange>(
+            http::ParserLimits{limits.header_size, limits.uri_size, limits.header_count});
+    }
+    while (!bytes.empty()) {
+        if (!wants_input())
+            break;
+        size_t used = bytes.size(); // Flushing and beyond: dropped
+        if (state_ == State::Idle || state_ == State::Head)
+            used = feed_head(bytes);
+        else if (state_ == State::Body)
+            used = feed_body(bytes);
+        bytes.remove_prefix(used);
+    }
+    is_feeding_ = false;
+    if (state_ == State::Closed)
+        return;
+    if (exchange_ && !bytes.empty())
+        exchange_->stash = bytes;
+    if (exchange_ && exchange_->out_pending() > 0)
+        flush_out();
+}
+
+size_t Connection::feed_head(std::string_view bytes) {
+    if (state_ == State::Idle) {
+        enter(State::Head);
+        arm(worker_.config().limits.header_timeout);
+    }
+    const auto result = exchange_->parser.feed(bytes);
+    switch (result.status) {
+    case http::RequestParser::Status::NeedMore:
+        if (exchange_->parser.is_idle()) // an empty line between requests
+            enter(State::Idle);
+        break;
+    case http::RequestParser::Status::Head:
+        on_head();
+        break;
+    case http::RequestParser::Status::Error: {
+        const http::Problem problem = exchange_->parser.problem();
+        exchange_->request = {};
+        if (problem.status == 414 || problem.status == 431)
+            counters().hit(limit_of_status(problem.status, problem.detail));
+        send_problem(problem, true);
+        return bytes.size();
+    }
+    }
+    return result.consumed;
+}
+
+size_t Connection::feed_body(std::string_view bytes) {
+    Exchange& exchange = *exchange_;
+    const auto result = exchange.reader.feed(bytes, exchange.body);
+    if (result.status == http::BodyReader::Status::Error) {
+        const http::Problem problem = exchange.reader.problem();
+        if (problem.status == 413)
+            counters().hit(Limit::BodySize);
+        if (exchange.has_begun) // of a streamed answer: its missing end says it
+            close_after_out();
+        else
+            send_problem(problem, true);
+        return bytes.size();
+    }
+    const bool is_done = result.status == http::BodyReader::Status::Done;
+    if (exchange.lines)
+        feed_lines(is_done);
+    else if (is_done)
+        on_request();
+    return result.consumed;
+}
+
+void Connection::on_head() {
+    Exchange& exchange = *exchange_;
+    http::Head head = exchange.parser.take_head();
+    exchange.request = std::move(head.request);
+    const http::Request& request = exchange.request;
+    is_fresh_ = false;
+    disarm();
+    counters().requests.add(1);
+    exchange.is_head = request.method == http::Method::Head;
+    exchange.route = find_route(request.path, listener_->settings.serve);
+    exchange.cors =
+        is_private(exchange.route.kind) ? "" : cors_headers(request, listener_->settings);
+    exchange.has_body = head.framing != http::Framing::None;
+    exchange.is_whole = !exchange.has_body;
+    if (auto problem = check_head())
+        return send_problem(*problem, exchange.has_body);
+    if (!exchange.has_body)
+        return on_request();
+
+    const bool is_lines = exchange.route.kind == Route::Kind::PubBatch &&
+                          is_type(request.header("Content-Type"), "application/x-ndjson");
+    const uint64_t limit = is_lines ? UINT64_MAX : worker_.config().limits.body_size;
+    exchange.reader = http::BodyReader(head.framing, head.length, limit);
+    enter(State::Body);
+    arm(worker_.config().limits.body_timeout);
+    if (is_lines)
+        exchange.lines =
+            std::make_unique<LinePublisher>(worker_.publisher(), worker_.config().limits.body_size);
+    feed_body({}); // a body that is announced too large is refused before it is invited
+    if (request.expects_continue && state_ == State::Body)
+        exchange.out += http::kContinue;
+}
+
+// What can be refused before the body has come.
+std::optional<http::Problem> Connection::check_head() {
+    const Exchange& exchange = *exchange_;
+    const http::Request& request = exchange.request;
+    if (request.path == "*")
+        return std::nullopt;
+    if (exchange.route.kind == Route::Kind::None)
+        return http::problem("not_found", "nothing is served at this path on this listener");
+    if (is_private(exchange.route.kind)) {
+        const std::string refusal = private_refusal(request, listener_->settings);
+        if (!refusal.empty())
+            return http::problem("forbidden", refusal);
+    } else if (!is_origin_allowed(request, listener_->settings)) {
+        return http::problem("forbidden", "this origin is not listed under 'origins'");
+    }
+    if (!exchange.route.allows(request.method))
+        return http::problem("method_not_allowed",
+                             "allowed here: " + std::string(exchange.route.allow));
+    return std::nullopt;
+}
+
+// The whole request is there.
+void Connection::on_request() {
+    disarm();
+    exchange_->is_whole = true;
+    enter(State::Answering);
+    dispatch();
+}
+
+void Connection::dispatch() {
+    const http::Method method = exchange_->request.method;
+    if (method == http::Method::Options)
+        return answer_options();
+    switch (exchange_->route.kind) {
+    case Route::Kind::Pub:
+        if (method == http::Method::Post || method == http::Method::Put)
+            return publish_raw();
+        return channel_control();
+    case Route::Kind::PubBatch:
+        return publish_batch();
+    case Route::Kind::Channels:
+        return worker_.control().channels(exchange_->request, reply());
+    case Route::Kind::History:
+        return history();
+    case Route::Kind::Sub:
+        return method == http::Method::Post ? publish_from_client() : subscribe();
+    case Route::Kind::Health:
+        return answer_health(false);
+    case Route::Kind::Ready:
+        return answer_health(true);
+    case Route::Kind::Metrics:
+        return answer_metrics();
+    case Route::Kind::Page:
+        return answer_page();
+    case Route::Kind::None:
+        CHECK(false);
+    }
+}
+
+// ---- answering
+
+Reply Connection::reply() {
+    if (!exchange_->owner)
+        exchange_->owner = std::make_shared<Connection*>(this);
+    return [owner = exchange_->owner](Answer answer) {
+        if (*owner)
+            (*owner)->send_answer(std::move(answer));
+    };
+}
+
+void Connection::send_problem(const http::Problem& problem, bool close) {
+    Answer answer = problem_answer(problem);
+    answer.close = close;
+    if (problem.status == 405)
+        http::append_header(answer.headers, "Allow", exchange_->route.allow);
+    if (problem.status == 426) {
+        // Closing, or a proxy could take what follows for an upgraded connection.
+        answer.close = true;
+        http::append_header(answer.headers, "Upgrade", "websocket");
+        http::append_header(answer.headers, "Sec-WebSocket-Version", "13");
+    }
+    send_answer(std::move(answer));
+}
+
+void Connection::send_answer(Answer answer) {
+    if (state_ == State::Closed)
+        return;
+    Exchange& exchange = *exchange_;
+    const http::Request& request = exchange.request;
+    const bool close =
+        answer.close || !request.keep_alive || !exchange.is_whole || worker_.is_draining();
+    std::string& out = exchange.out;
+    http::append_status(out, answer.status);
+    if (!answer.content_type.empty()) {
+        http::append_header(out, "Content-Type", answer.content_type);
+        http::append_header(out, "X-Content-Type-Options", "nosniff");
+    }
+    if (answer.status != 204 && answer.status != 304)
+        http::append_content_length(out, answer.body.size());
+    if (close)
+        http::append_header(out, "Connection", "close");
+    else if (request.minor_version == 0)
+        http::append_header(out, "Connection", "keep-alive");
+    out += exchange.cors;
+    out += answer.headers;
+    out += "\r\n";
+    if (!exchange.is_head)
+        out += answer.body;
+    if (close)
+        return close_after_out();
+    next_request();
+}
+
+void Connection::next_request() {
+    Exchange& exchange = *exchange_;
+    exchange.request = {};
+    exchange.body.clear();
+    if (exchange.body.capacity() > Exchange::kMaxOut)
+        exchange.body = {};
+    exchange.lines = nullptr;
+    enter(State::Idle);
+    arm(worker_.config().limits.idle_timeout);
+    if (is_feeding_)
+        return; // the loop goes on with what is left
+    flush_out();
+    if (state_ != State::Closed && (has_unread_ || !exchange.stash.empty()) && !again.is_linked())
+        worker_.run_again(*this);
+}
+
+void Connection::close_after_out() {
+    if (state_ == State::Closed)
+        return;
+    enter(State::Flushing);
+    arm(worker_.config().limits.send_timeout);
+    flush_out();
+}
+
+void Connection::flush_out() {
+    Exchange& exchange = *exchange_;
+    while (exchange.out_pending() > 0) {
+        const iovec piece = {exchange.out.data() + exchange.out_sent, exchange.out_pending()};
+        const ssize_t sent = write(&piece, 1);
+        if (sent < 0)
+            return;
+        exchange.out_sent += static_cast<size_t>(sent);
+        if (static_cast<size_t>(sent) < piece.iov_len) {
+            if (!is_armed())
+                arm(worker_.config().limits.send_timeout);
+            return;
+        }
+    }
+    exchange.out.clear();
+    exchange.out_sent = 0;
+    if (state_ == State::Flushing)
+        finish();
+    else if (!is_feeding_ && has_unread_ && wants_input() && !again.is_linked())
+        worker_.run_again(*this);
+}
+
+void Connection::answer_options() {
+    Answer answer;
+    answer.status = 204;
+    const std::string_view allow = exchange_->route.kind == Route::Kind::None
+                                       ? std::string_view("GET, HEAD, POST, PUT, DELETE, OPTIONS")
+                                       : exchange_->route.allow;
+    http::append_header(answer.headers, "Allow", allow);
+    if (!exchange_->cors.empty())
+        answer.headers += preflight_headers();
+    send_answer(std::move(answer));
+}
+
+void Connection::answer_health(bool is_ready) {
+    if (is_ready && worker_.is_draining())
+        return send_problem(http::problem("draining", "the server is going away"));
+    Answer answer;
+    answer.content_type = "text/plain; charset=utf-8";
+    answer.body = "ok\n";
+    http::append_header(answer.headers, "Cache-Control", "no-store");
+    send_answer(std::move(answer));
+}
+
+void Connection::answer_metrics() {
+    Answer answer;
+    answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    answer.body = worker_.metrics();
+    send_answer(std::move(answer));
+}
+
+void Connection::answer_page() {
+    Answer answer;
+    answer.content_type = "text/html; charset=utf-8";
+    answer.body = demo_page();
+    http::append_header(answer.headers, "Cache-Control", "no-cache");
+    http::append_header(answer.headers, "Content-Security-Policy",
+                        "default-src 'none'; style-src 'unsafe-inline'; script-src "
+                        "'unsafe-inline'; connect-src 'self' ws: wss:; img-src data:; "
+                        "frame-ancestors 'none'; base-uri 'none'; form-action 'self'");
+    send_answer(std::move(answer));
+}
+
+// ---- publishing
+
+void Connection::channel_control() {
+    const auto name = decode_channel(exchange_->route.channels);
+    if (!name)
+        return send_problem(http::problem("bad_channel", name.error()));
+    if (exchange_->request.method == http::Method::Delete)
+        worker_.control().remove(*name, reply());
+    else
+        worker_.control().channel(*name, reply());
+}
+
+// The draft that the request asks for, without a channel.
+std::optional<http::Problem> Connection::read_draft(Draft& draft) {
+    Exchange& exchange = *exchange_;
+    if (auto problem = read_options(exchange.request, draft))
+        return problem;
+    const std::string* type = exchange.request.header("Content-Type");
+    if (!is_untyped(type))
+        draft.content_type = *type;
+    draft.retain = exchange.request.method == http::Method::Put;
+    draft.payload = std::move(exchange.body);
+    exchange.body = {};
+    return std::nullopt;
+}
+
+void Connection::publish_raw() {
+    Draft draft;
+    if (auto problem = read_draft(draft))
+        return send_problem(*problem);
+    publish_to(exchange_->route.channels, std::move(draft));
+}
+
+void Connection::publish_to(std::string_view encoded_channels, Draft draft) {
+    auto names = decode_channels(encoded_channels);
+    if (!names)
+        return send_problem(http::problem("bad_channel", names.error()));
+    if (names->size() > worker_.config().limits.subscriptions) {
+        counters().hit(Limit::Subscriptions);
+        return send_problem(http::problem("bad_channel", "more channels than 'subscriptions'"));
+    }
+    if (names->size() == 1) {
+        Attempt attempt;
+        attempt.channel = std::move((*names)[0]);
+        attempt.draft = std::move(draft);
+        return worker_.publisher().publish_one(std::move(attempt), [reply = reply()](Attempt done) {
+            if (done.problem)
+                return reply(problem_answer(*done.problem));
+            Answer answer = json_answer(attempt_json(done, false));
+            http::append_header(answer.headers, "Fanhorn-Id",
+                                position_text(done.published.position));
+            if (done.published.status == Published::Status::Replayed)
+                http::append_header(answer.headers, "Fanhorn-Replayed", "1");
+            reply(std::move(answer));
+        });
+    }
+    Attempts attempts(names->size());
+    for (size_t i = 0; i < attempts.size(); ++i) {
+        attempts[i].channel = std::move((*names)[i]);
+        attempts[i].draft = draft;
+    }
+    publish_attempts(std::move(attempts));
+}
+
+void Connection::publish_attempts(Attempts attempts) {
+    worker_.publisher().publish(std::move(attempts), [reply = reply()](Attempts done) {
+        std::string body = "{\"results\":[";
+        for (size_t i = 0; i < done.size(); ++i)
+            body.append(i ? "," : "").append(attempt_json(done[i], true));
+        reply(json_answer(body + "]}"));
+    });
+}
+
+void Connection::publish_batch() {
+    const std::string* type = exchange_->request.header("Content-Type");
+    if (!is_untyped(type) && !is_type(type, "application/json"))
+        return send_problem(http::problem(
+            "unsupported_type", "POST /pub takes application/json or application/x-ndjson"));
+    Attempts attempts;
+    if (auto problem = read_batch(exchange_->body, attempts))
+        return send_problem(*problem);
+    publish_attempts(std::move(attempts));
+}
+
+// Under the channels' own `client_publish`.
+void Connection::publish_from_client() {
+    const auto names = decode_channels(exchange_->route.channels);
+    if (!names)
+        return send_problem(http::problem("bad_channel", names.error()));
+    for (const std::string& name : *names) {
+        const ChannelSettings* settings = worker_.directory().settings_for(name);
+        if (!settings)
+            return send_problem(
+                http::problem("channel_unknown", "no [channel] section matches '" + name + "'"));
+        if (settings->client_publish != Access::Public)
+            return send_problem(
+                http::problem("forbidden", "'client_publish' is off for '" + name + "'"));
+    }
+    Draft draft;
+    if (auto problem = read_draft(draft))
+        return send_problem(*problem);
+    counters().client_published.add(names->size());
+    publish_to(exchange_->route.channels, std::move(draft));
+}
+
+// ---- a streamed body of lines
+
+void Connection::feed_lines(bool is_done) {
+    Exchange& exchange = *exchange_;
+    const std::string bytes = std::move(exchange.body);
+    exchange.body = {};
+    if (!exchange.owner)
+        exchange.owner = std::make_shared<Connection*>(this);
+    const auto done = [owner = exchange.owner](std::string lines) {
+        if (*owner)
+            (*owner)->send_lines(lines);
+    };
+    arm(worker_.config().limits.body_timeout);
+    if (exchange.lines->feed(bytes, done) == LinePublisher::Status::TooLong) {
+        counters().hit(Limit::BodySize);
+        send_lines(http::problem_body(http::problem("too_large", "a line is larger than "
+                                                                 "'body_size'")) +
+                   "\n");
+        return end_lines(true);
+    }
+    if (!is_done)
+        return;
+    exchange.lines->finish(done);
+    exchange.is_whole = true;
+    disarm();
+    enter(State::Answering);
+    if (exchange.lines->open() == 0)
+        end_lines(false);
+}
+
+// Result lines as they come, in a body whose length nobody knows.
+void Connection::send_lines(const std::string& lines) {
+    if (state_ == State::Closed || state_ == State::Flushing)
+        return;
+    Exchange& exchange = *exchange_;
+    begin_lines();
+    if (exchange.request.minor_version == 0) {
+        exchange.out += lines;
+    } else if (!lines.empty()) {
+        append_chunk(exchange.out, lines);
+    }
+    if (!is_feeding_)
+        flush_out();
+    if (state_ == State::Answering && exchange.lines->open() == 0)
+        end_lines(false);
+}
+
+// The answer's head, once.
+void Connection::begin_lines() {
+    Exchange& exchange = *exchange_;
+    if (exchange.has_begun)
+        return;
+    exchange.has_begun = true;
+    http::append_status(exchange.out, 200);
+    http::append_header(exchange.out, "Content-Type", "application/x-ndjson");
+    if (exchange.request.minor_version > 0)
+        http::append_header(exchange.out, "Transfer-Encoding", "chunked");
+    if (exchange.request.minor_version == 0 || !exchange.request.keep_alive)
+        http::append_header(exchange.out, "Connection", "close");
+    exchange.out += "\r\n";
+}
+
+void Connection::end_lines(bool close) {
+    Exchange& exchange = *exchange_;
+    begin_lines();
+    exchange.has_begun = false;
+    if (exchange.request.minor_version > 0)
+        append_chunk(exchange.out, {});
+    if (close || exchange.request.minor_version == 0 || !exchange.request.keep_alive)
+        return close_after_out();
+    next_request();
+}
+
+} // namespace fanhorn

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a request to a subscription: channels, position, transport.
+#include "base/log.h"
+#include "base/random.h"
+#include "base/text.h"
+#include "http/response.h"
+#include "server/connection.h"
+#include "server/origin.h"
+#include "server/worker.h"
+
+#include <algorithm>
+#include <memory>
+
+namespace fanhorn {
+
+namespace {
+
+// The same on every transport; the header wins.
+const std::string* find_since(const http::Request& request) {
+    if (const std::string* header = request.header("Last-Event-ID"); header && !header->empty())
+        return header;
+    for (const char* name : {"since", "last_event_id", "lastEventId", "lastEventID"})
+        if (const std::string* parameter = request.parameter(name))
+            return parameter;
+    return nullptr;
+}
+
+http::Problem bad_position() {
+    return http::problem("bad_position",
+                         "'since' is an id like k3f9q2.1042, latest, earliest, 0, or -N");
+}
+
+std::string join(const std::vector<std::string>& items, std::string_view between) {
+    std::string out;
+    for (const std::string& item : items)
+        out.append(out.empty() ? "" : between).append(item);
+    return out;
+}
+
+// 406, with the transports that all of the channels allow.
+http::Problem not_acceptable(const std::vector<const ChannelSettings*>& settings,
+                             std::string_view asked) {
+    std::vector<std::string> allowed;
+    for (const std::string& name : settings[0]->transports)
+        if (std::all_of(settings.begin(), settings.end(),
+                        [&](const ChannelSettings* each) { return each->allows(name); }))
+            allowed.push_back(name);
+    const std::string names = join(allowed, ", ");
+    http::Problem problem =
+        http::problem("not_acceptable",
+                      asked.empty() ? "ask for one of: " + names
+                                    : "'" + std::string(asked) +
+                                          "' is not a transport of this channel; it has: " + names);
+    problem.members = "\"transports\":[";
+    for (size_t i = 0; i < allowed.size(); ++i) {
+        problem.members += i ? "," : "";
+        append_json_string(problem.members, allowed[i]);
+    }
+    problem.members += ']';
+    return problem;
+}
+
+uint32_t retry_ms() {
+    return 1000 + random_below(9000);
+}
+
+} // namespace
+
+std::optional<http::Problem>
+Connection::find_channels(std::vector<std::string>& channels,
+                          std::vector<const ChannelSettings*>& settings) {
+    auto names = decode_channels(exchange_->route.channels);
+    if (!names)
+        return http::problem("bad_channel", names.error());
+    channels = std::move(*names);
+    if (channels.size() > worker_.config().limits.subscriptions) {
+        counters().hit(Limit::Subscriptions);
+        return http::problem("bad_channel", "more channels than 'subscriptions' in [limits]");
+    }
+    for (const std::string& name : channels) {
+        const ChannelSettings* found = worker_.directory().settings_for(name);
+        if (!found)
+            return http::problem("channel_unknown", "no [channel] section matches '" + name + "'");
+        if (found->subscribe != Access::Public)
+            return http::problem("forbidden", "subscribing to '" + name + "' is denied");
+        if (!settings.empty() && found->broker != settings[0]->broker)
+            return http::problem("bad_channel", "these channels are of different brokers; a "
+                                                "position belongs to one");
+        settings.push_back(found);
+    }
+    return std::nullopt;
+}
+
+std::variant<Transport*, http::Problem>
+Connection::negotiate(const std::vector<const ChannelSettings*>& settings) const {
+    const http::Request& request = exchange_->request;
+    Transport* chosen = nullptr;
+    if (const std::string* name = request.parameter("transport")) {
+        chosen = worker_.transport(*name);
+        if (!chosen)
+            return http::problem("bad_option", "'transport' is websocket, sse, longpoll or poll");
+    }
+    for (const auto wanted : {Transport::Asks::Yes, Transport::Asks::Fallback})
+        for (const auto& transport : worker_.transports())
+            if (!chosen && transport->asks(request) == wanted)
+                chosen = transport.get();
+    if (!chosen)
+        return not_acceptable(settings, "");
+    for (const ChannelSettings* each : settings)
+        if (!each->allows(chosen->name()))
+            return not_acceptable(settings, chosen->name());
+    return chosen;
+}
+
+void Connection::subscribe() {
+    std::vector<std::string> channels;
+    Wish wish;
+    if (auto problem = find_channels(wish.channels, wish.settings))
+        return send_problem(*problem);
+    auto negotiated = negotiate(wish.settings);
+    if (const auto* problem = std::get_if<http::Problem>(&negotiated))
+        return send_problem(*problem);
+    Transport& transport = *std::get<Transport*>(negotiated);
+    exchange_->transport = &transport;
+    if (worker_.is_draining())
+        return refuse_subscription(http::problem("draining", "the server is going away"));
+    const std::string* since = find_since(exchange_->request);
+    if (since) {
+        const auto parsed = parse_since(*since);
+        if (!parsed)
+            return send_problem(bad_position());
+        wish.since = *parsed;
+    }
+    if (exchange_->is_head) {
+        Answer answer;
+        answer.content_type = transport.content_type();
+        return send_answer(std::move(answer));
+    }
+    start_subscription(transport, std::move(wish));
+}
+
+// Kept messages of one channel, as a poll's answer.
+void Connection::history() {
+    Wish wish;
+    const auto name = decode_channel(exchange_->route.channels);
+    if (!name)
+        return send_problem(http::problem("bad_channel", name.error()));
+    const ChannelSettings* settings = worker_.directory().settings_for(*name);
+    if (!settings)
+        return send_problem(
+            http::problem("channel_unknown", "no [channel] section matches '" + *name + "'"));
+    wish.channels = {*name};
+    wish.settings = {settings};
+    wish.since.kind = Since::Kind::Earliest;
+    if (const std::string* since = find_since(exchange_->request)) {
+        const auto parsed = parse_since(*since);
+        if (!parsed)
+            return send_problem(bad_position());
+        wish.since = *parsed;
+    }
+    start_subscription(*worker_.transport("poll"), std::move(wish));
+}
+
+void Connection::start_subscription(Transport& transport, Wish wish) {
+    const http::Request& request = exchange_->request;
+    const auto& limits = worker_.config().limits;
+    random_bytes(wish.connection.data(), wish.connection.size());
+    wish.end = &worker_.directory().end_for(*wish.settings[0]);
+    size_t message_size = 0;
+    bool compress = true;
+    wish.heartbeat = wish.settings[0]->heartbeat;
+    for (const ChannelSettings* each : wish.settings) {
+        wish.heartbeat = std::min(wish.heartbeat, each->heartbeat);
+        message_size = std::max(message_size, each->message_size);
+        compress = compress && each->compress;
+    }
+    std::string headers = exchange_->cors;
+    http::append_header(headers, "Fanhorn-Connection", hex_encode(wish.connection));
+    http::append_header(headers, "Vary", "Accept, Origin, Last-Event-ID, Authorization");
+    const std::string* envelope = request.parameter("envelope");
+    const Asked asked{.request = request,
+                      .channels = wish.channels,
+                      .settings = wish.settings,
+                      .since = wish.since,
+                      .is_envelope = wish.channels.size() > 1 || (envelope && *envelope == "1"),
+                      .connection = wish.connection,
+                      .headers = headers,
+                      .message_size = message_size,
+                      .fragments = limits.ws_fragments,
+                      .compress = compress};
+    auto opened = transport.open(asked);
+    if (const auto* problem = std::get_if<http::Problem>(&opened))
+        return send_problem(*problem, problem->status == 400);
+    Opening& opening = std::get<Opening>(opened);
+    wish.encoding = opening.encoding;
+    may_publish_ = wish.channels.size() == 1 && wish.settings[0]->client_publish == Access::Public;
+    if (opening.is_poll)
+        open_poll(std::move(opening), wish);
+    else
+        open_stream(std::move(opening), wish);
+}
+
+void Connection::open_poll(Opening opening, const Wish& wish) {
+    if (const std::string* limit = exchange_->request.parameter("limit");
+        limit && exchange_->route.kind == Route::Kind::History) {
+        const auto number = parse_u64(*limit);
+        if (!number || *number == 0)
+            return send_problem(http::problem("bad_option", "'limit' is a number above 0"));
+        opening.poll.max_messages = std::min<uint64_t>(*number, PollSubscriber::kMaxMessages);
+    }
+    opening.poll.keep_alive = opening.poll.keep_alive && !worker_.is_draining();
+    if (opening.poll.keep_alive && exchange_->request.minor_version == 0)
+        http::append_header(opening.poll.headers, "Connection", "keep-alive");
+    const bool may_wait = opening.poll.may_wait;
+    set_use(wish.encoding->use());
+    enter(State::Polling);
+    auto subscriber =
+        std::make_unique<PollSubscriber>(worker_.hub(), *this, wish, std::move(opening.poll));
+    PollSubscriber& poll = *subscriber;
+    subscriber_ = std::move(subscriber);
+    if (may_wait)
+        arm(opening.wait);
+    poll.begin(wish);
+}
+
+void Connection::open_stream(Opening opening, const Wish& wish) {
+    // Answers to earlier, pipelined requests come first, and a stream has no buffer for them.
+    flush_out();
+    if (state_ == State::Closed)
+        return;
+    if (exchange_->out_pending() > 0)
+        return send_problem(http::problem("bad_request", "read your earlier answers first"), true);
+    set_use(wish.encoding->use());
+    inbound_ = std::move(opening.inbound);
+    heartbeat_ms_ = static_cast<uint32_t>(wish.heartbeat);
+    enter(State::Streaming);
+    auto subscriber =
+        std::make_unique<StreamSubscriber>(worker_.hub(), *this, wish, std::move(opening.head));
+    StreamSubscriber& stream = *subscriber;
+    subscriber_ = std::move(subscriber);
+    channel_ = inbound_ && may_publish_ ? std::make_unique<std::string>(wish.channels[0]) : nullptr;
+    arm(wish.heartbeat);
+    stream.begin(wish);
+}
+
+// A refusal that may pass: an EventSource must not take it for the last word.
+void Connection::refuse_subscription(const http::Problem& problem) {
+    const std::string own = exchange_->transport->refusal(problem, exchange_->cors, retry_ms());
+    if (own.empty())
+        return send_problem(problem);
+    exchange_->out += own;
+    close_after_out();
+}
+
+void Connection::refuse(Start::Status status) {
+    worker_.bury(std::move(subscriber_));
+    inbound_ = nullptr;
+    set_use(Use::Http);
+    enter(State::Answering);
+    switch (status) {
+    case Start::Status::NoSection:
+        return send_problem(http::problem("channel_unknown", "no [channel] section matches"));
+    case Start::Status::ChannelsFull:
+        return refuse_subscription(
+            http::problem("overloaded", "there are as many channels as 'channels' in [limits]"));
+    case Start::Status::Down:
+    case Start::Status::Placed:
+        return refuse_subscription(http::problem("broker_down", "the channel's broker is away"));
+    }
+}
+
+void Connection::answer(std::string head, SegmentRef body) {
+    if (state_ == State::Closed)
+        return;
+    const bool close =
+        !exchange_->request.keep_alive || head.find("\r\nConnection: close\r\n") != head.npos;
+    worker_.bury(std::move(subscriber_));
+    set_use(Use::Http);
+    enter(State::Answering);
+    exchange_->out += head;
+    if (!exchange_->is_head)
+        exchange_->out += body->bytes;
+    if (close)
+        return close_after_out();
+    next_request();
+}
+
+bool Connection::may_publish() const {
+    return channel_ != nullptr;
+}
+
+void Connection::publish(std::string payload, bool is_binary) {
+    counters().client_published.add(1);
+    Attempt attempt;
+    attempt.channel = *channel_;
+    attempt.draft.payload = std::move(payload);
+    attempt.draft.binary = is_binary;
+    // A plain WebSocket has nowhere to tell what became of it; refusals are counted.
+    worker_.publisher().publish_one(std::move(attempt), [](const Attempt&) {});
+}
+
+} // namespace fanhorn

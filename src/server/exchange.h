@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// The HTTP side of a connection while a request is being read or answered. An idle or subscribed
+// connection has none.
+#pragma once
+
+#include "http/body.h"
+#include "http/parser.h"
+#include "http/request.h"
+#include "relay/transport.h"
+#include "server/line_publisher.h"
+#include "server/routes.h"
+
+#include <memory>
+#include <string>
+
+namespace fanhorn {
+
+class Connection;
+
+struct Exchange {
+    // Output that waits for the socket before further requests are looked at.
+    static constexpr size_t kMaxOut = 256 << 10;
+
+    explicit Exchange(const http::ParserLimits& bounds) : limits(bounds), parser(limits) {}
+    Exchange(const Exchange&) = delete;
+    Exchange& operator=(const Exchange&) = delete;
+
+    const http::ParserLimits limits;
+    http::RequestParser parser;
+    http::Request request;
+    http::BodyReader reader;
+    Route route;
+    std::string body;
+    std::unique_ptr<LinePublisher> lines; // a streamed NDJSON body
+    std::string stash;                    // bytes behind the request that is being answered
+    std::string out;                      // answers
+    size_t out_sent = 0;
+    bool is_head = false;  // HEAD: no body is sent
+    bool is_whole = false; // the request has been read to its end
+    bool has_body = false;
+    bool has_begun = false;         // the head of a streamed answer is in `out`
+    Transport* transport = nullptr; // that a subscription negotiated
+    std::string cors;               // lines for every answer to this request
+    // Replies that come after the connection has gone find null.
+    std::shared_ptr<Connection*> owner;
+
+    size_t out_pending() const { return out.size() - out_sent; }
+};
+
+} // namespace fanhorn

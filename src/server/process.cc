@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/process.h"
+
+#include "base/clock.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <dirent.h>
+#include <fcntl.h>
+#include <fstream>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace fanhorn {
+
+uint64_t raise_descriptor_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 0;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    return limit.rlim_cur;
+}
+
+Result<int> read_pid_file(const std::string& path) {
+    std::ifstream file(path);
+    int pid = 0;
+    if (!file || !(file >> pid) || pid <= 0)
+        return Error{"no pid in '" + path + "'"};
+    return pid;
+}
+
+Result<void> write_pid_file(const std::string& path) {
+    if (path.empty())
+        return {};
+    const auto other = read_pid_file(path);
+    if (other && *other != getpid() && kill(*other, 0) == 0)
+        return Error{"'" + path + "' names process " + std::to_string(*other) +
+                     ", which is running"};
+    const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return Error{"cannot write '" + path + "': " + std::strerror(errno)};
+    const std::string text = std::to_string(getpid()) + "\n";
+    const bool written = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+    close(fd);
+    if (!written)
+        return Error{"cannot write '" + path + "'"};
+    return {};
+}
+
+void remove_pid_file(const std::string& path) {
+    if (path.empty())
+        return;
+    const auto pid = read_pid_file(path);
+    if (pid && *pid == getpid())
+        unlink(path.c_str());
+}
+
+void notify_service_manager(std::string_view state) {
+    const char* path = std::getenv("NOTIFY_SOCKET");
+    sockaddr_un address{};
+    if (!path || (path[0] != '/' && path[0] != '@') || std::strlen(path) >= sizeof address.sun_path)
+        return;
+    address.sun_family = AF_UNIX;
+    std::strcpy(address.sun_path, path);
+    if (path[0] == '@')
+        address.sun_path[0] = '\0'; // the abstract namespace
+    const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(path));
+    // Nobody to complain to when it fails.
+    [[maybe_unused]] const ssize_t sent = sendto(fd, state.data(), state.size(), MSG_NOSIGNAL,
+                                                 reinterpret_cast<const sockaddr*>(&address), size);
+    close(fd);
+}
+
+std::string reloading_state() {
+    return "RELOADING=1\nMONOTONIC_USEC=" + std::to_string(monotonic_micros());
+}
+
+int64_t watchdog_interval() {
+    const char* micros = std::getenv("WATCHDOG_USEC");
+    return micros ? std::atoll(micros) / 2000 : 0;
+}
+
+uint64_t resident_bytes() {
+    std::ifstream file("/proc/self/statm");
+    uint64_t total = 0;
+    uint64_t resident = 0;
+    file >> total >> resident;
+    return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+uint64_t open_descriptors() {
+    DIR* directory = opendir("/proc/self/fd");
+    if (!directory)
+        return 0;
+    uint64_t count = 0;
+    while (const dirent* entry = readdir(directory))
+        count += entry->d_name[0] != '.' ? 1 : 0;
+    closedir(directory);
+    return count - 1; // without our own
+}
+
+} // namespace fanhorn

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// The process around the workers: limits, pid file, service manager, what /proc says.
+#pragma once
+
+#include "base/result.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace fanhorn {
+
+// Raises the soft limit on descriptors to the hard one; what it is then.
+uint64_t raise_descriptor_limit();
+
+// Writes our pid; refuses when the file names a process that lives. An empty path: nothing.
+Result<void> write_pid_file(const std::string& path);
+void remove_pid_file(const std::string& path);
+// The pid in that file.
+Result<int> read_pid_file(const std::string& path);
+
+// sd_notify(3) without its library: nothing where NOTIFY_SOCKET is not set.
+void notify_service_manager(std::string_view state);
+// "RELOADING=1" with the time that systemd asks for.
+std::string reloading_state();
+// Half of WATCHDOG_USEC in milliseconds; 0 where no watchdog is wanted.
+int64_t watchdog_interval();
+
+uint64_t resident_bytes();
+uint64_t open_descriptors();
+
+} // namespace fanhorn

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a request or a JSON object to a message in a broker, and back to what the publisher is told.
+#pragma once
+
+#include "http/problem.h"
+#include "http/request.h"
+#include "relay/broker.h"
+#include "server/directory.h"
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fanhorn {
+
+// One message on its way: a checked draft, or why there is none; then what became of it.
+struct Attempt {
+    std::string channel;
+    Draft draft;
+    std::optional<http::Problem> problem;
+    Published published;
+};
+using Attempts = std::vector<Attempt>;
+
+// The options of a raw publish: query parameters, or headers `Fanhorn-NAME`. Sets what is given in
+// `draft`; what is wrong with them otherwise.
+std::optional<http::Problem> read_options(const http::Request& request, Draft& draft);
+
+// Takes a number of seconds, or a duration like 500ms, 10s, 5m, 2h, 7d.
+std::optional<Millis> parse_ttl(std::string_view text);
+std::optional<http::Problem> set_event(std::string_view event, Draft& draft);
+std::optional<http::Problem> set_tags(std::string_view tags, Draft& draft);
+std::optional<http::Problem> set_exclude(std::string_view id, Draft& draft);
+
+// One object of a batch, or a line of NDJSON.
+Attempt read_message(std::string_view json);
+// {"messages":[…]}. A problem when it is not that.
+std::optional<http::Problem> read_batch(std::string_view json, Attempts& attempts);
+
+// Belongs to a worker.
+class Publisher {
+  public:
+    Publisher(const Directory& directory, Counters& counters)
+        : directory_(directory), counters_(counters) {}
+
+    // Hands those without a problem to their brokers. `done` runs on this worker, perhaps before
+    // the call returns, when all have been answered.
+    void publish(Attempts attempts, std::function<void(Attempts)> done);
+    // The same for one.
+    void publish_one(Attempt attempt, std::function<void(Attempt)> done);
+
+  private:
+    const ChannelSettings* check(Attempt& attempt);
+    void settle(Attempt& attempt, const Published& published);
+
+    const Directory& directory_;
+    Counters& counters_;
+};
+
+// {"id","n","subscribers"}, with "channel" first where `with_channel`; or the problem's object.
+std::string attempt_json(const Attempt& attempt, bool with_channel);
+
+} // namespace fanhorn

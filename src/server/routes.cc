@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/routes.h"
+
+#include "base/text.h"
+
+#include <algorithm>
+
+namespace fanhorn {
+
+namespace {
+
+constexpr std::string_view kHistoryVerb = "/history";
+constexpr std::string_view kChannelsPrefix = "/channels/";
+constexpr std::string_view kPubPrefix = "/pub/";
+constexpr std::string_view kSubPrefix = "/sub/";
+
+struct Fixed {
+    std::string_view path;
+    uint8_t serve; // any of these bits
+    Route::Kind kind;
+    std::string_view allow;
+};
+
+constexpr uint8_t kServeAnything = 0xff;
+
+constexpr Fixed kFixed[] = {
+    {"/pub", kServePublish, Route::Kind::PubBatch, "POST, OPTIONS"},
+    {"/channels", kServeControl, Route::Kind::Channels, "GET, HEAD, OPTIONS"},
+    {"/healthz", kServeAnything, Route::Kind::Health, "GET, HEAD, OPTIONS"},
+    {"/readyz", kServeAnything, Route::Kind::Ready, "GET, HEAD, OPTIONS"},
+    {"/metrics", kServeMetrics, Route::Kind::Metrics, "GET, HEAD, OPTIONS"},
+    {"/", kServeClient, Route::Kind::Page, "GET, HEAD, OPTIONS"},
+    {"/demo", kServeClient, Route::Kind::Page, "GET, HEAD, OPTIONS"},
+};
+
+} // namespace
+
+bool Route::allows(http::Method method) const {
+    std::string_view rest = allow;
+    while (!rest.empty())
+        if (trim_blanks(take_until(rest, ',')) == http::method_name(method))
+            return true;
+    return false;
+}
+
+Route find_route(std::string_view path, uint8_t serve) {
+    for (const Fixed& fixed : kFixed)
+        if (path == fixed.path && (serve & fixed.serve))
+            return {fixed.kind, {}, fixed.allow};
+    if (path.starts_with(kPubPrefix) && (serve & (kServePublish | kServeControl))) {
+        // Publishing and control share the path; each listener has its part of the methods.
+        const bool publish = serve & kServePublish;
+        const bool control = serve & kServeControl;
+        return {Route::Kind::Pub, path.substr(kPubPrefix.size()),
+                publish && control ? "GET, HEAD, POST, PUT, DELETE, OPTIONS"
+                : publish          ? "POST, PUT, OPTIONS"
+                                   : "GET, HEAD, DELETE, OPTIONS"};
+    }
+    if (path.starts_with(kSubPrefix) && (serve & kServeSubscribe))
+        return {Route::Kind::Sub, path.substr(kSubPrefix.size()), "GET, HEAD, POST, OPTIONS"};
+    if (path.starts_with(kChannelsPrefix) && path.ends_with(kHistoryVerb) &&
+        path.size() > kChannelsPrefix.size() + kHistoryVerb.size() && (serve & kServeControl)) {
+        path.remove_prefix(kChannelsPrefix.size());
+        path.remove_suffix(kHistoryVerb.size());
+        return {Route::Kind::History, path, "GET, HEAD, OPTIONS"};
+    }
+    return {};
+}
+
+bool is_private(Route::Kind kind) {
+    switch (kind) {
+    case Route::Kind::Pub:
+    case Route::Kind::PubBatch:
+    case Route::Kind::Channels:
+    case Route::Kind::History:
+    case Route::Kind::Metrics:
+        return true;
+    default:
+        return false;
+    }
+}
+
+Result<std::string> decode_channel(std::string_view encoded) {
+    auto name = percent_decode(encoded);
+    if (!name)
+        return Error{"the channel name has a bad percent escape"};
+    if (!is_channel_name(*name))
+        return Error{"a channel name is 1 to 255 bytes of UTF-8 without control characters, ',' "
+                     "and '*'"};
+    if (name->front() == '$')
+        return Error{"channel names that begin with '$' are reserved"};
+    return std::move(*name);
+}
+
+Result<std::vector<std::string>> decode_channels(std::string_view encoded) {
+    std::vector<std::string> names;
+    for (const std::string_view each : split(encoded, ',')) {
+        auto name = decode_channel(each);
+        if (!name)
+            return Error{name.error()};
+        if (std::find(names.begin(), names.end(), *name) == names.end())
+            names.push_back(std::move(*name));
+    }
+    return names;
+}
+
+} // namespace fanhorn

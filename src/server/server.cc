@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/server.h"
+
+#include "base/log.h"
+#include "server/process.h"
+#include "server/reference.h"
+
+#include <algorithm>
+#include <csignal>
+#include <fcntl.h>
+#include <thread>
+
+namespace fanhorn {
+
+namespace {
+
+constexpr Millis kTickMs = 200;
+// For the last words of a drain to be heard.
+constexpr Millis kDrainGraceMs = 6000;
+// Descriptors that are not connections: loops, listeners, log, reserves.
+constexpr uint64_t kOtherDescriptors = 64;
+
+size_t worker_count(const Config& config) {
+    if (config.server.workers)
+        return config.server.workers;
+    return std::max(1u, std::thread::hardware_concurrency());
+}
+
+Result<Descriptor> open_socket(const Address& address, const ListenerSettings& listener,
+                               uint16_t port) {
+    const int backlog = static_cast<int>(listener.backlog);
+    switch (address.kind) {
+    case Address::Kind::Inet:
+        return listen_inet(address.host, port, backlog);
+    case Address::Kind::Unix:
+        return listen_unix(address.host, backlog);
+    case Address::Kind::Descriptor:
+        return listen_passed(address.host);
+    }
+    return Error{"unknown kind of address"};
+}
+
+} // namespace
+
+Server::Server(std::shared_ptr<const Config> config, std::function<LoadedConfig()> load)
+    : config_(std::move(config)), load_(std::move(load)) {
+    shared_.started_micros = monotonic_micros();
+    shared_.workers = worker_count(*config_);
+    make_brokers();
+    for (size_t i = 0; i < shared_.workers; ++i)
+        workers_.push_back(std::make_unique<Worker>(shared_, i, config_));
+    for (const auto& worker : workers_)
+        shared_.counters.push_back(&worker->counters());
+    for (const auto& named : shared_.brokers)
+        shared_.counters.push_back(&named->counters);
+}
+
+Server::~Server() = default;
+
+void Server::make_brokers() {
+    const auto rules = std::make_shared<ConfigRules>(config_);
+    const auto add = [&](const std::string& name, std::string_view type) {
+        for (const BrokerModule* module : broker_modules()) {
+            if (module->name != type)
+                continue;
+            auto named = std::make_unique<NamedBroker>();
+            named->name = name;
+            named->broker = module->create(shared_.clock, named->counters);
+            named->broker->configure(rules, config_->limits.channels);
+            shared_.brokers.push_back(std::move(named));
+            return;
+        }
+        CHECK(false); // the configuration knows the types
+    };
+    add("", "local");
+    for (const BrokerSettings& broker : config_->brokers)
+        add(broker.name, broker.type);
+}
+
+uint32_t Server::descriptors_allow(uint32_t wanted) const {
+    const uint64_t limit = raise_descriptor_limit();
+    const uint64_t others = kOtherDescriptors + 8 * shared_.workers;
+    if (limit >= wanted + others)
+        return wanted;
+    const auto allowed = static_cast<uint32_t>(limit > others ? limit - others : 1);
+    log_event(LogLevel::Warning, "max_connections_lowered",
+              {{"from", wanted}, {"to", allowed}, {"descriptor_limit", limit}});
+    return allowed;
+}
+
+Result<void> Server::open() {
+    if (auto opened = log_open(config_->log.target, config_->log.level, config_->log.format);
+        !opened)
+        return Error{"[log] target: " + opened.error()};
+    shared_.max_connections = descriptors_allow(config_->server.max_connections);
+    auto listeners = open_listeners(*config_);
+    if (!listeners)
+        return Error{listeners.error()};
+    for (size_t i = 0; i < workers_.size(); ++i)
+        for (NewListener& listener : (*listeners)[i])
+            workers_[i]->add_listener(std::move(listener));
+    pid_file_ = config_->server.pid_file;
+    return write_pid_file(pid_file_);
+}
+
+Result<std::vector<std::vector<NewListener>>> Server::open_listeners(const Config& config) {
+    std::vector<std::vector<NewListener>> opened(workers_.size());
+    std::vector<std::string> keys;
+    for (const ListenerSettings& listener : config.listeners) {
+        for (const Address& address : listener.addresses) {
+            keys.push_back(address.text);
+            if (std::find(open_keys_.begin(), open_keys_.end(), address.text) != open_keys_.end())
+                continue;
+            if (auto result = open_address(listener, address, opened); !result)
+                return Error{listener.origin + ": [listener " + listener.name + "] address " +
+                             address.text + ": " + result.error()};
+        }
+    }
+    open_keys_ = std::move(keys);
+    return opened;
+}
+
+// A socket for each worker: one of its own, or copies of one where the kernel cannot share it out.
+Result<void> Server::open_address(const ListenerSettings& listener, const Address& address,
+                                  std::vector<std::vector<NewListener>>& opened) {
+    uint16_t port = address.port;
+    Descriptor shared;
+    for (auto& of_worker : opened) {
+        Descriptor socket;
+        if (shared) {
+            socket = Descriptor(fcntl(shared.get(), F_DUPFD_CLOEXEC, 0));
+        } else {
+            auto made = open_socket(address, listener, port);
+            if (!made)
+                return Error{made.error()};
+            socket = std::move(*made);
+        }
+        if (address.kind == Address::Kind::Inet)
+            port = local_port(socket.get());
+        else if (!shared)
+            shared = Descriptor(fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
+        of_worker.push_back({listener, address.text, std::move(socket)});
+    }
+    log_event(LogLevel::Notice, "listening",
+              {{"listener", listener.name}, {"address", address.text}, {"port", port}});
+    return {};
+}
+
+int Server::run() {
+    for (const auto& worker : workers_)
+        worker->start();
+    {
+        const Signals signals(loop_, {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1},
+                              [this](int signal) { on_signal(signal); });
+        const Ticker ticker(loop_, kTickMs, [this] { tick(); });
+        notify_service_manager("READY=1");
+        log_event(LogLevel::Notice, "started",
+                  {{"version", FANHORN_VERSION}, {"workers", workers_.size()}});
+        while (state_ != State::Stopping)
+            loop_.turn(Loop::Wait::ForEvents);
+    }
+    notify_service_manager("STOPPING=1");
+    for (const auto& worker : workers_)
+        worker->post([raw = worker.get()] { raw->stop(); });
+    for (const auto& worker : workers_)
+        worker->join();
+    remove_pid_file(pid_file_);
+    log_event(LogLevel::Notice, "stopped");
+    return 0;
+}
+
+void Server::on_signal(int signal) {
+    switch (signal) {
+    case SIGTERM:
+    case SIGINT:
+        return stop();
+    case SIGQUIT:
+        return begin_drain();
+    case SIGHUP:
+        return reload();
+    case SIGUSR1:
+        if (auto reopened = log_reopen(); !reopened)
+            log_event(LogLevel::Error, "log_not_reopened", {{"reason", reopened.error()}});
+        return;
+    default:
+        return;
+    }
+}
+
+void Server::reload() {
+    if (state_ != State::Serving)
+        return;
+    notify_service_manager(reloading_state());
+    LoadedConfig loaded = load_();
+    const auto keep_old = [&](std::string_view reason) {
+        log_event(LogLevel::Error, "reload_refused", {{"reason", reason}});
+        notify_service_manager("READY=1");
+    };
+    for (const std::string& error : loaded.errors)
+        log_event(LogLevel::Error, "configuration_error", {{"reason", error}});
+    if (!loaded.config)
+        return keep_old("the configuration has errors; the old one goes on");
+    for (const std::string& name : unreloadable_changes(*config_, *loaded.config))
+        log_event(LogLevel::Warning, "needs_restart", {{"setting", name}});
+    auto opened = open_listeners(*loaded.config);
+    if (!opened)
+        return keep_old(opened.error());
+    if (auto log = log_open(loaded.config->log.target, loaded.config->log.level,
+                            loaded.config->log.format);
+        !log)
+        log_event(LogLevel::Error, "log_not_opened", {{"reason", log.error()}});
+
+    config_ = loaded.config;
+    const auto rules = std::make_shared<ConfigRules>(config_);
+    for (const auto& named : shared_.brokers)
+        named->broker->configure(rules, config_->limits.channels);
+    for (size_t i = 0; i < workers_.size(); ++i) {
+        auto sockets = std::make_shared<std::vector<NewListener>>(std::move((*opened)[i]));
+        workers_[i]->post([worker = workers_[i].get(), config = config_, sockets] {
+            worker->reload(config, std::move(*sockets));
+        });
+    }
+    shared_.reloads.fetch_add(1, std::memory_order_relaxed);
+    log_event(LogLevel::Notice, "reloaded", {{"file", config_->file}});
+    notify_service_manager("READY=1");
+}
+
+void Server::begin_drain() {
+    if (state_ != State::Serving)
+        return;
+    state_ = State::Draining;
+    shared_.is_draining = true;
+    const Millis over = config_->server.drain;
+    drain_until_ = shared_.clock.now() + over + kDrainGraceMs;
+    log_event(LogLevel::Notice, "draining",
+              {{"connections", shared_.connections.load()}, {"over_ms", over}});
+    notify_service_manager("STOPPING=1");
+    for (const auto& worker : workers_)
+        worker->post([raw = worker.get(), over] { raw->drain(over); });
+}
+
+void Server::stop() {
+    state_ = State::Stopping;
+}
+
+void Server::tick() {
+    const Millis now = shared_.clock.now();
+    for (const auto& named : shared_.brokers)
+        named->broker->tick();
+    if (state_ == State::Draining && (shared_.connections.load() == 0 || now >= drain_until_))
+        stop();
+    feed_watchdog(now);
+}
+
+void Server::feed_watchdog(Millis now) {
+    static const Millis kInterval = watchdog_interval();
+    if (kInterval == 0 || now - fed_at_ < kInterval)
+        return;
+    if (!is_asking_) {
+        is_asking_ = true;
+        alive_workers_ = 0;
+        for (const auto& worker : workers_)
+            worker->post([this] { ++alive_workers_; });
+        return;
+    }
+    if (alive_workers_ < workers_.size())
+        return;
+    notify_service_manager("WATCHDOG=1");
+    is_asking_ = false;
+    fed_at_ = now;
+}
+
+} // namespace fanhorn

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// What all workers see: constant after the start, or atomic.
+#pragma once
+
+#include "base/clock.h"
+#include "relay/broker.h"
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace fanhorn {
+
+struct NamedBroker {
+    std::string name;  // "" is the built-in one
+    Counters counters; // written under the broker's own lock
+    std::unique_ptr<Broker> broker;
+};
+
+struct Shared {
+    SystemClock clock;
+    std::vector<std::unique_ptr<NamedBroker>> brokers;
+    std::vector<const Counters*> counters; // the workers', then the brokers'
+    int64_t started_micros = 0;
+    std::atomic<uint32_t> connections{0};
+    std::atomic<uint32_t> max_connections{0};
+    std::atomic<uint64_t> reloads{0};
+    std::atomic<bool> is_draining{false};
+    size_t workers = 0;
+};
+
+} // namespace fanhorn

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/worker.h"
+
+#include "base/log.h"
+#include "base/random.h"
+#include "server/metrics.h"
+#include "server/process.h"
+
+#include <csignal>
+#include <pthread.h>
+#include <unistd.h>
+
+namespace fanhorn {
+
+namespace {
+
+constexpr Millis kTickMs = 200;
+constexpr size_t kReadBufferBytes = 64 << 10;
+constexpr size_t kFlushesPerTurn = 2048; // sends, before the sockets are looked at again
+constexpr uint32_t kRetryMinMs = 500;
+constexpr uint32_t kRetrySpreadMs = 10'000;
+
+uint32_t jittered_retry_ms() {
+    return kRetryMinMs + random_below(kRetrySpreadMs);
+}
+
+// Told without reading anything, to a connection that is one too many.
+void refuse_over_limit(int fd) {
+    static constexpr std::string_view kBody =
+        "{\"type\":\"about:blank\",\"status\":503,\"code\":\"overloaded\",\"title\":\"Overloaded\","
+        "\"detail\":\"there are as many connections as 'max_connections'\"}\n";
+    std::string out;
+    http::append_status(out, 503);
+    http::append_header(out, "Content-Type", "application/problem+json");
+    http::append_content_length(out, kBody.size());
+    http::append_header(out, "Retry-After", std::to_string(1 + random_below(10)));
+    http::append_header(out, "Connection", "close");
+    out.append("\r\n").append(kBody);
+    const iovec piece = {out.data(), out.size()};
+    send_pieces(fd, &piece, 1);
+    shutdown_sending(fd);
+}
+
+} // namespace
+
+Worker::Worker(Shared& shared, size_t number, std::shared_ptr<const Config> config)
+    : shared_(shared), number_(number), loop_(std::make_unique<Loop>()),
+      mailbox_(config->limits.mailbox_bytes, [this] { waker_->wake(); }),
+      hub_(shared.clock, counters_), publisher_(directory_, counters_), control_(directory_),
+      read_buffer_(kReadBufferBytes) {
+    waker_ = std::make_unique<Waker>(*loop_, [this] { deliver(); });
+    ticker_ = std::make_unique<Ticker>(*loop_, kTickMs, [this] { tick(); });
+    hub_.configure(std::make_shared<ConfigRules>(config));
+    directory_.set_config(std::move(config));
+    for (const auto& named : shared_.brokers)
+        directory_.add_broker(named->name, hub_.add_broker(*named->broker, mailbox_));
+    for (const TransportModule* module : transport_modules())
+        transports_.push_back(module->create());
+}
+
+Worker::~Worker() {
+    CHECK(!thread_.joinable());
+}
+
+void Worker::add_listener(NewListener listener) {
+    unopened_.push_back(std::move(listener));
+}
+
+void Worker::start() {
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all); // signals are the main thread's
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    thread_ = std::thread([this] { run(); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void Worker::join() {
+    if (thread_.joinable())
+        thread_.join();
+}
+
+Transport* Worker::transport(std::string_view name) const {
+    for (const auto& each : transports_)
+        if (each->name() == name)
+            return each.get();
+    return nullptr;
+}
+
+// ---- the loop
+
+void Worker::run() {
+    pthread_setname_np(pthread_self(), ("fanhorn/w" + std::to_string(number_)).c_str());
+    for (NewListener& listener : unopened_)
+        open(std::move(listener));
+    unopened_.clear();
+    while (!is_stopping_)
+        turn();
+    for (auto* list : {&connections_, &leaving_})
+        while (Connection* connection = list->front())
+            connection->drop();
+    reap();
+    listeners_.clear();
+}
+
+bool Worker::has_more() const {
+    return hub_.has_due() || !again_.empty();
+}
+
+void Worker::turn() {
+    loop_->turn(has_more() ? Loop::Wait::No : Loop::Wait::ForEvents);
+    List<Connection, &Connection::again> now;
+    now.splice_back(again_);
+    while (Connection* connection = now.pop_front())
+        connection->read_on();
+    // What this turn published on this worker goes out in it.
+    deliver();
+    if (hub_.has_due()) {
+        const int64_t from = monotonic_micros();
+        hub_.flush(kFlushesPerTurn);
+        counters_.flush.observe(monotonic_micros() - from);
+    }
+    reap();
+}
+
+void Worker::deliver() {
+    // Read before the box is emptied: everything up to there is in the box.
+    const std::vector<Position> pushed = hub_.pushed();
+    mailbox_.take(batch_);
+    if (batch_.since_micros)
+        counters_.mailbox.observe(monotonic_micros() - batch_.since_micros);
+    hub_.deliver(batch_, pushed);
+}
+
+void Worker::reap() {
+    answered_.clear();
+    while (Connection* connection = dead_.pop_front()) {
+        delete connection;
+        --connection_count_;
+        shared_.connections.fetch_sub(1, std::memory_order_relaxed);
+    }
+    hub_.reap();
+}
+
+void Worker::tick() {
+    const Millis now = this->now();
+    deadlines_.run(now, [](Connection& connection) { connection.on_deadline(); });
+    for (const auto& listener : listeners_)
+        if (listener->acceptor)
+            listener->acceptor->tick();
+    hub_.tick(config().limits.send_timeout);
+    if (is_draining())
+        drain_some();
+    log_tell_repeats();
+}
+
+// ---- listeners
+
+void Worker::open(NewListener listener) {
+    auto end = make_ref<ListenerEnd>();
+    end->settings = std::move(listener.settings);
+    end->key = std::move(listener.key);
+    ListenerEnd* raw = end.get();
+    end->acceptor = std::make_unique<Acceptor>(
+        *loop_, shared_.clock, std::move(listener.socket),
+        [this, raw](int fd) { accept(*raw, fd); },
+        [this] {
+            counters_.hit(Limit::Descriptors);
+            log_event(LogLevel::Error, "descriptors_exhausted",
+                      {{"while", "accepting"}, {"pause_ms", Acceptor::kPause}});
+        });
+    listeners_.push_back(std::move(end));
+}
+
+void Worker::accept(ListenerEnd& listener, int fd) {
+    if (shared_.connections.fetch_add(1, std::memory_order_relaxed) >=
+        shared_.max_connections.load(std::memory_order_relaxed)) {
+        shared_.connections.fetch_sub(1, std::memory_order_relaxed);
+        counters_.hit(Limit::MaxConnections);
+        log_event(LogLevel::Warning, "connection_refused",
+                  {{"reason", "max_connections"}, {"listener", listener.settings.name}});
+        refuse_over_limit(fd);
+        close(fd);
+        return;
+    }
+    auto* connection = new Connection(*this, Ref<ListenerEnd>(&listener), fd);
+    connections_.push_back(*connection);
+    ++connection_count_;
+    if (!connection->begin())
+        connection->drop();
+}
+
+// ---- life
+
+void Worker::reload(std::shared_ptr<const Config> config, std::vector<NewListener> opened) {
+    // Listeners that stay take their new settings; those that are gone accept no more, and their
+    // connections go on.
+    for (auto& listener : listeners_) {
+        const ListenerSettings* found = nullptr;
+        for (const ListenerSettings& each : config->listeners)
+            for (const Address& address : each.addresses)
+                if (listener->acceptor && address.text == listener->key)
+                    found = &each;
+        if (found)
+            listener->settings = *found;
+        else
+            listener->acceptor = nullptr;
+    }
+    std::erase_if(listeners_, [](const auto& listener) { return !listener->acceptor; });
+    for (NewListener& listener : opened)
+        open(std::move(listener));
+    mailbox_.set_capacity(config->limits.mailbox_bytes);
+    hub_.configure(std::make_shared<ConfigRules>(config));
+    directory_.set_config(std::move(config));
+}
+
+void Worker::drain(Millis over) {
+    if (is_draining())
+        return;
+    for (auto& listener : listeners_)
+        listener->acceptor = nullptr;
+    drain_from_ = now();
+    drain_until_ = drain_from_ + std::max<Millis>(over, 1);
+    drain_total_ = connection_count_;
+    drain_closed_ = 0;
+    drain_some();
+}
+
+// Closes at an even pace, oldest first.
+void Worker::drain_some() {
+    const Millis now = this->now();
+    const double share = now >= drain_until_ ? 1.0
+                                             : static_cast<double>(now - drain_from_) /
+                                                   static_cast<double>(drain_until_ - drain_from_);
+    const auto due = static_cast<size_t>(share * static_cast<double>(drain_total_));
+    while (drain_closed_ < due || now >= drain_until_) {
+        Connection* connection = connections_.front();
+        if (!connection)
+            break;
+        connection->of_worker.unlink();
+        leaving_.push_back(*connection);
+        ++drain_closed_;
+        connection->go_away(jittered_retry_ms());
+    }
+}
+
+void Worker::stop() {
+    // Once each, what can be said at once; the sockets close behind it.
+    while (Connection* connection = connections_.pop_front()) {
+        leaving_.push_back(*connection);
+        connection->go_away(jittered_retry_ms());
+    }
+    is_stopping_ = true;
+}
+
+std::string Worker::metrics() const {
+    ProcessFacts facts;
+    for (const auto& named : shared_.brokers)
+        facts.channels += named->broker->channel_count();
+    facts.workers = shared_.workers;
+    facts.uptime_s = static_cast<uint64_t>(monotonic_micros() - shared_.started_micros) / 1'000'000;
+    facts.resident_bytes = resident_bytes();
+    facts.descriptors = open_descriptors();
+    facts.reloads = shared_.reloads.load(std::memory_order_relaxed);
+    facts.is_draining = shared_.is_draining.load(std::memory_order_relaxed);
+    return metrics_text(shared_.counters, facts);
+}
+
+} // namespace fanhorn

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// One event loop on its thread, with all that belongs to it: channels, connections, listeners.
+#pragma once
+
+#include "http/response.h"
+#include "modules/modules.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "relay/hub.h"
+#include "server/connection.h"
+#include "server/control.h"
+#include "server/deadlines.h"
+#include "server/directory.h"
+#include "server/publisher.h"
+#include "server/shared.h"
+
+#include <array>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace fanhorn {
+
+// A listening socket of this worker, and what its connections need to know of it. Lives as long as
+// one of them does.
+struct ListenerEnd final : LocalCount {
+    ListenerSettings settings;
+    std::string key; // address text: how a reload recognises it
+    std::unique_ptr<Acceptor> acceptor;
+};
+
+// A socket on its way to a worker.
+struct NewListener {
+    ListenerSettings settings;
+    std::string key;
+    Descriptor socket;
+};
+
+class Worker {
+  public:
+    Worker(Shared& shared, size_t number, std::shared_ptr<const Config> config);
+    ~Worker();
+
+    // Any thread, before start().
+    void add_listener(NewListener listener);
+    void start();
+    void join();
+    // Any thread; `task` runs on the worker.
+    void post(std::function<void()> task) { mailbox_.post(std::move(task)); }
+    const Counters& counters() const { return counters_; }
+
+    // The worker's own thread, by post():
+    void reload(std::shared_ptr<const Config> config, std::vector<NewListener> opened);
+    void drain(Millis over);
+    void stop();
+
+    // For its connections.
+    Loop& loop() { return *loop_; }
+    Hub& hub() { return hub_; }
+    Counters& counters() { return counters_; }
+    const Config& config() const { return directory_.config(); }
+    const Directory& directory() const { return directory_; }
+    Publisher& publisher() { return publisher_; }
+    const Control& control() const { return control_; }
+    Shared& shared() { return shared_; }
+    Millis now() const { return shared_.clock.now(); }
+    Deadlines<Connection>& deadlines() { return deadlines_; }
+    std::span<char> read_buffer() { return read_buffer_; }
+    std::span<const std::unique_ptr<Transport>> transports() const { return transports_; }
+    Transport* transport(std::string_view name) const;
+    bool is_draining() const { return drain_until_ != 0; }
+    // What /metrics answers, of all workers.
+    std::string metrics() const;
+    // The connection is closed and is destroyed at the end of the turn.
+    void bury(Connection& connection) {
+        connection.of_worker.unlink();
+        dead_.push_back(connection);
+    }
+    void bury(std::unique_ptr<Subscriber> subscriber) {
+        answered_.push_back(std::move(subscriber));
+    }
+    // Reading goes on in the next turn: the connection has had its share of this one.
+    void run_again(Connection& connection) { again_.push_back(connection); }
+
+  private:
+    void run();
+    void turn();
+    void open(NewListener listener);
+    void accept(ListenerEnd& listener, int fd);
+    void deliver();
+    void tick();
+    void drain_some();
+    void reap();
+    bool has_more() const;
+
+    Shared& shared_;
+    const size_t number_;
+    Counters counters_;
+    std::unique_ptr<Loop> loop_;
+    std::unique_ptr<Waker> waker_;
+    std::unique_ptr<Ticker> ticker_;
+    Mailbox mailbox_;
+    Mailbox::Batch batch_;
+    Hub hub_;
+    Directory directory_;
+    Publisher publisher_;
+    Control control_;
+    std::vector<std::unique_ptr<Transport>> transports_;
+    std::vector<Ref<ListenerEnd>> listeners_;
+    std::vector<NewListener> unopened_;
+    std::vector<char> read_buffer_;
+    Deadlines<Connection> deadlines_;
+    List<Connection, &Connection::of_worker> connections_;
+    List<Connection, &Connection::of_worker> leaving_; // told to go by a drain
+    List<Connection, &Connection::of_worker> dead_;
+    std::vector<std::unique_ptr<Subscriber>> answered_; // polls
+    List<Connection, &Connection::again> again_;
+    size_t connection_count_ = 0;
+    Millis drain_from_ = 0, drain_until_ = 0; // 0: not draining
+    size_t drain_total_ = 0, drain_closed_ = 0;
+    bool is_stopping_ = false;
+    std::thread thread_;
+};
+
+} // namespace fanhorn
