@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One face for the four transports, so that the same test of order and resume runs on each."""
 
+import functools
 import json
 import time
 
@@ -189,3 +190,17 @@ class LongPollReader(PollReader):
 
 
 READERS = (SseReader, WsReader, LongPollReader, PollReader)
+
+
+def on_each(*classes):
+    """Runs a test once for each of these readers, as its argument, on a channel of its own."""
+    def decorate(test):
+        @functools.wraps(test)
+        def run(self):
+            base = self.channel
+            for reader_class in classes:
+                with self.subTest(transport=reader_class.name):
+                    self.channel = f"{base}:{reader_class.name}"
+                    test(self, reader_class)
+        return run
+    return decorate

@@ -4,18 +4,10 @@
 import unittest
 
 from harness import FanhornTest, config, eventually, position, shifted
-from readers import READERS, LongPollReader, PollReader, SseReader, WsReader
+from readers import READERS, LongPollReader, PollReader, SseReader, WsReader, on_each
 
 
 class ResumeTest(FanhornTest):
-    def each(self):
-        """Every transport, with a channel of its own."""
-        base = self.channel
-        for reader_class in READERS:
-            with self.subTest(transport=reader_class.name):
-                self.channel = f"{base}:{reader_class.name}"
-                yield reader_class
-
     def read(self, reader_class, since=None, channels=None, **options):
         reader = reader_class(self.daemon, channels or self.channel, since, **options)
         self.addCleanup(reader.close)
@@ -45,57 +37,57 @@ class Resume(ResumeTest):
 history = 10
 """)
 
-    def test_since_an_id(self):
-        for reader_class in self.each():
-            ids = self.fill(5)
-            reader = self.read(reader_class, ids[1])
-            self.assertEqual(self.ids(reader, 3), ids[2:])
+    @on_each(*READERS)
+    def test_since_an_id(self, reader_class):
+        ids = self.fill(5)
+        reader = self.read(reader_class, ids[1])
+        self.assertEqual(self.ids(reader, 3), ids[2:])
+        self.goes_on(reader)
+
+    @on_each(*READERS)
+    def test_since_the_last_id(self, reader_class):
+        ids = self.fill(3)
+        self.goes_on(self.read(reader_class, ids[2]))
+
+    @on_each(*READERS)
+    def test_since_an_id_of_another_channel(self, reader_class):
+        first = self.fill(2)
+        other = self.fill(1, self.channel + ":other")
+        rest = self.fill(2)
+        reader = self.read(reader_class, other[0])
+        self.assertEqual(self.ids(reader, 2), rest)
+        self.assertNotIn(first[0], rest)
+
+    @on_each(*READERS)
+    def test_earliest(self, reader_class):
+        base = self.channel
+        for word in ("earliest", "0"):
+            self.channel = base + word
+            ids = self.fill(15)
+            reader = self.read(reader_class, word)
+            self.assertEqual(self.ids(reader, 10), ids[5:])
             self.goes_on(reader)
 
-    def test_since_the_last_id(self):
-        for reader_class in self.each():
-            ids = self.fill(3)
-            self.goes_on(self.read(reader_class, ids[2]))
+    @on_each(*READERS)
+    def test_earliest_of_nothing(self, reader_class):
+        self.goes_on(self.read(reader_class, "earliest"))
 
-    def test_since_an_id_of_another_channel(self):
-        for reader_class in self.each():
-            first = self.fill(2)
-            other = self.fill(1, self.channel + ":other")
-            rest = self.fill(2)
-            reader = self.read(reader_class, other[0])
-            self.assertEqual(self.ids(reader, 2), rest)
-            self.assertNotIn(first[0], rest)
+    @on_each(*READERS)
+    def test_newest_of_each_channel(self, reader_class):
+        names = [f"{self.channel}:a", f"{self.channel}:b"]
+        a, b = self.fill(3, names[0]), self.fill(3, names[1])
+        reader = self.read(reader_class, "-2", ",".join(names))
+        self.assertEqual(self.ids(reader, 4), a[1:] + b[1:])
 
-    def test_earliest(self):
-        for word in ("earliest", "0"):
-            for reader_class in self.each():
-                self.channel += word
-                ids = self.fill(15)
-                reader = self.read(reader_class, word)
-                self.assertEqual(self.ids(reader, 10), ids[5:])
-                self.goes_on(reader)
+    @on_each(SseReader, WsReader)
+    def test_latest(self, reader_class):
+        self.fill(3)
+        self.goes_on(self.read(reader_class, "latest"))
 
-    def test_earliest_of_nothing(self):
-        for reader_class in self.each():
-            self.goes_on(self.read(reader_class, "earliest"))
-
-    def test_newest_of_each_channel(self):
-        for reader_class in self.each():
-            names = [f"{self.channel}:a", f"{self.channel}:b"]
-            a, b = self.fill(3, names[0]), self.fill(3, names[1])
-            reader = self.read(reader_class, "-2", ",".join(names))
-            self.assertEqual(self.ids(reader, 4), a[1:] + b[1:])
-
-    def test_latest(self):
-        for reader_class in self.each():
-            if reader_class.holds and reader_class not in (PollReader, LongPollReader):
-                self.fill(3)
-                self.goes_on(self.read(reader_class, "latest"))
-
-    def test_the_header(self):
-        for reader_class in self.each():
-            ids = self.fill(4)
-            self.assertEqual(self.ids(self.read(reader_class, ids[1], header=True), 2), ids[2:])
+    @on_each(*READERS)
+    def test_the_header(self, reader_class):
+        ids = self.fill(4)
+        self.assertEqual(self.ids(self.read(reader_class, ids[1], header=True), 2), ids[2:])
 
     def test_the_header_wins(self):
         ids = self.fill(4)
@@ -129,26 +121,26 @@ history = 10
                 since = reader.position
         self.assertEqual(sorted(set(got), key=position), got)
 
-    def test_a_cut_reader_comes_back(self):
-        for reader_class in self.each():
-            reader = self.read(reader_class, "earliest")
-            self.fill(2)
-            last = self.ids(reader, 2)[-1]
-            reader.abort()
-            missed = self.fill(4)
-            self.assertEqual(reader.position, last)
-            reader = self.read(reader_class, reader.position)
-            self.assertEqual(self.ids(reader, 4), missed)
-            self.goes_on(reader)
+    @on_each(*READERS)
+    def test_a_cut_reader_comes_back(self, reader_class):
+        reader = self.read(reader_class, "earliest")
+        self.fill(2)
+        last = self.ids(reader, 2)[-1]
+        reader.abort()
+        missed = self.fill(4)
+        self.assertEqual(reader.position, last)
+        reader = self.read(reader_class, reader.position)
+        self.assertEqual(self.ids(reader, 4), missed)
+        self.goes_on(reader)
 
-    def test_an_idle_newcomer_resumes_from_its_position(self):
-        for reader_class in self.each():
-            reader = self.read(reader_class)
-            while not reader.position:
-                reader.next()
-            reader.abort()
-            missed = self.fill(3)
-            self.assertEqual(self.ids(self.read(reader_class, reader.position), 3), missed)
+    @on_each(*READERS)
+    def test_an_idle_newcomer_resumes_from_its_position(self, reader_class):
+        reader = self.read(reader_class)
+        while not reader.position:
+            reader.next()
+        reader.abort()
+        missed = self.fill(3)
+        self.assertEqual(self.ids(self.read(reader_class, reader.position), 3), missed)
 
 
 class Gaps(ResumeTest):
@@ -163,116 +155,116 @@ history_ttl = 1s
 history_bytes = 10k
 """)
 
-    def test_trimmed(self):
-        for reader_class in self.each():
-            ids = self.fill(10)
-            reader = self.read(reader_class, ids[1])
-            self.check_gap(reader.next_gap(), ids[1], ids[5], "trimmed")
-            self.assertEqual(self.ids(reader, 5), ids[5:])
-            self.goes_on(reader)
+    @on_each(*READERS)
+    def test_trimmed(self, reader_class):
+        ids = self.fill(10)
+        reader = self.read(reader_class, ids[1])
+        self.check_gap(reader.next_gap(), ids[1], ids[5], "trimmed")
+        self.assertEqual(self.ids(reader, 5), ids[5:])
+        self.goes_on(reader)
 
-    def test_the_edge_is_exact(self):
-        for reader_class in self.each():
-            ids = self.fill(10)
-            reader = self.read(reader_class, ids[4])
-            self.assertEqual(self.ids(reader, 5), ids[5:])
-            reader = self.read(reader_class, ids[3])
-            self.check_gap(reader.next_gap(), ids[3], ids[5], "trimmed")
+    @on_each(*READERS)
+    def test_the_edge_is_exact(self, reader_class):
+        ids = self.fill(10)
+        reader = self.read(reader_class, ids[4])
+        self.assertEqual(self.ids(reader, 5), ids[5:])
+        reader = self.read(reader_class, ids[3])
+        self.check_gap(reader.next_gap(), ids[3], ids[5], "trimmed")
 
-    def test_earliest_is_never_a_gap(self):
-        for reader_class in self.each():
-            ids = self.fill(10)
-            for since in ("earliest", "-3", "-100"):
-                reader = self.read(reader_class, since)
-                self.assertIn(reader.next_message()["id"], (ids[5], ids[7]))
+    @on_each(*READERS)
+    def test_earliest_is_never_a_gap(self, reader_class):
+        ids = self.fill(10)
+        for since in ("earliest", "-3", "-100"):
+            reader = self.read(reader_class, since)
+            self.assertIn(reader.next_message()["id"], (ids[5], ids[7]))
 
-    def test_no_gap_where_only_others_were_trimmed(self):
-        for reader_class in self.each():
-            mine = self.fill(2)
-            self.fill(20, self.channel + ":other")
-            mine += self.fill(2)
-            self.assertEqual(self.ids(self.read(reader_class, mine[0]), 3), mine[1:])
+    @on_each(*READERS)
+    def test_no_gap_where_only_others_were_trimmed(self, reader_class):
+        mine = self.fill(2)
+        self.fill(20, self.channel + ":other")
+        mine += self.fill(2)
+        self.assertEqual(self.ids(self.read(reader_class, mine[0]), 3), mine[1:])
 
-    def test_one_channel_of_two(self):
-        for reader_class in self.each():
-            quiet, busy = self.channel + ":quiet", self.channel
-            start = self.fill(1, quiet)[0]
-            ids = self.fill(10)
-            last = self.fill(1, quiet)
-            reader = self.read(reader_class, start, f"{quiet},{busy}")
-            self.check_gap(reader.next_gap(), start, ids[5], "trimmed")
-            self.assertEqual(self.ids(reader, 6), ids[5:] + last)
+    @on_each(*READERS)
+    def test_one_channel_of_two(self, reader_class):
+        quiet, busy = self.channel + ":quiet", self.channel
+        start = self.fill(1, quiet)[0]
+        ids = self.fill(10)
+        last = self.fill(1, quiet)
+        reader = self.read(reader_class, start, f"{quiet},{busy}")
+        self.check_gap(reader.next_gap(), start, ids[5], "trimmed")
+        self.assertEqual(self.ids(reader, 6), ids[5:] + last)
 
-    def test_told_again_when_cut_right_after_the_gap(self):
-        for reader_class in self.each():
-            ids = self.fill(10)
-            reader = self.read(reader_class, ids[0])
-            reader.next_gap()
-            since = ids[0] if reader_class in (PollReader, LongPollReader) else reader.position
-            reader.abort()
-            self.assertEqual(since, ids[0])
-            again = self.read(reader_class, since)
-            self.check_gap(again.next_gap(), ids[0], ids[5], "trimmed")
+    @on_each(*READERS)
+    def test_told_again_when_cut_right_after_the_gap(self, reader_class):
+        ids = self.fill(10)
+        reader = self.read(reader_class, ids[0])
+        reader.next_gap()
+        since = ids[0] if reader_class in (PollReader, LongPollReader) else reader.position
+        reader.abort()
+        self.assertEqual(since, ids[0])
+        again = self.read(reader_class, since)
+        self.check_gap(again.next_gap(), ids[0], ids[5], "trimmed")
 
-    def test_nothing_kept(self):
-        for reader_class in self.each():
-            self.channel = "none:" + self.channel
-            ids = self.fill(3)
-            reader = self.read(reader_class, ids[0])
-            self.check_gap(reader.next_gap(), ids[0], None, "trimmed")
-            item = reader.next()
-            self.assertEqual(item.kind, "position")
-            self.assertGreaterEqual(position(item.body), position(ids[2]))
-            reader.abort()
-            if reader_class.holds and reader_class is not LongPollReader:
-                self.goes_on(self.read(reader_class, item.body))
+    @on_each(*READERS)
+    def test_nothing_kept(self, reader_class):
+        self.channel = "none:" + self.channel
+        ids = self.fill(3)
+        reader = self.read(reader_class, ids[0])
+        self.check_gap(reader.next_gap(), ids[0], None, "trimmed")
+        item = reader.next()
+        self.assertEqual(item.kind, "position")
+        self.assertGreaterEqual(position(item.body), position(ids[2]))
+        reader.abort()
+        if reader_class.holds and reader_class is not LongPollReader:
+            self.goes_on(self.read(reader_class, item.body))
 
-    def test_trimmed_by_age(self):
-        for reader_class in self.each():
-            self.channel = "aged:" + self.channel
-            ids = self.fill(3)
-            eventually(lambda: self.daemon.facts(self.channel) is None
-                       or self.daemon.facts(self.channel)["messages"] == 0, "expiry")
-            new = self.fill(1)
-            reader = self.read(reader_class, ids[0])
-            self.check_gap(reader.next_gap(), ids[0], new[0], "trimmed")
-            self.assertEqual(self.ids(reader, 1), new)
-            self.assertEqual(self.ids(self.read(reader_class, ids[2]), 1), new)
+    @on_each(*READERS)
+    def test_trimmed_by_age(self, reader_class):
+        self.channel = "aged:" + self.channel
+        ids = self.fill(3)
+        eventually(lambda: self.daemon.facts(self.channel) is None
+                   or self.daemon.facts(self.channel)["messages"] == 0, "expiry")
+        new = self.fill(1)
+        reader = self.read(reader_class, ids[0])
+        self.check_gap(reader.next_gap(), ids[0], new[0], "trimmed")
+        self.assertEqual(self.ids(reader, 1), new)
+        self.assertEqual(self.ids(self.read(reader_class, ids[2]), 1), new)
 
-    def test_trimmed_by_bytes(self):
-        for reader_class in self.each():
-            self.channel = "heavy:" + self.channel
-            ids = [self.daemon.publish(self.channel, b"x" * 4000)["id"] for _ in range(5)]
-            kept = [m["id"] for m in self.daemon.poll(self.channel, since="earliest")["messages"]]
-            self.assertTrue(1 <= len(kept) <= 3, kept)
-            reader = self.read(reader_class, ids[0])
-            self.check_gap(reader.next_gap(), ids[0], kept[0], "trimmed")
-            self.assertEqual(self.ids(reader, len(kept)), kept)
+    @on_each(*READERS)
+    def test_trimmed_by_bytes(self, reader_class):
+        self.channel = "heavy:" + self.channel
+        ids = [self.daemon.publish(self.channel, b"x" * 4000)["id"] for _ in range(5)]
+        kept = [m["id"] for m in self.daemon.poll(self.channel, since="earliest")["messages"]]
+        self.assertTrue(1 <= len(kept) <= 3, kept)
+        reader = self.read(reader_class, ids[0])
+        self.check_gap(reader.next_gap(), ids[0], kept[0], "trimmed")
+        self.assertEqual(self.ids(reader, len(kept)), kept)
 
-    def test_another_epoch(self):
-        for reader_class in self.each():
-            ids = self.fill(3)
-            for foreign in ("zzzzzzzz.5", "0.0", "a.18446744073709551615"):
-                reader = self.read(reader_class, foreign)
-                self.check_gap(reader.next_gap(), foreign, ids[0], "epoch")
-                self.assertEqual(self.ids(reader, 3), ids)
-
-    def test_another_epoch_with_nothing_kept(self):
-        for reader_class in self.each():
-            reader = self.read(reader_class, "zzzzzzzz.5")
-            self.check_gap(reader.next_gap(), "zzzzzzzz.5", None, "epoch")
-            item = reader.next()
-            self.assertEqual(item.kind, "position")
-            self.assertNotEqual(position(item.body)[0], "zzzzzzzz")
-
-    def test_ahead(self):
-        for reader_class in self.each():
-            ids = self.fill(3)
-            future = shifted(ids[2], 1_000_000)
-            reader = self.read(reader_class, future)
-            self.check_gap(reader.next_gap(), future, ids[0], "ahead")
+    @on_each(*READERS)
+    def test_another_epoch(self, reader_class):
+        ids = self.fill(3)
+        for foreign in ("zzzzzzzz.5", "0.0", "a.18446744073709551615"):
+            reader = self.read(reader_class, foreign)
+            self.check_gap(reader.next_gap(), foreign, ids[0], "epoch")
             self.assertEqual(self.ids(reader, 3), ids)
-            self.goes_on(reader)
+
+    @on_each(*READERS)
+    def test_another_epoch_with_nothing_kept(self, reader_class):
+        reader = self.read(reader_class, "zzzzzzzz.5")
+        self.check_gap(reader.next_gap(), "zzzzzzzz.5", None, "epoch")
+        item = reader.next()
+        self.assertEqual(item.kind, "position")
+        self.assertNotEqual(position(item.body)[0], "zzzzzzzz")
+
+    @on_each(*READERS)
+    def test_ahead(self, reader_class):
+        ids = self.fill(3)
+        future = shifted(ids[2], 1_000_000)
+        reader = self.read(reader_class, future)
+        self.check_gap(reader.next_gap(), future, ids[0], "ahead")
+        self.assertEqual(self.ids(reader, 3), ids)
+        self.goes_on(reader)
 
     def test_one_ahead(self):
         ids = self.fill(1)

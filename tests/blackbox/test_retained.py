@@ -4,20 +4,13 @@
 import unittest
 
 from harness import FanhornTest, config, eventually, shifted
-from readers import READERS, LongPollReader, PollReader, SseReader, WsReader
+from readers import READERS, LongPollReader, PollReader, SseReader, WsReader, on_each
 
 STREAMS = (SseReader, WsReader)
 
 
 class Retained(FanhornTest):
     config = config(channels="[channel **]\nhistory = 5\n")
-
-    def each(self, classes=READERS):
-        base = self.channel
-        for reader_class in classes:
-            with self.subTest(transport=reader_class.name):
-                self.channel = f"{base}:{reader_class.name}"
-                yield reader_class
 
     def read(self, reader_class, since=None):
         reader = reader_class(self.daemon, self.channel, since)
@@ -34,14 +27,14 @@ class Retained(FanhornTest):
         message = reader.next_message()
         self.assertEqual((message["id"], message.get("retained", False)), (identity, retained), message)
 
-    def test_a_newcomer_gets_it(self):
-        for reader_class in self.each():
-            identity = self.put()
-            reader = self.read(reader_class)
-            self.next_is(reader, identity, True)
-            if reader_class in STREAMS:
-                new = self.fill(1)
-                self.next_is(reader, new[0], False)
+    @on_each(*READERS)
+    def test_a_newcomer_gets_it(self, reader_class):
+        identity = self.put()
+        reader = self.read(reader_class)
+        self.next_is(reader, identity, True)
+        if reader_class in STREAMS:
+            new = self.fill(1)
+            self.next_is(reader, new[0], False)
 
     def test_right_after_the_position(self):
         self.put()
@@ -60,56 +53,56 @@ class Retained(FanhornTest):
         self.put()
         self.assertEqual(self.ws(self.channel).next_text(), "state")
 
-    def test_not_twice_when_the_replay_brings_it(self):
-        for reader_class in self.each():
-            first, identity = self.fill(1)[0], self.put()
-            rest = self.fill(1)
-            for since in ("earliest", "0", "-9", first):
-                reader = self.read(reader_class, since)
-                wanted = [identity] + rest if since == first else [first, identity] + rest
-                for one in wanted:
-                    self.next_is(reader, one, False)
-
-    def test_replay_of_few_does_not_bring_it(self):
-        for reader_class in self.each():
-            identity = self.put()
-            rest = self.fill(3)
-            reader = self.read(reader_class, "-2")
-            self.next_is(reader, identity, True)
-            for one in rest[1:]:
+    @on_each(*READERS)
+    def test_not_twice_when_the_replay_brings_it(self, reader_class):
+        first, identity = self.fill(1)[0], self.put()
+        rest = self.fill(1)
+        for since in ("earliest", "0", "-9", first):
+            reader = self.read(reader_class, since)
+            wanted = [identity] + rest if since == first else [first, identity] + rest
+            for one in wanted:
                 self.next_is(reader, one, False)
 
-    def test_not_for_whoever_has_it(self):
-        for reader_class in self.each():
-            identity = self.put()
-            new = self.fill(1)
-            self.next_is(self.read(reader_class, identity), new[0], False)
+    @on_each(*READERS)
+    def test_replay_of_few_does_not_bring_it(self, reader_class):
+        identity = self.put()
+        rest = self.fill(3)
+        reader = self.read(reader_class, "-2")
+        self.next_is(reader, identity, True)
+        for one in rest[1:]:
+            self.next_is(reader, one, False)
 
-    def test_a_stream_behind_a_gap_gets_it(self):
-        for reader_class in self.each(STREAMS):
-            first = self.fill(1)[0]
-            identity = self.put()
-            ids = self.fill(8)
-            reader = self.read(reader_class, first)
-            kinds = [reader.next_of("gap", "message") for _ in range(2)]
-            retained = next(item.body for item in kinds if item.kind == "message")
-            self.assertEqual((retained["id"], retained.get("retained")), (identity, True))
-            self.next_is(reader, ids[3], False)
+    @on_each(*READERS)
+    def test_not_for_whoever_has_it(self, reader_class):
+        identity = self.put()
+        new = self.fill(1)
+        self.next_is(self.read(reader_class, identity), new[0], False)
 
-    def test_polls_with_an_id_do_not_get_it(self):
-        for reader_class in self.each((PollReader, LongPollReader)):
-            first = self.fill(1)[0]
-            self.put()
-            ids = self.fill(8)
-            reader = self.read(reader_class, first)
-            self.assertEqual(reader.next_gap()["next"], ids[3])
-            self.next_is(reader, ids[3], False)
+    @on_each(*STREAMS)
+    def test_a_stream_behind_a_gap_gets_it(self, reader_class):
+        first = self.fill(1)[0]
+        identity = self.put()
+        ids = self.fill(8)
+        reader = self.read(reader_class, first)
+        kinds = [reader.next_of("gap", "message") for _ in range(2)]
+        retained = next(item.body for item in kinds if item.kind == "message")
+        self.assertEqual((retained["id"], retained.get("retained")), (identity, True))
+        self.next_is(reader, ids[3], False)
 
-    def test_it_outlives_the_history(self):
-        for reader_class in self.each():
-            identity = self.put()
-            self.fill(20)
-            self.next_is(self.read(reader_class, "latest" if reader_class in STREAMS else None), identity, True)
+    @on_each(PollReader, LongPollReader)
+    def test_polls_with_an_id_do_not_get_it(self, reader_class):
+        first = self.fill(1)[0]
+        self.put()
+        ids = self.fill(8)
+        reader = self.read(reader_class, first)
+        self.assertEqual(reader.next_gap()["next"], ids[3])
+        self.next_is(reader, ids[3], False)
+
+    @on_each(*READERS)
+    def test_it_outlives_the_history(self, reader_class):
+        identity = self.put()
+        self.fill(20)
+        self.next_is(self.read(reader_class, "latest" if reader_class in STREAMS else None), identity, True)
 
     def test_the_newest_put_counts(self):
         self.put(b"old")
@@ -131,12 +124,12 @@ class Retained(FanhornTest):
         self.daemon.request("DELETE", "/pub/" + self.channel)
         self.assertEqual(self.daemon.poll(self.channel, since="latest")["messages"], [])
 
-    def test_live_subscribers_get_it_as_a_message(self):
-        for reader_class in self.each(STREAMS):
-            reader = self.read(reader_class)
-            reader.next()
-            self.wait_subscribers(self.channel, 1)
-            self.next_is(reader, self.put(), False)
+    @on_each(*STREAMS)
+    def test_live_subscribers_get_it_as_a_message(self, reader_class):
+        reader = self.read(reader_class)
+        reader.next()
+        self.wait_subscribers(self.channel, 1)
+        self.next_is(reader, self.put(), False)
 
     def test_it_moves_no_position(self):
         identity = self.put()
