@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every limit, reached from outside: its answer, its log line, its metric."""
+
+import json
+import time
+import unittest
+
+from harness import Daemon, FanhornTest, Wire, config, eventually
+from sse import SseClient
+from ws import BINARY, CONTINUATION, frame_bytes
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+class Requests(FanhornTest):
+    config = config(limits="""
+header_size = 4k
+header_count = 20
+uri_size = 1k
+header_timeout = 1s
+body_size = 100k
+body_timeout = 1s
+idle_timeout = 2s
+subscriptions = 3
+ws_fragments = 10
+""", channels="[channel **]\nclient_publish = public\nmessage_size = 10k\n")
+
+    def head(self, wire, *lines, method="POST", path=None):
+        path = path or "/pub/" + self.channel
+        first = [f"{method} {path} HTTP/1.1", f"Host: {wire.address[0]}:{wire.address[1]}"]
+        return "\r\n".join(first + list(lines)).encode() + b"\r\n"
+
+    def refuse(self, data, status, code, wire=None):
+        wire = wire or self.wire()
+        wire.try_send(data)
+        response = wire.read_response()
+        self.assert_problem(response, status, code)
+        self.assertTrue(wire.is_closed())
+
+    def test_header_size(self):
+        wire = self.wire()
+        data = self.head(wire, "X-Long: " + "x" * 5000) + b"\r\n"
+        self.assert_limit("header_size", lambda: self.refuse(data, 431, "headers_too_large", wire))
+
+    def test_header_size_without_an_end(self):
+        wire = self.wire()
+        data = self.head(wire) + b"X: " + b"x" * 5000
+        self.assert_limit("header_size", lambda: self.refuse(data, 431, "headers_too_large", wire))
+
+    def test_header_size_is_not_reached(self):
+        wire = self.wire()
+        wire.send(self.head(wire, "X-Long: " + "x" * 3500, "Content-Length: 0") + b"\r\n")
+        self.assertEqual(wire.read_response().status, 200)
+
+    def test_header_count(self):
+        wire = self.wire()
+        fields = [f"X-{number}: y" for number in range(20)]
+        data = self.head(wire, *fields) + b"\r\n"
+        self.assert_limit("header_count", lambda: self.refuse(data, 431, "headers_too_large", wire))
+        wire = self.wire()
+        wire.send(self.head(wire, *fields[:18], "Content-Length: 0") + b"\r\n")
+        self.assertEqual(wire.read_response().status, 200)
+
+    def test_uri_size(self):
+        wire = self.wire()
+        data = self.head(wire, path="/pub/x?tags=" + "x" * 1100) + b"\r\n"
+        self.assert_limit("uri_size", lambda: self.refuse(data, 414, "uri_too_long", wire))
+
+    def test_header_timeout(self):
+        wire = self.wire()
+        data = self.head(wire)
+        self.assert_limit("header_timeout", lambda: self.refuse(data, 408, "timeout", wire))
+
+    def test_header_timeout_is_absolute(self):
+        wire, start = self.wire(), time.monotonic()
+        while time.monotonic() - start < 4 and not wire.eof:
+            wire.try_send(b"G")
+            try:
+                wire.receive(time.monotonic() + 0.2)
+            except TimeoutError:
+                pass
+        self.assertTrue(wire.buffer or wire.eof, "dribbling keeps it open")
+
+    def test_silent_connections_end(self):
+        self.assertTrue(self.wire().is_closed(8))
+        kept = self.wire()
+        self.assertEqual(kept.request("GET", "/healthz").status, 200)
+        self.assertTrue(kept.is_closed(8))
+
+    def test_body_size(self):
+        wire = self.wire()
+        data = self.head(wire, "Content-Length: 200000") + b"\r\n" + b"x" * 1000
+        self.assert_limit("body_size", lambda: self.refuse(data, 413, "too_large", wire))
+        wire = self.wire()
+        chunks = b"".join(b"8000\r\n" + b"x" * 0x8000 + b"\r\n" for _ in range(4))
+        data = self.head(wire, "Transfer-Encoding: chunked") + b"\r\n" + chunks
+        self.assert_limit("body_size", lambda: self.refuse(data, 413, "too_large", wire))
+
+    def test_body_timeout(self):
+        wire = self.wire()
+        data = self.head(wire, "Content-Length: 10") + b"\r\nhalf"
+        self.assert_limit("body_timeout", lambda: self.refuse(data, 408, "timeout", wire))
+
+    def test_body_timeout_is_absolute(self):
+        wire, start = self.wire(), time.monotonic()
+        wire.send(self.head(wire, "Content-Length: 1000") + b"\r\n")
+        while time.monotonic() - start < 4 and not wire.eof:
+            wire.try_send(b"x")
+            try:
+                wire.receive(time.monotonic() + 0.2)
+            except TimeoutError:
+                pass
+        self.assertTrue(wire.buffer or wire.eof, "dribbling keeps it open")
+
+    def test_message_size(self):
+        def hit():
+            response = self.daemon.request("POST", "/pub/" + self.channel, body=b"x" * 10241)
+            self.assert_problem(response, 413, "too_large")
+        self.assert_limit("message_size", hit)
+        self.daemon.publish(self.channel, b"x" * 10240)
+
+    def test_message_size_of_a_websocket(self):
+        def hit():
+            client = self.ws(self.channel)
+            client.send_binary(b"x" * 10241)
+            self.assertEqual(client.expect_close().code, 1009)
+        self.assert_limit("message_size", hit)
+
+    def test_subscriptions(self):
+        def hit():
+            names = ",".join(f"{self.channel}:{number}" for number in range(4))
+            response = self.daemon.request("GET", "/sub/" + names, "public")
+            self.assert_problem(response, 400, "bad_channel")
+        self.assert_limit("subscriptions", hit)
+        self.sse(",".join(f"{self.channel}:{number}" for number in range(3))).opened()
+
+    def test_ws_fragments(self):
+        def hit():
+            client = self.ws(self.channel)
+            client.send_frame(BINARY, b"x", fin=False)
+            for _ in range(11):
+                client.send_frame(CONTINUATION, b"x", fin=False)
+            self.assertEqual(client.expect_close().code, 1009)
+        self.assert_limit("ws_fragments", hit)
+
+    def test_many_at_their_limits_disturb_nobody(self):
+        wires = [self.wire() for _ in range(100)]
+        for wire in wires:
+            wire.try_send(self.head(wire, "X: " + "x" * 6000))
+            wire.try_send(frame_bytes(BINARY, b"x" * 1000))
+        stream = self.sse(self.channel).opened()
+        self.daemon.publish(self.channel, b"hello")
+        self.assertEqual(stream.next_event().data, "hello")
+
+
+class Channels(FanhornTest):
+    config = config(limits="channels = 3")
+
+    def test_channels(self):
+        for number in range(3):
+            self.daemon.publish(f"{number}")
+
+        def hit():
+            response = self.daemon.request("POST", "/pub/one-more", body=b"x")
+            self.assert_problem(response, 503, "overloaded")
+            response = self.daemon.request("GET", "/sub/one-more", "public", query={"wait": "20"})
+            self.assert_problem(response, 503, "overloaded")
+            self.assert_problem(self.refused("one-more", 503), 503, "overloaded")
+        self.assert_limit("channels", hit)
+        self.daemon.publish("0")
+        self.daemon.request("DELETE", "/pub/1")
+        eventually(lambda: self.daemon.request("POST", "/pub/one-more", body=b"x").status == 200, "a free place")
+
+
+class Mailbox(FanhornTest):
+    config = config(limits="mailbox_bytes = 64k", channels="""
+[channel long:**]
+history_bytes = 8m
+[channel short:**]
+history = 5
+""")
+
+    def burst(self, channel):
+        """900 kB in one step, far more than a mailbox takes."""
+        body = json.dumps({"messages": [{"channel": channel, "text": "x" * 60000}] * 15})
+        response = self.daemon.request("POST", "/pub", body=body, headers={"Content-Type": "application/json"})
+        return [result["id"] for result in response.json()["results"]]
+
+    def test_beyond_it_history_is_read_again(self):
+        client = self.envelopes("long:x")
+        ids = self.assert_limit("mailbox_bytes", lambda: self.burst("long:x"))
+        self.assertEqual([client.next_json()["id"] for _ in ids], ids)
+
+    def test_what_is_gone_is_a_gap(self):
+        client = self.envelopes("short:x")
+        ids = self.burst("short:x")
+        first = client.next_json()
+        got = []
+        while "gap" not in first:
+            got.append(first["id"])
+            first = client.next_json()
+        self.assertEqual(got, ids[:len(got)])
+        self.assertIn(first["gap"]["why"], ("overflow", "trimmed"))
+        self.assertEqual(first["gap"]["next"], ids[10])
+        self.assertEqual([client.next_json()["id"] for _ in range(5)], ids[10:])
+
+
+class SendTimeout(FanhornTest):
+    config = config(limits="send_timeout = 1s", channels="[channel **]\nhistory_bytes = 8m\n")
+
+    def test_send_timeout(self):
+        lines = [{"channel": self.channel, "text": "x" * 60000}] * 60
+        self.daemon.publish_lines(lines, 5)
+
+        def hit():
+            stalled = SseClient(self.daemon.public, "/sub/" + self.channel, {"since": "0"}, receive_buffer=4096)
+            self.addCleanup(stalled.close)
+            self.wait_subscribers(self.channel, 1)
+            self.wait_subscribers(self.channel, 0)
+        self.assert_limit("send_timeout", hit)
+
+
+class Connections(unittest.TestCase):
+    def test_max_connections(self):
+        with Daemon(config(server="max_connections = 12")) as daemon:
+            before = daemon.limit_hits("max_connections")
+            streams = [SseClient(daemon.public, "/sub/x") for _ in range(11)]
+            self.assertTrue(all(stream.opened() for stream in streams))
+            refused = [Wire(daemon.public) for _ in range(6)]
+            for wire in refused[1:]:
+                data = wire.read_to_end(5)
+                self.assertTrue(data == b"" or data.startswith(b"HTTP/1.1 503 "), data)
+            for client in streams:
+                client.close()
+            for wire in refused:
+                wire.close()
+            eventually(lambda: self.answers(daemon), "recovery", 5)
+            eventually(lambda: daemon.limit_hits("max_connections") > before, "the limit's metric")
+            self.assertIn("max_connections", daemon.log())
+
+    @staticmethod
+    def answers(daemon):
+        try:
+            return daemon.request("GET", "/healthz").status == 200
+        except (OSError, AssertionError):
+            return False
+
+    def test_out_of_descriptors(self):
+        with Daemon(config(), nofile=90) as daemon:
+            stream = SseClient(daemon.public, "/sub/x").opened()
+            crowd = [Wire(daemon.public, timeout=2) for _ in range(150)]
+            before, start = cpu_seconds(daemon.process.pid), time.monotonic()
+            time.sleep(1)
+            used = (cpu_seconds(daemon.process.pid) - before) / (time.monotonic() - start)
+            self.assertLess(used, 0.3, "spinning at EMFILE")
+            for wire in crowd:
+                wire.close()
+            start = time.monotonic()
+            eventually(lambda: self.answers(daemon), "recovery", 10)
+            self.assertLess(time.monotonic() - start, 5)
+            daemon.publish("x", b"still here")
+            self.assertEqual(stream.next_event().data, "still here")
+            stream.close()
+            self.assertRegex(daemon.log(), r"EMFILE|descriptors|Too many open files")
+
+
+if __name__ == "__main__":
+    unittest.main()
