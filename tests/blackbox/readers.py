@@ -26,8 +26,10 @@ class Reader:
     name = ""
     holds = True  # whether it is connected while nothing comes
 
-    def __init__(self, daemon, channels, since=None, header=False, timeout=TIMEOUT):
+    def __init__(self, daemon, channels, since=None, header=False, timeout=TIMEOUT,
+                 receive_buffer=None):
         self.daemon, self.channels, self.timeout = daemon, channels, timeout
+        self.receive_buffer = receive_buffer
         self.position, self.items = since, []
         self.headers = {"Last-Event-ID": since} if header and since else {}
         self.query = {"since": since} if since and not header else {}
@@ -86,7 +88,7 @@ class SseReader(Reader):
 
     def open(self):
         self.client = SseClient(self.daemon.public, "/sub/" + self.channels,
-                                {"envelope": "1", **self.query}, self.headers)
+                                {"envelope": "1", **self.query}, self.headers, self.receive_buffer)
         assert self.client.response.status == 200, self.client.response
 
     def fetch(self, timeout):
@@ -121,7 +123,8 @@ class WsReader(Reader):
 
     def open(self):
         self.client = WsClient(self.daemon.public, "/sub/" + self.channels,
-                               {"envelope": "1", **self.query}, self.headers)
+                               {"envelope": "1", **self.query}, self.headers,
+                               receive_buffer=self.receive_buffer)
         self.hello = self.client.next_json()
         self.add({"position": self.hello["position"]})
 

@@ -9,7 +9,6 @@ import unittest
 from harness import FanhornTest, TIMEOUT, Wire, config, eventually
 from readers import SseReader, WsReader, on_each
 from sse import SseClient
-from ws import WsClient
 
 LIMIT, SLACK = 64 << 10, 64 << 10
 SANITIZED = bool(os.environ.get("FANHORN_SANITIZED"))
@@ -50,25 +49,16 @@ def account(items, ids):
 class SmallBuffer:
     """Readers whose kernel holds little for them, so that the daemon soon cannot write."""
 
-    def sse_stalled(self, channel):
-        reader = SseReader.__new__(SseReader)
-        self.wire_up(reader, SseClient(self.daemon.public, "/sub/" + channel, {"envelope": "1"}, receive_buffer=4096))
+    def stop_reading(self, reader_class, channel):
+        """A subscriber that has its position and from then on reads nothing."""
+        reader = reader_class(self.daemon, channel, receive_buffer=4096)
+        self.addCleanup(reader.close)
         while not reader.position:
             reader.next()
         return reader
 
-    def ws_stalled(self, channel):
-        reader = WsReader.__new__(WsReader)
-        self.wire_up(reader, WsClient(self.daemon.public, "/sub/" + channel, {"envelope": "1"}, receive_buffer=4096))
-        reader.position = reader.client.next_json()["position"]
-        return reader
-
-    def wire_up(self, reader, client):
-        self.addCleanup(client.close)
-        reader.client, reader.items, reader.position, reader.timeout = client, [], None, TIMEOUT
-
     def stalled(self, reader_class, channel):
-        reader = (self.sse_stalled if reader_class is SseReader else self.ws_stalled)(channel)
+        reader = self.stop_reading(reader_class, channel)
         self.wait_subscribers(channel, 1)
         return reader
 
@@ -230,7 +220,7 @@ class Cost(SmallBuffer, FanhornTest):
         with Wire(self.daemon.private) as wire:
             self.publish_megabytes(wire, 10, self.channel)
             before = resident(self.daemon.process.pid)
-            stalled = [self.sse_stalled(self.channel) for _ in range(self.READERS)]
+            stalled = [self.stop_reading(SseReader, self.channel) for _ in range(self.READERS)]
             self.wait_subscribers(self.channel, 1 + self.READERS)
             slowest = self.publish_megabytes(wire, 100, self.channel)
             self.check_cost(stalled, before)
