@@ -63,7 +63,7 @@ class Stop(SignalTest):
                 self.gone(daemon)
                 self.assertLess(time.monotonic() - start, 10)
 
-    def test_stop_while_starting_up_requests(self):
+    def test_stop_in_the_middle_of_a_request(self):
         daemon = self.daemon()
         wire = Wire(daemon.private)
         wire.send(b"POST /pub/x HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
