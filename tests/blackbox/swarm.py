@@ -169,10 +169,9 @@ class Member:
     def read_poll(self):
         answer = json.loads(self.http.body)
         if self.start is None:
-            self.start = seq_of(self.http.response.headers["Fanhorn-Id"]) if self.position is None else -1
             if answer["messages"] and self.position is None:
                 raise AssertionError("a newcomer's poll from `latest` brought messages")
-            self.last = max(self.last, self.start)
+            self.start = self.last = seq_of(self.position or answer["next"])
         for gap in answer["gaps"]:
             self.on_gap(gap)
         for envelope in answer["messages"]:

@@ -9,7 +9,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from harness import FANHORN, FANHORNCTL, ROOT, TIMEOUT, Daemon, FanhornTest, config, eventually, free_ports
+from harness import FANHORN, ROOT, TIMEOUT, Daemon, config, eventually, free_ports
 
 GOOD = """[listener public]
 address = 127.0.0.1:1
@@ -196,19 +196,6 @@ class Signals(unittest.TestCase):
         with Daemon(args=["-g", f"listener public.address=127.0.0.1:{port}"]) as daemon:
             daemon.public = ("127.0.0.1", port)
             self.assertEqual(daemon.poll("x", wait=0)["messages"], [])
-
-
-class Control(FanhornTest):
-    """fanhornctl against a running daemon."""
-
-    def ctl(self, *args):
-        urls = {"FANHORN_PRIVATE": f"http://{self.daemon.private[0]}:{self.daemon.private[1]}",
-                "FANHORN_PUBLIC": f"http://{self.daemon.public[0]}:{self.daemon.public[1]}"}
-        return run(*args, binary=FANHORNCTL, env=urls)
-
-    def test_usage(self):
-        for args in ([], ["dance"]):
-            self.assertEqual(self.ctl(*args)[0], 2)
 
 
 if __name__ == "__main__":

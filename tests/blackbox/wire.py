@@ -170,10 +170,12 @@ class ResponseParser:
 
     def _chunk_end(self):
         line = self._line()
+        if line is None:
+            return False
         if line:
             raise ProtocolError(f"after a chunk: {line!r}")
         self.step = self._chunk_size
-        return line is not None
+        return True
 
     def _trailers(self):
         line = self._line()
