@@ -19,6 +19,7 @@ class HttpSession {
 
     // A line each request: `METHOD TARGET 1.MINOR AUTHORITY [fields] keep|close "body"`.
     std::string transcript;
+    size_t heads = 0;                   // that were accepted
     size_t messages = 0;                // that were read to their end
     Problem problem{0, {}, {}, {}, {}}; // status 0: none
     bool is_closed = false;
@@ -61,6 +62,7 @@ class HttpSession {
         if (step.status != RequestParser::Status::Head)
             return step.consumed;
         Head head = parser_.take_head();
+        ++heads;
         request_ = std::move(head.request);
         reader_ = BodyReader(head.framing, head.length, body_limit_);
         body_.clear();
@@ -86,7 +88,7 @@ class HttpSession {
         transcript += ' ' + request_.path;
         if (!request_.query.empty())
             transcript += '?' + request_.query;
-        transcript += request_.minor_version ? " 1.1 " : " 1.0 ";
+        transcript += " 1." + std::to_string(request_.minor_version) + ' ';
         transcript += request_.authority + " [";
         for (const Header& field : request_.headers)
             transcript += field.name + ": " + escape_for_log(field.value) + "; ";
