@@ -118,6 +118,9 @@ class Daemon:
                 return self._start_once()
             except PortTaken:
                 continue
+            except BaseException:
+                self.kill()
+                raise
         raise AssertionError(f"no free port in five tries:\n{self.log()}")
 
     def _start_once(self):

@@ -29,8 +29,8 @@ def run_one(name):
     result = unittest.TextTestRunner(sys.stdout, verbosity=1, buffer=False).run(suite)
     for test, why in result.skipped:
         print(f"SKIPPED {test}: {why}")
-    failed = len({str(test).split(" (")[0] + str(getattr(test, "test_case", test))
-                  for test, _ in result.failures + result.errors}) + len(result.unexpectedSuccesses)
+    # A test with several failed subtests is one failed test.
+    failed = len({getattr(test, "test_case", test).id() for test, _ in result.failures + result.errors})
     passed = max(result.testsRun - failed - len(result.skipped), 0)
     print(MARK, passed, failed, len(result.skipped))
     sys.exit(bool(failed))
