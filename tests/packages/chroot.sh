@@ -84,6 +84,7 @@ daemon() { # as the unit starts it, less systemd
 drained() {
     kill -QUIT "$pid"
     for _ in $(seq 400); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
+    kill -KILL "$pid" 2>/dev/null && echo "the daemon was still there after 40 s"
     wait "$pid"
 }
 
