@@ -25,14 +25,23 @@ struct LocalBroker::Wheel {
     static constexpr size_t kBuckets = 1024;
     using Bucket = List<Channel, &Channel::expiry>;
 
-    void place(Channel& channel, Millis due, Millis now) {
+    void place(Channel& channel, Millis at, Millis now) {
         const Millis far = now / kTick + static_cast<Millis>(kBuckets) - 1;
-        const Millis tick = std::clamp(due / kTick + 1, now / kTick + 1, far);
+        const Millis tick = std::clamp(at / kTick + 1, now / kTick + 1, far);
         channel.expiry.unlink();
         buckets[static_cast<size_t>(tick) % kBuckets].push_back(channel);
     }
 
+    // Moves what the seconds up to `now` brought to `due`, from where it may be placed again.
+    void collect(Millis now) {
+        const Millis last = now / kTick;
+        looked_at = std::max(looked_at, last - static_cast<Millis>(kBuckets));
+        while (looked_at < last)
+            due.splice_back(buckets[static_cast<size_t>(++looked_at) % kBuckets]);
+    }
+
     std::array<Bucket, kBuckets> buckets;
+    Bucket due;
     Millis looked_at = 0; // the last tick whose bucket was emptied
 };
 
@@ -51,6 +60,14 @@ const ChannelSettings& orphan_settings() {
 bool has_seq(const History& history, uint64_t seq) {
     const size_t index = history.first_after(seq - 1);
     return index < history.size() && history.at(index).position.seq == seq;
+}
+
+// The index from which `count` messages follow that have not expired.
+size_t newest(const History& history, uint64_t count, Millis now) {
+    size_t index = history.size();
+    while (index > 0 && count > 0)
+        count -= history.at(--index).is_expired(now) ? 0 : 1;
+    return index;
 }
 
 // Walks the parts of a stretch in position order.
@@ -128,8 +145,12 @@ LocalBroker::Channel* LocalBroker::find(const std::string& name) {
 
 LocalBroker::Channel* LocalBroker::find_or_make(const std::string& name,
                                                 Published::Status& refused) {
-    if (Channel* channel = find(name))
-        return channel;
+    if (Channel* channel = find(name)) {
+        settings_of(*channel);
+        if (!channel->settings) // a reload took its section away
+            refused = Published::Status::NoSection;
+        return channel->settings ? channel : nullptr;
+    }
     const ChannelSettings* settings = rules_->settings_for(name);
     if (!settings) {
         refused = Published::Status::NoSection;
@@ -236,22 +257,35 @@ void LocalBroker::subscribe(size_t worker, std::vector<std::string> names, Since
     Start result;
     {
         std::lock_guard lock(mutex_);
-        auto refused = Published::Status::Published;
-        for (const std::string& name : names) {
-            Channel* channel = find_or_make(name, refused);
-            if (!channel)
-                break;
-            if (std::find(channel->wanted.begin(), channel->wanted.end(), worker) ==
-                channel->wanted.end())
-                channel->wanted.push_back(static_cast<uint16_t>(worker));
-        }
-        if (refused == Published::Status::Published)
+        result.status = want(static_cast<uint16_t>(worker), names);
+        if (result.status == Start::Status::Placed)
             result = start(names, since, clock_.now());
-        else
-            result.status = refused == Published::Status::NoSection ? Start::Status::NoSection
-                                                                    : Start::Status::ChannelsFull;
     }
     done(std::move(result));
+}
+
+// All of them or none.
+Start::Status LocalBroker::want(uint16_t worker, const std::vector<std::string>& names) {
+    auto refused = Published::Status::Published;
+    std::vector<Channel*> added;
+    for (const std::string& name : names) {
+        Channel* channel = find_or_make(name, refused);
+        if (!channel)
+            break;
+        if (std::find(channel->wanted.begin(), channel->wanted.end(), worker) !=
+            channel->wanted.end())
+            continue;
+        channel->wanted.push_back(worker);
+        added.push_back(channel);
+    }
+    if (refused == Published::Status::Published)
+        return Start::Status::Placed;
+    for (Channel* channel : added) {
+        std::erase(channel->wanted, worker);
+        free_if_empty(*channel);
+    }
+    return refused == Published::Status::NoSection ? Start::Status::NoSection
+                                                   : Start::Status::ChannelsFull;
 }
 
 void LocalBroker::locate(std::vector<std::string> names, Since since,
@@ -304,7 +338,7 @@ ChannelStart LocalBroker::start_channel(const std::string& name, const Since& si
     case Since::Kind::Earliest:
         break;
     case Since::Kind::Newest:
-        first = history.size() - std::min<uint64_t>(since.count, history.size());
+        first = newest(history, since.count, now);
         if (first > 0)
             start.floor = history.at(first - 1).position.seq;
         break;
@@ -474,22 +508,18 @@ void LocalBroker::expire(Channel& channel, Millis now, Garbage& garbage) {
 void LocalBroker::tick() {
     constexpr size_t kSlice = 256; // channels for which the sequencer is held
     const Millis now = clock_.now();
-    const Millis last = now / Wheel::kTick;
-    if (wheel_->looked_at == 0 || last - wheel_->looked_at > static_cast<Millis>(Wheel::kBuckets))
-        wheel_->looked_at = last - static_cast<Millis>(Wheel::kBuckets);
-    while (wheel_->looked_at < last) {
+    bool is_done = false;
+    while (!is_done) {
         Garbage garbage;
         std::lock_guard lock(mutex_);
-        auto& bucket =
-            wheel_->buckets[static_cast<size_t>(wheel_->looked_at + 1) % Wheel::kBuckets];
-        for (size_t i = 0; i < kSlice && !bucket.empty(); ++i) {
-            Channel& channel = *bucket.pop_front();
+        wheel_->collect(now);
+        for (size_t i = 0; i < kSlice && !wheel_->due.empty(); ++i) {
+            Channel& channel = *wheel_->due.pop_front();
             expire(channel, now, garbage);
             schedule(channel);
             free_if_empty(channel);
         }
-        if (bucket.empty())
-            ++wheel_->looked_at;
+        is_done = wheel_->due.empty();
     }
 }
 

@@ -57,6 +57,7 @@ class LocalBroker final : public Broker {
     uint64_t& watermark(std::string_view name);
     Published publish_one(Draft& draft, const Digest* content, Garbage& garbage);
     void remember(Channel& channel, const MessageRef& message, Garbage& garbage);
+    Start::Status want(uint16_t worker, const std::vector<std::string>& names);
     Start start(const std::vector<std::string>& names, const Since& since, Millis now);
     ChannelStart start_channel(const std::string& name, const Since& since, Millis now,
                                uint64_t& lowest);

@@ -26,6 +26,7 @@ class SseEncoding : public Encoding {
         http::append_header(out, "Fanhorn-Id", position_text(hello.position));
         out += "\r\n";
         append_retry(out, kRetryMinMs + random_below(kRetrySpreadMs));
+        out += '\n'; // a block of its own: what follows is an id-only one
         heartbeat(out, hello.position);
     }
     void heartbeat(std::string& out, Position at) override {

@@ -20,8 +20,8 @@ int complain(const std::string& text, int code) {
 }
 
 int complain(const ConfigErrors& errors) {
-    for (const std::string& error : errors)
-        complain(error, kExitConfig);
+    for (const std::string& error : errors) // FILE:LINE first, as editors want it
+        std::fprintf(stderr, "%s\n", error.c_str());
     return kExitConfig;
 }
 
