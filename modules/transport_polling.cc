@@ -118,7 +118,7 @@ class ShortpollTransport final : public PollTransport {
         for (const char* name : {"since", "last_event_id", "lastEventId", "lastEventID"})
             if (request.parameter(name))
                 return Asks::Yes;
-        return (wait && *wait == "0") || request.header_has_token("Accept", "application/json")
+        return (wait && *wait == "0") || request.accepts("application/json")
                    ? Asks::Yes
                    : Asks::No;
     }
@@ -126,8 +126,9 @@ class ShortpollTransport final : public PollTransport {
     std::variant<Opening, http::Problem> open(const Asked& asked) override {
         Opening opening = this->opening(asked);
         opening.poll.tag = channels_tag(asked);
-        if (const std::string* known = asked.request.header("If-None-Match"))
-            opening.poll.if_none_match = *known;
+        for (const http::Header& header : asked.request.headers)
+            if (equal_ignoring_case(header.name, "If-None-Match"))
+                opening.poll.if_none_match.append(header.value).append(",");
         const bool is_private = asked.request.header("Authorization") != nullptr;
         http::append_header(opening.poll.headers, "Cache-Control",
                             is_private ? "private, no-cache" : "no-cache");

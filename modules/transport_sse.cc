@@ -91,10 +91,10 @@ class SseTransport final : public Transport {
     std::string_view content_type() const override { return "text/event-stream"; }
 
     Asks asks(const http::Request& request) const override {
-        if (request.header_has_token("Accept", "text/event-stream"))
+        if (request.accepts("text/event-stream"))
             return Asks::Yes;
         const bool is_anything =
-            !request.header("Accept") || request.header_has_token("Accept", "*/*");
+            !request.header("Accept") || request.accepts("*/*");
         return is_anything ? Asks::Fallback : Asks::No;
     }
 

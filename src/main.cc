@@ -54,7 +54,8 @@ int main(int argc, char** argv) {
     case CommandLine::Action::Show:
         return print(loaded.effective);
     case CommandLine::Action::Explain:
-        return print(explain_channel(*loaded.config, command.channel));
+        print(explain_channel(*loaded.config, command.channel));
+        return loaded.config->settings_for(command.channel) ? kExitOk : kExitRuntime;
     case CommandLine::Action::Signal:
         if (auto sent = send_signal(*loaded.config, command.signal); !sent)
             return complain(sent.error(), kExitRuntime);

@@ -59,4 +59,26 @@ bool Request::header_has_token(std::string_view name, std::string_view token) co
     return false;
 }
 
+bool Request::accepts(std::string_view type) const {
+    for (const Header& header : headers) {
+        if (!equal_ignoring_case(header.name, "Accept"))
+            continue;
+        std::string_view rest = header.value;
+        while (!rest.empty()) {
+            std::string_view options = take_until(rest, ',');
+            if (!equal_ignoring_case(trim_blanks(take_until(options, ';')), type))
+                continue;
+            bool is_refused = false;
+            while (!options.empty()) {
+                const std::string_view each = trim_blanks(take_until(options, ';'));
+                is_refused |= each.size() > 2 && lower(each[0]) == 'q' && each[1] == '=' &&
+                              each.substr(2).find_first_not_of("0.") == each.npos;
+            }
+            if (!is_refused)
+                return true;
+        }
+    }
+    return false;
+}
+
 } // namespace fanhorn::http

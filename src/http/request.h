@@ -45,6 +45,9 @@ struct Request {
     const std::string* parameter(std::string_view name) const;
     // Whether the comma-separated list header(s) `name` contain `token`, ignoring case.
     bool header_has_token(std::string_view name, std::string_view token) const;
+    // Whether Accept names that media type, ignoring case and parameters, but not with `q=0`
+    // (RFC 9110 section 12.5.1). Wildcards are types of their own here.
+    bool accepts(std::string_view type) const;
 };
 
 } // namespace fanhorn::http

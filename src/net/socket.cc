@@ -73,7 +73,8 @@ void Descriptor::reset() {
         close(release());
 }
 
-Result<Descriptor> listen_inet(const std::string& host, uint16_t port, int backlog) {
+Result<Descriptor> listen_inet(const std::string& host, uint16_t port, int backlog,
+                               Sharing sharing) {
     sockaddr_in v4{};
     sockaddr_in6 v6{};
     const bool is_v4 = inet_pton(AF_INET, host.c_str(), &v4.sin_addr) == 1;
@@ -83,7 +84,8 @@ Result<Descriptor> listen_inet(const std::string& host, uint16_t port, int backl
     if (!fd)
         return fd;
     set_option(fd->get(), SOL_SOCKET, SO_REUSEADDR, 1);
-    set_option(fd->get(), SOL_SOCKET, SO_REUSEPORT, 1);
+    if (sharing == Sharing::Yes)
+        set_option(fd->get(), SOL_SOCKET, SO_REUSEPORT, 1);
     set_tcp_options(fd->get());
     if (is_v4) {
         v4.sin_family = AF_INET;
@@ -205,6 +207,15 @@ Received receive(int fd, std::span<char> buffer) {
         if (errno != EINTR)
             return {Received::State::Broken};
     }
+}
+
+bool is_broken(int fd) {
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error != 0)
+        return true;
+    char byte = 0;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 void shutdown_sending(int fd) {

@@ -34,10 +34,12 @@ class Descriptor {
     int fd_ = -1;
 };
 
-// A bound and listening socket of that literal address. `port` 0 lets the kernel choose. With
-// SO_REUSEPORT, so that each worker has its own. Accepted sockets inherit TCP_NODELAY, keepalive
+// A bound and listening socket of that literal address. `port` 0 lets the kernel choose. Shared by
+// SO_REUSEPORT, each worker has its own. Accepted sockets inherit TCP_NODELAY, keepalive
 // and TCP_NOTSENT_LOWAT from it.
-Result<Descriptor> listen_inet(const std::string& host, uint16_t port, int backlog);
+enum class Sharing : uint8_t { No, Yes };
+Result<Descriptor> listen_inet(const std::string& host, uint16_t port, int backlog,
+                               Sharing sharing);
 // Replaces a socket file that nobody listens on.
 Result<Descriptor> listen_unix(const std::string& path, int backlog);
 // A socket that systemd passed (LISTEN_FDS, LISTEN_FDNAMES) by that name; a copy of it.
@@ -58,6 +60,8 @@ struct Received {
     size_t size = 0;
 };
 Received receive(int fd, std::span<char> buffer);
+// Whether the peer has reset the connection; what is there to read stays.
+bool is_broken(int fd);
 // Half-closes: what was sent still arrives.
 void shutdown_sending(int fd);
 

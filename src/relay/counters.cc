@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "relay/counters.h"
 
+#include "base/log.h"
+
 namespace fanhorn {
 
 void DurationHistogram::observe(int64_t micros) {
@@ -25,6 +27,23 @@ std::string_view limit_name(Limit limit) {
         "mailbox_bytes",       "ws_fragments", "max_connections", "descriptors",     "message_size",
         "slow_consumer_limit", "heartbeat",    "results",         "idempotency_keys"};
     return kNames[static_cast<size_t>(limit)];
+}
+
+// An event of its own for each limit, or a storm of one would hold back the lines of the others.
+static std::string_view limit_event(Limit limit) {
+    static const auto kEvents = [] {
+        std::array<std::string, kLimits> events;
+        for (size_t i = 0; i < kLimits; ++i)
+            events[i] = std::string(limit_name(static_cast<Limit>(i))) + "_reached";
+        return events;
+    }();
+    return kEvents[static_cast<size_t>(limit)];
+}
+
+void Counters::hit(Limit limit, std::string_view who) {
+    limit_hits[static_cast<size_t>(limit)].add(1);
+    log_event(LogLevel::Notice, limit_event(limit),
+              {{"limit", limit_name(limit)}, {"who", who.empty() ? "-" : who}});
 }
 
 } // namespace fanhorn

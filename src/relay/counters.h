@@ -72,7 +72,9 @@ struct Counters {
     std::array<Counter, kLimits> limit_hits;
     DurationHistogram mailbox, flush;
 
-    void hit(Limit limit) { limit_hits[static_cast<size_t>(limit)].add(1); }
+    // Counts it and writes a log line, which a storm of them does not multiply. `who` it was, as
+    // far as that is known.
+    void hit(Limit limit, std::string_view who = {});
     void gap(Gap::Why why) { gaps[static_cast<size_t>(why)].add(1); }
 };
 

@@ -21,7 +21,7 @@ void Feed::append(const MessageRef& message) {
     backlog_->append(encoding_, message);
     next_ = backlog_->next();
     make_due();
-    trim();
+    trim(); // settle() leaves a feed with due cursors alone
     settle();
 }
 
@@ -75,8 +75,10 @@ void Feed::trim() {
 }
 
 void Feed::settle() {
-    if (!backlog_ || held_ != 0 || has_due())
+    if (!backlog_ || has_due())
         return;
+    if (held_ != 0)
+        return trim();
     floor_ = backlog_->at(next_ - 1).seq;
     backlog_.reset();
     batch = {};
@@ -92,6 +94,7 @@ void Feed::leave(Subscription& subscription) {
     put_away(subscription);
     subscription.feed = nullptr;
     --members_;
+    settle();
 }
 
 void Feed::join(Subscription& subscription, uint64_t seq) {

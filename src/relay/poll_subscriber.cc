@@ -7,6 +7,22 @@
 
 namespace fanhorn {
 
+namespace {
+
+// RFC 9110 section 13.1.2: `*`, or a list with a weak match in it.
+bool is_known_tag(std::string_view list, std::string_view tag) {
+    while (!list.empty()) {
+        std::string_view each = trim_blanks(take_until(list, ','));
+        if (each.starts_with("W/"))
+            each.remove_prefix(2);
+        if (each == tag || each == "*")
+            return true;
+    }
+    return false;
+}
+
+} // namespace
+
 PollSubscriber::PollSubscriber(Hub& hub, Sink& sink, const Wish& wish, PollWish poll)
     : Subscriber(hub, sink, wish), poll_(std::move(poll)) {}
 
@@ -31,9 +47,13 @@ void PollSubscriber::on_start(Start start) {
             poll_.may_wait ? subscription(i).feed->channel().name() : names_[i];
         stretch.parts.push_back({name, channel.floor});
     }
-    if (start.after >= start.head)
-        return poll_.may_wait && messages_.empty() ? wait_on(start.after) : answer();
-    read_on(std::move(stretch));
+    if (start.after < start.head)
+        return read_on(std::move(stretch));
+    if (!gaps_.empty()) // nothing is kept: the ids go on from here
+        position_ = {start.epoch, start.after};
+    if (poll_.may_wait && messages_.empty() && gaps_.empty())
+        return wait_on(start.after);
+    answer();
 }
 
 void PollSubscriber::read_on(Stretch stretch) {
@@ -47,14 +67,16 @@ void PollSubscriber::on_page(Page page) {
     for (const Gap& gap : page.gaps)
         add_gap(gap);
     for (const MessageRef& message : page.messages) {
-        if (message->is_excluded(connection_))
-            continue;
-        encoding_.message(messages_, *message);
-        ++count_;
+        std::string json;
+        if (!message->is_excluded(connection_))
+            encoding_.message(json, *message);
+        if (!has_room(json.size()))
+            return answer();
+        messages_ += json;
+        count_ += json.empty() ? 0 : 1;
+        position_ = message->position;
     }
-    if (!page.messages.empty())
-        position_ = page.messages.back()->position;
-    else if (!gaps_.empty())
+    if (page.messages.empty() && !gaps_.empty())
         position_ = {page.epoch, page.rest.after};
     if (!poll_.may_wait || !messages_.empty() || !gaps_.empty())
         return answer();
@@ -66,8 +88,11 @@ void PollSubscriber::on_page(Page page) {
 void PollSubscriber::wait_on(uint64_t after) {
     if (!join(after))
         return read_on(put_away_all());
-    if (channel_count() != remaining())
-        return answer(); // a channel was deleted meanwhile
+    for (size_t i = 0; i < channel_count(); ++i) // a channel was deleted meanwhile
+        if (subscription(i).ending != Subscription::Ending::No)
+            add_end(subscription(i));
+    if (!ends_.empty())
+        return answer();
     if (is_single() && subscription(0).place == Subscription::Place::Held)
         flush();
 }
@@ -94,7 +119,7 @@ void PollSubscriber::flush_single() {
         return answer_with(feed.batch.body);
     }
     uint64_t to = from;
-    while (to < feed.next() && count_ < kMaxMessages && messages_.size() < kMaxBytes)
+    while (to < feed.next() && has_room(backlog.at(to).size()))
         add_frame(backlog.at(to++));
     if (messages_.empty()) { // all of it excluded us
         subscription(0).ordinal = to;
@@ -105,19 +130,24 @@ void PollSubscriber::flush_single() {
 }
 
 void PollSubscriber::flush_several() {
-    while (count_ < kMaxMessages && messages_.size() < kMaxBytes) {
-        Subscription* next = next_pending();
-        if (!next)
-            break;
+    while (Subscription* next = next_pending()) {
         if (next->ordinal < next->feed->first())
             return messages_.empty() ? read_on(put_away_all()) : answer();
-        add_frame(next->feed->backlog().at(next->ordinal));
+        const Frame& frame = next->feed->backlog().at(next->ordinal);
+        if (!has_room(frame.size()))
+            break;
+        add_frame(frame);
         ++next->ordinal;
     }
     if (!messages_.empty())
         return answer();
     while (Subscription* each = first_pending())
         each->feed->caught_up(*each);
+}
+
+// Whether the answer takes one message more, of that many bytes: it takes one at least.
+bool PollSubscriber::has_room(size_t bytes) const {
+    return count_ == 0 || (count_ < poll_.max_messages && messages_.size() + bytes <= kMaxBytes);
 }
 
 void PollSubscriber::add_frame(const Frame& frame) {
@@ -141,8 +171,12 @@ void PollSubscriber::on_timeout() {
 void PollSubscriber::on_ending(Subscription& subscription) {
     if (state() != State::Live)
         return;
-    encoding_.end(ends_, subscription.feed->channel().name(), ending_code(subscription.ending));
+    add_end(subscription);
     answer();
+}
+
+void PollSubscriber::add_end(const Subscription& subscription) {
+    encoding_.end(ends_, subscription.feed->channel().name(), ending_code(subscription.ending));
 }
 
 void PollSubscriber::close(const Farewell& farewell) {
@@ -181,7 +215,9 @@ void PollSubscriber::answer() {
 void PollSubscriber::answer_with(SegmentRef body) {
     hub_.counters().deliveries[static_cast<size_t>(encoding_.use())].add(count_);
     const std::string etag = '"' + position_text(position_) + '-' + poll_.tag + '"';
-    const bool is_known = !poll_.may_wait && poll_.if_none_match == etag;
+    // A list of quoted tags, some perhaps weak (RFC 9110 section 13.1.2: compared weakly).
+    const bool is_known =
+        !poll_.may_wait && is_known_tag(poll_.if_none_match, etag);
     enter(State::Closed);
     if (is_known)
         body = make_ref<Segment>();

@@ -13,7 +13,7 @@ struct PollWish {
     bool may_wait = false;        // long polling
     bool is_retained_due = false; // `since` was no id
     std::string headers;          // further header lines of the answer, each with its CRLF
-    std::string if_none_match;    // of a short poll
+    std::string if_none_match;    // of a short poll: entity tags with commas between them
     std::string tag;              // names the channels in the ETag
     bool keep_alive = true;
     size_t max_messages = 1000;
@@ -43,7 +43,9 @@ class PollSubscriber final : public Subscriber {
     void flush_single();
     void flush_several();
     void add_gap(const Gap& gap);
+    bool has_room(size_t bytes) const;
     void add_frame(const Frame& frame);
+    void add_end(const Subscription& subscription);
     void answer();
     void answer_with(SegmentRef body);
     std::string head(size_t body_size, int status) const;

@@ -86,12 +86,7 @@ void StreamSubscriber::replay_on() {
 void StreamSubscriber::go_live() {
     replay_ = nullptr;
     fell_back_ = false;
-    if (owes_position_) {
-        encoding_.position(outbox_.own(), position_);
-        owes_position_ = false;
-    }
-    finish_endings();
-    if (state() == State::Live && send_outbox())
+    if (finish_endings())
         flush();
 }
 
@@ -99,15 +94,16 @@ void StreamSubscriber::fall_back() {
     fell_back_ = true;
     begin_replay(put_away_all());
     replay_->epoch = end_.epoch;
-    replay_on();
+    if (finish_endings()) // before any id that lies behind what they miss
+        replay_on();
 }
 
 // ---- the socket
 
 void StreamSubscriber::stall() {
     stalled_since_ = hub_.clock().now();
-    if (!turn.is_linked())
-        hub_.add_stalled(*this);
+    turn.unlink(); // it may have been ready
+    hub_.add_stalled(*this);
 }
 
 // False when something is left, or the sink broke.
@@ -148,7 +144,7 @@ void StreamSubscriber::flush() {
     if (state() != State::Live)
         return;
     if (is_stalled()) { // by a control frame; on_writable goes on
-        if (is_single())
+        if (is_single() && subscription(0).place == Subscription::Place::Waiting)
             subscription(0).feed->hold(subscription(0));
         return;
     }
@@ -161,7 +157,7 @@ void StreamSubscriber::flush() {
 void StreamSubscriber::flush_single() {
     Subscription& cursor = subscription(0);
     if (cursor.place == Subscription::Place::Young)
-        return;
+        return finish_flush();
     while (cursor.ordinal < cursor.feed->next()) {
         if (cursor.ordinal < cursor.feed->first())
             return fall_back(); // not slow, or skip_over_limit had seen to it
@@ -169,8 +165,17 @@ void StreamSubscriber::flush_single() {
             return;
     }
     cursor.feed->caught_up(cursor);
-    if (cursor.ending != Subscription::Ending::No)
-        finish_endings();
+    finish_flush();
+}
+
+// Everything has been sent: what this worker has drained is the client's.
+void StreamSubscriber::finish_flush() {
+    position_ = position();
+    if (owes_position_) {
+        encoding_.position(outbox_.own(), position_);
+        owes_position_ = false;
+    }
+    finish_endings();
 }
 
 // One write. False when the socket is full or broken.
@@ -189,7 +194,9 @@ bool StreamSubscriber::send_single(Subscription& cursor) {
     }
     const auto written = static_cast<size_t>(result);
     if (written == bytes) {
-        delivered(end - cursor.ordinal, backlog.at(end - 1).seq);
+        const bool is_by_frame = backlog.has_selective(); // some of them may not be ours
+        delivered(is_by_frame ? static_cast<uint64_t>(count) : end - cursor.ordinal,
+                  backlog.at(end - 1).seq);
         cursor.ordinal = end;
         return true;
     }
@@ -219,7 +226,7 @@ void StreamSubscriber::flush_several() {
             settle_pending();
             if (first_pending())
                 return fall_back(); // overtaken, and not for being slow
-            return finish_endings();
+            return finish_flush();
         }
         if (!send_picked(picked, count))
             return;
@@ -295,8 +302,10 @@ void StreamSubscriber::settle_pending() {
 // ---- slow consumers
 
 bool StreamSubscriber::is_over_limit(const Subscription& subscription) const {
+    if (subscription.place != Subscription::Place::Held)
+        return false;
     const Feed& feed = *subscription.feed;
-    if (subscription.place != Subscription::Place::Held || subscription.ordinal == feed.next())
+    if (subscription.ordinal == feed.next())
         return false;
     if (subscription.ordinal < feed.first())
         return true;
@@ -320,8 +329,8 @@ bool StreamSubscriber::skip(Subscription& cursor) {
         fall_back();
         return false;
     }
-    hub_.counters().hit(Limit::SlowConsumerLimit);
-    hub_.counters().evictions[static_cast<size_t>(settings.slow_consumer)].add(1);
+    note_slow(settings.slow_consumer);
+    was_noted_ = false;
     if (settings.slow_consumer == SlowConsumer::Disconnect) {
         close({.why = Farewell::Why::SlowConsumer});
         return false;
@@ -332,33 +341,38 @@ bool StreamSubscriber::skip(Subscription& cursor) {
         cursor.ordinal = feed.backlog().within(settings.slow_consumer_limit);
     if (cursor.ordinal < feed.next())
         gap.next = {end_.epoch, feed.backlog().at(cursor.ordinal).seq};
-    else
-        position_ = {end_.epoch, std::max(position_.seq, feed.backlog().at(feed.next() - 1).seq)};
     append_gap(gap);
-    if (cursor.ordinal == feed.next()) {
-        feed.caught_up(cursor);
-        encoding_.position(outbox_.own(), position_);
-        owes_position_ = false;
-    }
-    return true;
+    return true; // still held: a cursor at the end is settled by the flush behind the gap
 }
 
 void StreamSubscriber::on_stalled(Millis now, Millis send_timeout) {
-    if (now - stalled_since_ > send_timeout) {
-        hub_.counters().hit(Limit::SendTimeout);
-        enter(State::Closed);
+    const bool is_closing = state() == State::Closing;
+    if (now - stalled_since_ > (is_closing ? kCloseGrace : send_timeout)) {
+        if (!is_closing)
+            hub_.counters().hit(Limit::SendTimeout);
+        abandon();
         return sink_.finish();
     }
     if (state() != State::Live)
         return;
     for (size_t i = 0; i < channel_count(); ++i) {
         Subscription& cursor = subscription(i);
-        if (!cursor.feed || !is_over_limit(cursor) || cursor.feed->first() == cursor.feed->next() ||
-            cursor.feed->channel().settings().slow_consumer != SlowConsumer::Disconnect)
+        if (!is_over_limit(cursor) || cursor.feed->first() == cursor.feed->next())
             continue;
-        skip(cursor);
-        return;
+        const SlowConsumer policy = cursor.feed->channel().settings().slow_consumer;
+        if (policy == SlowConsumer::Disconnect)
+            return static_cast<void>(skip(cursor));
+        note_slow(policy); // it is told when it reads again
     }
+}
+
+// Once for each time that it runs away.
+void StreamSubscriber::note_slow(SlowConsumer policy) {
+    if (was_noted_)
+        return;
+    was_noted_ = true;
+    hub_.counters().hit(Limit::SlowConsumerLimit);
+    hub_.counters().evictions[static_cast<size_t>(policy)].add(1);
 }
 
 void StreamSubscriber::append_gap(const Gap& gap) {
@@ -386,7 +400,8 @@ void StreamSubscriber::on_ending(Subscription& cursor) {
         finish_endings();
 }
 
-void StreamSubscriber::finish_endings() {
+// Returns whether the subscriber goes on.
+bool StreamSubscriber::finish_endings() {
     bool any = false;
     for (size_t i = 0; i < channel_count(); ++i) {
         Subscription& cursor = subscription(i);
@@ -397,11 +412,11 @@ void StreamSubscriber::finish_endings() {
         hub_.retire(cursor);
         any = true;
     }
-    if (!any)
-        return;
-    if (remaining() == 0)
-        return close({.why = Farewell::Why::Ended});
-    send_outbox();
+    if (any && remaining() == 0)
+        close({.why = Farewell::Why::Ended});
+    else
+        send_outbox();
+    return state() == State::Live || state() == State::Replaying;
 }
 
 void StreamSubscriber::close(const Farewell& farewell) {
@@ -431,7 +446,8 @@ void StreamSubscriber::control(std::string_view frame) {
 void StreamSubscriber::heartbeat() {
     if (state() != State::Live || is_stalled())
         return;
-    encoding_.heartbeat(outbox_.own(), position());
+    position_ = position();
+    encoding_.heartbeat(outbox_.own(), position_);
     send_outbox();
 }
 

@@ -31,6 +31,7 @@ class StreamSubscriber final : public Subscriber {
   private:
     static constexpr size_t kMaxControlBytes = 4096;
     static constexpr size_t kReplayBytes = 64 << 10; // of one read; at least a message
+    static constexpr Millis kCloseGrace = 5000; // for a full socket to take the last words
     static constexpr int kPieces = 64;               // of one write
 
     // History on its way to the client.
@@ -58,6 +59,7 @@ class StreamSubscriber final : public Subscriber {
     void stall();
     bool send_outbox();
     void flush_single();
+    void finish_flush();
     bool send_single(Subscription& subscription);
     void flush_several();
     size_t pick(Picked* picked);
@@ -68,18 +70,19 @@ class StreamSubscriber final : public Subscriber {
     bool is_over_limit(const Subscription& subscription) const;
     bool skip_over_limit();
     bool skip(Subscription& subscription);
+    void note_slow(SlowConsumer policy);
     void append_gap(const Gap& gap);
     void finish_ending(Subscription& subscription);
-    void finish_endings();
+    bool finish_endings();
     void delivered(uint64_t messages, uint64_t seq);
 
     Outbox outbox_;
     std::unique_ptr<Replay> replay_; // in state Replaying
-    Millis stalled_since_ = 0;       // when the socket last took bytes but not all; 0: it does
     uint64_t rest_seq_ = 0;          // of the frame whose rest is in the outbox
     uint32_t heartbeat_ms_;
     bool is_reading_ = false;    // within read(): on_page only takes the page
     bool fell_back_ = false;     // this replay is our doing: what it misses is an overflow
+    bool was_noted_ = false;     // the slow consumer was counted and not yet told
     bool owes_position_ = false; // a gap was told and nothing with an id since
     std::string head_;           // until on_start
 };

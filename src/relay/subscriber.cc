@@ -30,8 +30,8 @@ void Subscriber::enter(State state) {
         return;
     turn.unlink();
     for (size_t i = 0; i < count_; ++i)
-        if (subscription(i).feed && subscription(i).place != Subscription::Place::Away)
-            subscription(i).feed->put_away(subscription(i));
+        if (subscription(i).feed && subscription(i).place != Subscription::Place::Gone)
+            hub_.retire(subscription(i));
 }
 
 Position Subscriber::position() const {
@@ -41,6 +41,8 @@ Position Subscriber::position() const {
 }
 
 bool Subscriber::is_caught_up() const {
+    if (stalled_since_ != 0)
+        return false; // a gap or an end may be on its way
     if (!is_single())
         return pending_.empty();
     return first_.place == Subscription::Place::Young ||
@@ -123,10 +125,11 @@ Stretch Subscriber::put_away_all() {
     stretch.after = position_.epoch == end_.epoch ? position_.seq : 0;
     for (size_t i = 0; i < count_; ++i) {
         Subscription& subscription = this->subscription(i);
-        if (!subscription.feed || subscription.ending != Subscription::Ending::No)
+        if (!subscription.feed || subscription.place == Subscription::Place::Gone)
             continue;
         subscription.feed->put_away(subscription);
-        stretch.parts.push_back({subscription.feed->channel().name(), 0});
+        if (subscription.ending == Subscription::Ending::No)
+            stretch.parts.push_back({subscription.feed->channel().name(), 0});
     }
     return stretch;
 }

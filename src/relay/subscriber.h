@@ -92,7 +92,8 @@ class Subscriber {
     Sink& sink_;
     Encoding& encoding_;
     BrokerEnd& end_;
-    Position position_; // the last one wholly written
+    Position position_;        // the last one wholly written
+    Millis stalled_since_ = 0; // when the socket last took bytes but not all; 0: it does
     ConnectionId connection_;
     State state_ = State::Placing;
 

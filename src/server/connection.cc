@@ -107,10 +107,16 @@ void Connection::read_some() {
             return;
         if (!wants_input()) {
             has_unread_ = true;
-            // Nobody is there any more to hear the answer that is being waited for.
-            if (peer_ended_ && state_ == State::Polling)
+            // Nobody may be there any more to hear the answer that is being waited for.
+            if (state_ == State::Polling && (peer_ended_ || is_broken(socket_.get())))
                 drop();
             return;
+        }
+        if (exchange_ && !exchange_->stash.empty()) { // came before, and had to wait
+            std::string stash = std::move(exchange_->stash);
+            exchange_->stash.clear();
+            take(stash);
+            continue;
         }
         const std::span<char> buffer = worker_.read_buffer();
         const Received got = receive(socket_.get(), buffer);
@@ -138,13 +144,16 @@ void Connection::take(std::span<char> bytes) {
     case State::Head:
     case State::Body:
         return feed({bytes.data(), bytes.size()});
-    case State::Streaming:
-        if (inbound_)
-            inbound_->receive(bytes, *this);
-        return; // nothing else that a subscriber says matters
+    case State::Streaming: return hear(bytes);
     default:
         return; // Flushing, Lingering: dropped
     }
+}
+
+// What a subscriber says; nothing where its transport does not listen.
+void Connection::hear(std::span<char> bytes) {
+    if (inbound_)
+        inbound_->receive(bytes, *this);
 }
 
 // The peer will send no more.
@@ -188,18 +197,18 @@ void Connection::on_deadline() {
     switch (state_) {
     case State::Idle:
         if (exchange_ && exchange_->out_pending() > 0) {
-            counters().hit(Limit::SendTimeout);
+            note(Limit::SendTimeout);
             return drop();
         }
-        counters().hit(is_fresh_ ? Limit::HeaderTimeout : Limit::IdleTimeout);
+        note(is_fresh_ ? Limit::HeaderTimeout : Limit::IdleTimeout);
         return drop();
     case State::Head:
-        counters().hit(Limit::HeaderTimeout);
+        note(Limit::HeaderTimeout);
         return send_problem(http::problem("timeout", "the request's head did not come within "
                                                      "'header_timeout'"),
                             true);
     case State::Body:
-        counters().hit(Limit::BodyTimeout);
+        note(Limit::BodyTimeout);
         return send_problem(
             http::problem("timeout", "the request's body did not come within 'body_timeout'"),
             true);
@@ -207,7 +216,7 @@ void Connection::on_deadline() {
         return static_cast<PollSubscriber&>(*subscriber_).on_timeout();
     case State::Streaming: {
         if (inbound_ && !inbound_->on_heartbeat()) {
-            counters().hit(Limit::Heartbeat);
+            note(Limit::Heartbeat);
             return drop();
         }
         static_cast<StreamSubscriber&>(*subscriber_).heartbeat();
@@ -218,7 +227,7 @@ void Connection::on_deadline() {
     case State::Answering:
         return arm(limits.send_timeout);
     case State::Flushing:
-        counters().hit(Limit::SendTimeout);
+        note(Limit::SendTimeout);
         return drop();
     case State::Lingering:
         return drop();
@@ -266,6 +275,9 @@ void Connection::close_with(std::string_view frame) {
         arm(worker_.config().limits.send_timeout);
     }
 }
+
+// A limit that this connection has reached.
+void Connection::note(Limit limit) { counters().hit(limit, peer_name(socket_.get())); }
 
 Counters& Connection::counters() const {
     return worker_.counters();

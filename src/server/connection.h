@@ -67,18 +67,22 @@ class Connection final : public Watch, public Sink, public Client, public Deadli
     void on_ready(uint8_t what) override;
     void on_writable();
     void read_some();
+    void hear(std::span<char> bytes);
     void on_end();
     bool wants_input() const;
     void take(std::span<char> bytes);
     void enter(State state);
     void arm(Millis duration);
+    void note(Limit limit);
 
     // connection_http.cc
-    void feed(std::string_view bytes);
+    void feed(std::span<char> bytes);
+    void leave_http(std::span<char> bytes);
     size_t feed_head(std::string_view bytes);
     size_t feed_body(std::string_view bytes);
     void on_head();
     std::optional<http::Problem> check_head();
+    std::optional<http::Problem> read_channels();
     void on_request();
     void dispatch();
     Reply reply();
@@ -94,7 +98,7 @@ class Connection final : public Watch, public Sink, public Client, public Deadli
     void channel_control();
     std::optional<http::Problem> read_draft(Draft& draft);
     void publish_raw();
-    void publish_to(std::string_view encoded_channels, Draft draft);
+    void publish_to(std::vector<std::string> channels, Draft draft);
     void publish_attempts(Attempts attempts);
     void publish_batch();
     void publish_from_client();

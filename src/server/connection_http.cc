@@ -28,7 +28,7 @@ bool is_untyped(const std::string* content_type) {
 Limit limit_of_status(int status, std::string_view detail) {
     if (status == 414)
         return Limit::UriSize;
-    return detail.find("header_count") != detail.npos ? Limit::HeaderCount : Limit::HeaderSize;
+    return detail.ends_with("header fields") ? Limit::HeaderCount : Limit::HeaderSize;
 }
 
 // RFC 9112 section 7.1; an empty one is the last.
@@ -42,7 +42,7 @@ void append_chunk(std::string& out, std::string_view data) {
 
 // ---- reading
 
-void Connection::feed(std::string_view bytes) {
+void Connection::feed(std::span<char> bytes) {
     CHECK(!is_feeding_);
     is_feeding_ = true;
     if (!exchange_) {
@@ -50,23 +50,32 @@ void Connection::feed(std::string_view bytes) {
         exchange_ = std::make_unique<Exchange>(
             http::ParserLimits{limits.header_size, limits.uri_size, limits.header_count});
     }
-    while (!bytes.empty()) {
-        if (!wants_input())
-            break;
+    while (!bytes.empty() && wants_input() && state_ != State::Streaming) {
+        const std::string_view text(bytes.data(), bytes.size());
         size_t used = bytes.size(); // Flushing and beyond: dropped
         if (state_ == State::Idle || state_ == State::Head)
-            used = feed_head(bytes);
+            used = feed_head(text);
         else if (state_ == State::Body)
-            used = feed_body(bytes);
-        bytes.remove_prefix(used);
+            used = feed_body(text);
+        bytes = bytes.subspan(used);
     }
     is_feeding_ = false;
+    if (state_ == State::Streaming)
+        return leave_http(bytes);
     if (state_ == State::Closed)
         return;
-    if (exchange_ && !bytes.empty())
-        exchange_->stash = bytes;
-    if (exchange_ && exchange_->out_pending() > 0)
+    exchange_->stash.assign(bytes.data(), bytes.size());
+    if (exchange_->out_pending() > 0)
         flush_out();
+    if (state_ == State::Idle && exchange_->is_unused())
+        exchange_ = nullptr; // an idle connection has no memory for HTTP
+}
+
+// A stream needs nothing of HTTP any more; `bytes` came behind its request.
+void Connection::leave_http(std::span<char> bytes) {
+    exchange_ = nullptr;
+    if (!bytes.empty())
+        hear(bytes);
 }
 
 size_t Connection::feed_head(std::string_view bytes) {
@@ -87,7 +96,7 @@ size_t Connection::feed_head(std::string_view bytes) {
         const http::Problem problem = exchange_->parser.problem();
         exchange_->request = {};
         if (problem.status == 414 || problem.status == 431)
-            counters().hit(limit_of_status(problem.status, problem.detail));
+            note(limit_of_status(problem.status, problem.detail));
         send_problem(problem, true);
         return bytes.size();
     }
@@ -101,7 +110,7 @@ size_t Connection::feed_body(std::string_view bytes) {
     if (result.status == http::BodyReader::Status::Error) {
         const http::Problem problem = exchange.reader.problem();
         if (problem.status == 413)
-            counters().hit(Limit::BodySize);
+            note(Limit::BodySize);
         if (exchange.has_begun) // of a streamed answer: its missing end says it
             close_after_out();
         else
@@ -167,6 +176,30 @@ std::optional<http::Problem> Connection::check_head() {
     if (!exchange.route.allows(request.method))
         return http::problem("method_not_allowed",
                              "allowed here: " + std::string(exchange.route.allow));
+    return read_channels();
+}
+
+// The channels of the path, where it has some.
+std::optional<http::Problem> Connection::read_channels() {
+    const Route& route = exchange_->route;
+    if (exchange_->request.method == http::Method::Options ||
+        (route.kind != Route::Kind::Pub && route.kind != Route::Kind::Sub &&
+         route.kind != Route::Kind::History))
+        return std::nullopt;
+    auto names = decode_channels(route.channels);
+    if (!names)
+        return http::problem("bad_channel", names.error());
+    if (names->size() > worker_.config().limits.subscriptions) {
+        note(Limit::Subscriptions);
+        return http::problem("bad_channel", "more channels than 'subscriptions' in [limits]");
+    }
+    const http::Method method = exchange_->request.method;
+    const bool is_of_one = route.kind == Route::Kind::History ||
+                           (route.kind == Route::Kind::Pub && method != http::Method::Post &&
+                            method != http::Method::Put);
+    if (is_of_one && names->size() != 1)
+        return http::problem("bad_channel", "this is asked of one channel");
+    exchange_->channels = std::move(*names);
     return std::nullopt;
 }
 
@@ -352,13 +385,11 @@ void Connection::answer_page() {
 // ---- publishing
 
 void Connection::channel_control() {
-    const auto name = decode_channel(exchange_->route.channels);
-    if (!name)
-        return send_problem(http::problem("bad_channel", name.error()));
+    const std::string& name = exchange_->channels[0];
     if (exchange_->request.method == http::Method::Delete)
-        worker_.control().remove(*name, reply());
+        worker_.control().remove(name, reply());
     else
-        worker_.control().channel(*name, reply());
+        worker_.control().channel(name, reply());
 }
 
 // The draft that the request asks for, without a channel.
@@ -379,20 +410,13 @@ void Connection::publish_raw() {
     Draft draft;
     if (auto problem = read_draft(draft))
         return send_problem(*problem);
-    publish_to(exchange_->route.channels, std::move(draft));
+    publish_to(std::move(exchange_->channels), std::move(draft));
 }
 
-void Connection::publish_to(std::string_view encoded_channels, Draft draft) {
-    auto names = decode_channels(encoded_channels);
-    if (!names)
-        return send_problem(http::problem("bad_channel", names.error()));
-    if (names->size() > worker_.config().limits.subscriptions) {
-        counters().hit(Limit::Subscriptions);
-        return send_problem(http::problem("bad_channel", "more channels than 'subscriptions'"));
-    }
-    if (names->size() == 1) {
+void Connection::publish_to(std::vector<std::string> names, Draft draft) {
+    if (names.size() == 1) {
         Attempt attempt;
-        attempt.channel = std::move((*names)[0]);
+        attempt.channel = std::move(names[0]);
         attempt.draft = std::move(draft);
         return worker_.publisher().publish_one(std::move(attempt), [reply = reply()](Attempt done) {
             if (done.problem)
@@ -405,9 +429,9 @@ void Connection::publish_to(std::string_view encoded_channels, Draft draft) {
             reply(std::move(answer));
         });
     }
-    Attempts attempts(names->size());
+    Attempts attempts(names.size());
     for (size_t i = 0; i < attempts.size(); ++i) {
-        attempts[i].channel = std::move((*names)[i]);
+        attempts[i].channel = std::move(names[i]);
         attempts[i].draft = draft;
     }
     publish_attempts(std::move(attempts));
@@ -435,10 +459,7 @@ void Connection::publish_batch() {
 
 // Under the channels' own `client_publish`.
 void Connection::publish_from_client() {
-    const auto names = decode_channels(exchange_->route.channels);
-    if (!names)
-        return send_problem(http::problem("bad_channel", names.error()));
-    for (const std::string& name : *names) {
+    for (const std::string& name : exchange_->channels) {
         const ChannelSettings* settings = worker_.directory().settings_for(name);
         if (!settings)
             return send_problem(
@@ -450,8 +471,8 @@ void Connection::publish_from_client() {
     Draft draft;
     if (auto problem = read_draft(draft))
         return send_problem(*problem);
-    counters().client_published.add(names->size());
-    publish_to(exchange_->route.channels, std::move(draft));
+    counters().client_published.add(exchange_->channels.size());
+    publish_to(std::move(exchange_->channels), std::move(draft));
 }
 
 // ---- a streamed body of lines
@@ -468,7 +489,7 @@ void Connection::feed_lines(bool is_done) {
     };
     arm(worker_.config().limits.body_timeout);
     if (exchange.lines->feed(bytes, done) == LinePublisher::Status::TooLong) {
-        counters().hit(Limit::BodySize);
+        note(Limit::BodySize);
         send_lines(http::problem_body(http::problem("too_large", "a line is larger than "
                                                                  "'body_size'")) +
                    "\n");

@@ -69,14 +69,7 @@ uint32_t retry_ms() {
 std::optional<http::Problem>
 Connection::find_channels(std::vector<std::string>& channels,
                           std::vector<const ChannelSettings*>& settings) {
-    auto names = decode_channels(exchange_->route.channels);
-    if (!names)
-        return http::problem("bad_channel", names.error());
-    channels = std::move(*names);
-    if (channels.size() > worker_.config().limits.subscriptions) {
-        counters().hit(Limit::Subscriptions);
-        return http::problem("bad_channel", "more channels than 'subscriptions' in [limits]");
-    }
+    channels = std::move(exchange_->channels);
     for (const std::string& name : channels) {
         const ChannelSettings* found = worker_.directory().settings_for(name);
         if (!found)
@@ -142,14 +135,12 @@ void Connection::subscribe() {
 // Kept messages of one channel, as a poll's answer.
 void Connection::history() {
     Wish wish;
-    const auto name = decode_channel(exchange_->route.channels);
-    if (!name)
-        return send_problem(http::problem("bad_channel", name.error()));
-    const ChannelSettings* settings = worker_.directory().settings_for(*name);
+    const std::string& name = exchange_->channels[0];
+    const ChannelSettings* settings = worker_.directory().settings_for(name);
     if (!settings)
         return send_problem(
-            http::problem("channel_unknown", "no [channel] section matches '" + *name + "'"));
-    wish.channels = {*name};
+            http::problem("channel_unknown", "no [channel] section matches '" + name + "'"));
+    wish.channels = {name};
     wish.settings = {settings};
     wish.since.kind = Since::Kind::Earliest;
     if (const std::string* since = find_since(exchange_->request)) {

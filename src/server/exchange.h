@@ -12,6 +12,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace fanhorn {
 
@@ -30,6 +31,7 @@ struct Exchange {
     http::Request request;
     http::BodyReader reader;
     Route route;
+    std::vector<std::string> channels; // of the path, decoded
     std::string body;
     std::unique_ptr<LinePublisher> lines; // a streamed NDJSON body
     std::string stash;                    // bytes behind the request that is being answered
@@ -44,6 +46,8 @@ struct Exchange {
     // Replies that come after the connection has gone find null.
     std::shared_ptr<Connection*> owner;
 
+    // Whether nothing of a request or an answer is in it.
+    bool is_unused() const { return parser.is_idle() && out.empty() && stash.empty(); }
     size_t out_pending() const { return out.size() - out_sent; }
 };
 

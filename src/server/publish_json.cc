@@ -94,6 +94,21 @@ std::optional<http::Problem> set_json_key(const Json& value, Draft& draft) {
     return std::nullopt;
 }
 
+// "k=v,k2=v2", or {"k":"v","k2":"v2"}.
+std::optional<http::Problem> set_json_tags(const Json& value, Draft& draft) {
+    if (const std::string* text = text_of(value))
+        return set_tags(*text, draft);
+    std::string joined;
+    if (!value.is_object())
+        return bad("bad_option", "'tags' is a string or an object");
+    for (const auto& [name, tag] : value.items()) {
+        if (!text_of(tag) || (name + *text_of(tag)).find_first_of(",=") != std::string::npos)
+            return bad("bad_option", "a tag is a string, and has no ',' or '=' in it");
+        joined.append(joined.empty() ? "" : ",").append(name).append("=").append(*text_of(tag));
+    }
+    return set_tags(joined, draft);
+}
+
 template <std::optional<http::Problem> (*set)(std::string_view, Draft&)>
 std::optional<http::Problem> set_string(const Json& value, Draft& draft) {
     const std::string* text = text_of(value);
@@ -108,7 +123,7 @@ std::optional<http::Problem> set_member(const std::string& name, const Json& val
         {"base64", set_base64},
         {"event", set_string<set_event>},
         {"ttl", set_json_ttl},
-        {"tags", set_string<set_tags>},
+        {"tags", set_json_tags},
         {"exclude", set_string<set_exclude>},
         {"store", set_json_store},
         {"retain", set_json_retain},

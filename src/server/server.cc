@@ -31,7 +31,7 @@ Result<Descriptor> open_socket(const Address& address, const ListenerSettings& l
     const int backlog = static_cast<int>(listener.backlog);
     switch (address.kind) {
     case Address::Kind::Inet:
-        return listen_inet(address.host, port, backlog);
+        return listen_inet(address.host, port, backlog, Sharing::Yes);
     case Address::Kind::Unix:
         return listen_unix(address.host, backlog);
     case Address::Kind::Descriptor:
@@ -124,6 +124,10 @@ Result<std::vector<std::vector<NewListener>>> Server::open_listeners(const Confi
 Result<void> Server::open_address(const ListenerSettings& listener, const Address& address,
                                   std::vector<std::vector<NewListener>>& opened) {
     uint16_t port = address.port;
+    // Sharing would let two daemons have the address, each with half of the connections.
+    if (address.kind == Address::Kind::Inet)
+        if (auto alone = listen_inet(address.host, port, 1, Sharing::No); !alone)
+            return Error{alone.error()};
     Descriptor shared;
     for (auto& of_worker : opened) {
         Descriptor socket;
