@@ -144,7 +144,8 @@ void Connection::take(std::span<char> bytes) {
     case State::Head:
     case State::Body:
         return feed({bytes.data(), bytes.size()});
-    case State::Streaming: return hear(bytes);
+    case State::Streaming:
+        return hear(bytes);
     default:
         return; // Flushing, Lingering: dropped
     }
@@ -277,7 +278,9 @@ void Connection::close_with(std::string_view frame) {
 }
 
 // A limit that this connection has reached.
-void Connection::note(Limit limit) { counters().hit(limit, peer_name(socket_.get())); }
+void Connection::note(Limit limit) {
+    counters().hit(limit, peer_name(socket_.get()));
+}
 
 Counters& Connection::counters() const {
     return worker_.counters();

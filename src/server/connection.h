@@ -20,6 +20,9 @@ namespace fanhorn {
 struct ListenerEnd;
 class Worker;
 
+// Whether a Content-Type names that media type, whatever its case and parameters.
+bool is_media_type(const std::string* content_type, std::string_view wanted);
+
 class Connection final : public Watch, public Sink, public Client, public Deadline {
   public:
     enum class State : uint8_t {
@@ -95,6 +98,8 @@ class Connection final : public Watch, public Sink, public Client, public Deadli
     void answer_metrics();
     void answer_page();
     void answer_options();
+
+    // connection_publish.cc
     void channel_control();
     std::optional<http::Problem> read_draft(Draft& draft);
     void publish_raw();

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// Publishing (raw, in batches, in streamed lines, by backends and by clients), and what is asked of
+// one channel.
+#include "base/text.h"
+#include "http/response.h"
+#include "server/connection.h"
+#include "server/worker.h"
+
+#include <cstdio>
+
+namespace fanhorn {
+
+namespace {
+
+// curl's own default says nothing about the payload.
+bool is_untyped(const std::string* content_type) {
+    return !content_type || content_type->empty() ||
+           is_media_type(content_type, "application/x-www-form-urlencoded");
+}
+
+// RFC 9112 section 7.1; an empty one is the last.
+void append_chunk(std::string& out, std::string_view data) {
+    char size[20];
+    const int length = std::snprintf(size, sizeof size, "%zx\r\n", data.size());
+    out.append(size, static_cast<size_t>(length)).append(data).append("\r\n");
+}
+
+} // namespace
+
+bool is_media_type(const std::string* content_type, std::string_view wanted) {
+    if (!content_type)
+        return false;
+    const std::string_view type = *content_type;
+    return equal_ignoring_case(trim_blanks(type.substr(0, type.find(';'))), wanted);
+}
+
+void Connection::channel_control() {
+    const std::string& name = exchange_->channels[0];
+    if (exchange_->request.method == http::Method::Delete)
+        worker_.control().remove(name, reply());
+    else
+        worker_.control().channel(name, reply());
+}
+
+// The draft that the request asks for, without a channel.
+std::optional<http::Problem> Connection::read_draft(Draft& draft) {
+    Exchange& exchange = *exchange_;
+    if (auto problem = read_options(exchange.request, draft))
+        return problem;
+    const std::string* type = exchange.request.header("Content-Type");
+    if (!is_untyped(type))
+        draft.content_type = *type;
+    draft.retain = exchange.request.method == http::Method::Put;
+    draft.payload = std::move(exchange.body);
+    exchange.body = {};
+    return std::nullopt;
+}
+
+void Connection::publish_raw() {
+    Draft draft;
+    if (auto problem = read_draft(draft))
+        return send_problem(*problem);
+    publish_to(std::move(exchange_->channels), std::move(draft));
+}
+
+void Connection::publish_to(std::vector<std::string> names, Draft draft) {
+    if (names.size() == 1) {
+        Attempt attempt;
+        attempt.channel = std::move(names[0]);
+        attempt.draft = std::move(draft);
+        return worker_.publisher().publish_one(std::move(attempt), [reply = reply()](Attempt done) {
+            if (done.problem)
+                return reply(problem_answer(*done.problem));
+            Answer answer = json_answer(attempt_json(done, false));
+            http::append_header(answer.headers, "Fanhorn-Id",
+                                position_text(done.published.position));
+            if (done.published.status == Published::Status::Replayed)
+                http::append_header(answer.headers, "Fanhorn-Replayed", "1");
+            reply(std::move(answer));
+        });
+    }
+    Attempts attempts(names.size());
+    for (size_t i = 0; i < attempts.size(); ++i) {
+        attempts[i].channel = std::move(names[i]);
+        attempts[i].draft = draft;
+    }
+    publish_attempts(std::move(attempts));
+}
+
+void Connection::publish_attempts(Attempts attempts) {
+    worker_.publisher().publish(std::move(attempts), [reply = reply()](Attempts done) {
+        std::string body = "{\"results\":[";
+        for (size_t i = 0; i < done.size(); ++i)
+            body.append(i ? "," : "").append(attempt_json(done[i], true));
+        reply(json_answer(body + "]}"));
+    });
+}
+
+void Connection::publish_batch() {
+    const std::string* type = exchange_->request.header("Content-Type");
+    if (!is_untyped(type) && !is_media_type(type, "application/json"))
+        return send_problem(http::problem(
+            "unsupported_type", "POST /pub takes application/json or application/x-ndjson"));
+    Attempts attempts;
+    if (auto problem = read_batch(exchange_->body, attempts))
+        return send_problem(*problem);
+    publish_attempts(std::move(attempts));
+}
+
+// Under the channels' own `client_publish`.
+void Connection::publish_from_client() {
+    for (const std::string& name : exchange_->channels) {
+        const ChannelSettings* settings = worker_.directory().settings_for(name);
+        if (!settings)
+            return send_problem(
+                http::problem("channel_unknown", "no [channel] section matches '" + name + "'"));
+        if (settings->client_publish != Access::Public)
+            return send_problem(
+                http::problem("forbidden", "'client_publish' is off for '" + name + "'"));
+    }
+    Draft draft;
+    if (auto problem = read_draft(draft))
+        return send_problem(*problem);
+    counters().client_published.add(exchange_->channels.size());
+    publish_to(std::move(exchange_->channels), std::move(draft));
+}
+
+// ---- a streamed body of lines
+
+void Connection::feed_lines(bool is_done) {
+    Exchange& exchange = *exchange_;
+    const std::string bytes = std::move(exchange.body);
+    exchange.body = {};
+    if (!exchange.owner)
+        exchange.owner = std::make_shared<Connection*>(this);
+    const auto done = [owner = exchange.owner](std::string lines) {
+        if (*owner)
+            (*owner)->send_lines(lines);
+    };
+    arm(worker_.config().limits.body_timeout);
+    if (exchange.lines->feed(bytes, done) == LinePublisher::Status::TooLong) {
+        note(Limit::BodySize);
+        send_lines(http::problem_body(http::problem("too_large", "a line is larger than "
+                                                                 "'body_size'")) +
+                   "\n");
+        return end_lines(true);
+    }
+    if (!is_done)
+        return;
+    exchange.lines->finish(done);
+    exchange.is_whole = true;
+    disarm();
+    enter(State::Answering);
+    if (exchange.lines->open() == 0)
+        end_lines(false);
+}
+
+// Result lines as they come, in a body whose length nobody knows.
+void Connection::send_lines(const std::string& lines) {
+    if (state_ == State::Closed || state_ == State::Flushing)
+        return;
+    Exchange& exchange = *exchange_;
+    begin_lines();
+    if (exchange.request.minor_version == 0) {
+        exchange.out += lines;
+    } else if (!lines.empty()) {
+        append_chunk(exchange.out, lines);
+    }
+    if (!is_feeding_)
+        flush_out();
+    if (state_ == State::Answering && exchange.lines->open() == 0)
+        end_lines(false);
+}
+
+// The answer's head, once.
+void Connection::begin_lines() {
+    Exchange& exchange = *exchange_;
+    if (exchange.has_begun)
+        return;
+    exchange.has_begun = true;
+    http::append_status(exchange.out, 200);
+    http::append_header(exchange.out, "Content-Type", "application/x-ndjson");
+    if (exchange.request.minor_version > 0)
+        http::append_header(exchange.out, "Transfer-Encoding", "chunked");
+    if (exchange.request.minor_version == 0 || !exchange.request.keep_alive)
+        http::append_header(exchange.out, "Connection", "close");
+    exchange.out += "\r\n";
+}
+
+void Connection::end_lines(bool close) {
+    Exchange& exchange = *exchange_;
+    begin_lines();
+    exchange.has_begun = false;
+    if (exchange.request.minor_version > 0)
+        append_chunk(exchange.out, {});
+    if (close || exchange.request.minor_version == 0 || !exchange.request.keep_alive)
+        return close_after_out();
+    next_request();
+}
+
+} // namespace fanhorn
