@@ -25,7 +25,7 @@ std::string_view limit_name(Limit limit) {
         "header_size",         "header_count", "uri_size",        "header_timeout",  "body_size",
         "body_timeout",        "idle_timeout", "send_timeout",    "subscriptions",   "channels",
         "mailbox_bytes",       "ws_fragments", "max_connections", "descriptors",     "message_size",
-        "slow_consumer_limit", "heartbeat",    "results",         "idempotency_keys"};
+        "slow_consumer_limit", "heartbeat",         "idempotency_keys"};
     return kNames[static_cast<size_t>(limit)];
 }
 
@@ -42,7 +42,9 @@ static std::string_view limit_event(Limit limit) {
 
 void Counters::hit(Limit limit, std::string_view who) {
     limit_hits[static_cast<size_t>(limit)].add(1);
-    log_event(LogLevel::Notice, limit_event(limit),
+    // Peers that went away are everyday life.
+    const bool is_usual = limit == Limit::IdleTimeout || limit == Limit::Heartbeat;
+    log_event(is_usual ? LogLevel::Info : LogLevel::Notice, limit_event(limit),
               {{"limit", limit_name(limit)}, {"who", who.empty() ? "-" : who}});
 }
 

@@ -57,10 +57,9 @@ enum class Limit : uint8_t {
     MessageSize,
     SlowConsumerLimit,
     Heartbeat,
-    Results,
     IdempotencyKeys,
 };
-inline constexpr size_t kLimits = 19;
+inline constexpr size_t kLimits = 18;
 std::string_view limit_name(Limit limit);
 
 struct Counters {

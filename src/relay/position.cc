@@ -41,7 +41,7 @@ std::optional<uint64_t> parse_seq(std::string_view text) {
 
 void append_position(std::string& out, Position position) {
     char text[kPositionTextSize];
-    char* end = std::to_chars(text, text + sizeof text, position.epoch, 36).ptr;
+    char* end = std::to_chars(text, text + kMaxEpochDigits, position.epoch, 36).ptr;
     *end++ = '.';
     end = std::to_chars(end, text + sizeof text, position.seq).ptr;
     out.append(text, end);

@@ -26,6 +26,8 @@ Result<int> find_signal(std::string_view name) {
     for (const SignalName& each : kSignals)
         if (each.name == name)
             return each.signal;
+    if (name == "upgrade")
+        return Error{"-s upgrade is not in this version; use quit and start anew"};
     return Error{"-s takes stop, quit, reload or reopen, not '" + std::string(name) + "'"};
 }
 

@@ -151,10 +151,11 @@ Result<void> Server::open_address(const ListenerSettings& listener, const Addres
 }
 
 int Server::run() {
+    std::signal(SIGPIPE, SIG_IGN); // a log that is a closed pipe is no reason to end
     for (const auto& worker : workers_)
         worker->start();
     {
-        const Signals signals(loop_, {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1},
+        const Signals signals(loop_, {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2},
                               [this](int signal) { on_signal(signal); });
         const Ticker ticker(loop_, kTickMs, [this] { tick(); });
         notify_service_manager("READY=1");
@@ -186,6 +187,9 @@ void Server::on_signal(int signal) {
         if (auto reopened = log_reopen(); !reopened)
             log_event(LogLevel::Error, "log_not_reopened", {{"reason", reopened.error()}});
         return;
+    case SIGUSR2: // its default would end us
+        return log_event(LogLevel::Warning, "upgrade_refused",
+                         {{"reason", "not in this version; drain with QUIT and start anew"}});
     default:
         return;
     }
