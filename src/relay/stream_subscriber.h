@@ -25,8 +25,10 @@ class StreamSubscriber final : public Subscriber {
     void control(std::string_view frame);
     // `frame` is the last thing sent; then the connection is closed.
     void close_with(std::string_view frame);
-    // What keeps the connection alive and tells the position; nothing while the socket is full.
+    // What keeps the connection alive and tells the position; nothing unless takes_heartbeat().
     void heartbeat();
+    // Whether it is live and its socket is not full.
+    bool takes_heartbeat() const { return state() == State::Live && !is_stalled(); }
 
   private:
     static constexpr size_t kMaxControlBytes = 4096;

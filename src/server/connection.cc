@@ -215,16 +215,7 @@ void Connection::on_deadline() {
             true);
     case State::Polling:
         return static_cast<PollSubscriber&>(*subscriber_).on_timeout();
-    case State::Streaming: {
-        if (inbound_ && !inbound_->on_heartbeat()) {
-            note(Limit::Heartbeat);
-            return drop();
-        }
-        static_cast<StreamSubscriber&>(*subscriber_).heartbeat();
-        if (state_ == State::Streaming)
-            arm(heartbeat_ms_);
-        return;
-    }
+    case State::Streaming: return on_heartbeat();
     case State::Answering:
         return arm(limits.send_timeout);
     case State::Flushing:
@@ -235,6 +226,20 @@ void Connection::on_deadline() {
     case State::Closed:
         return;
     }
+}
+
+void Connection::on_heartbeat() {
+    auto& stream = static_cast<StreamSubscriber&>(*subscriber_);
+    arm(heartbeat_ms_);
+    // Who still has to take earlier bytes is not asked for a sign of life: send_timeout looks
+    // after that.
+    if (!stream.takes_heartbeat())
+        return;
+    if (inbound_ && !inbound_->on_heartbeat()) {
+        note(Limit::Heartbeat);
+        return drop();
+    }
+    stream.heartbeat();
 }
 
 void Connection::go_away(uint32_t retry_ms) {

@@ -72,6 +72,7 @@ class Connection final : public Watch, public Sink, public Client, public Deadli
     void read_some();
     void hear(std::span<char> bytes);
     void on_end();
+    void on_heartbeat();
     bool wants_input() const;
     void take(std::span<char> bytes);
     void enter(State state);
