@@ -444,7 +444,7 @@ void StreamSubscriber::control(std::string_view frame) {
 }
 
 void StreamSubscriber::heartbeat() {
-    if (state() != State::Live || is_stalled())
+    if (!takes_heartbeat())
         return;
     position_ = position();
     encoding_.heartbeat(outbox_.own(), position_);
