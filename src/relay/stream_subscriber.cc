@@ -249,12 +249,11 @@ size_t StreamSubscriber::pick(Picked* picked) {
 }
 
 bool StreamSubscriber::send_picked(const Picked* picked, size_t count) {
-    iovec pieces[kPieces];
-    size_t bytes = 0;
+    CHECK(count > 0 && count <= kPieces);
+    iovec pieces[kPieces] = {};
     for (size_t i = 0; i < count; ++i) {
         const Frame& frame = *picked[i].frame;
         pieces[i] = {frame.segment->bytes.data() + frame.begin, frame.size()};
-        bytes += frame.size();
     }
     const ssize_t result = sink_.write(pieces, static_cast<int>(count));
     if (result < 0) {
