@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every broker module must do, written against the Broker seam alone. The bench turns one
+// broker by hand; the tests are in broker_*_test.cc and run on each module.
+#pragma once
+
+#include "tests/unit/relay_fakes.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/unit/test.h"
+
+namespace fanhorn {
+
+class BrokerBench {
+  public:
+    // `state` as cmocka hands it in: the module.
+    explicit BrokerBench(void** state)
+        : broker(static_cast<const BrokerModule*>(*state)->create(clock, counters)) {
+        broker->configure(rules, 1000);
+    }
+
+    Published publish(Draft draft) {
+        std::vector<Draft> drafts;
+        drafts.push_back(std::move(draft));
+        return publish_all(std::move(drafts)).at(0);
+    }
+    std::vector<Published> publish_all(std::vector<Draft> drafts) {
+        return answer<std::vector<Published>>(
+            [&](auto done) { broker->publish(std::move(drafts), std::move(done)); });
+    }
+    // Returns the seq of a plain message.
+    uint64_t say(const std::string& channel, const std::string& payload = "x") {
+        const Published published = publish(draft(channel, payload));
+        assert_true(published.status == Published::Status::Published);
+        return published.position.seq;
+    }
+    Start subscribe(size_t worker, std::vector<std::string> channels, Since since = {}) {
+        return answer<Start>([&](auto done) {
+            broker->subscribe(worker, std::move(channels), since, std::move(done));
+        });
+    }
+    Start locate(std::vector<std::string> channels, Since since) {
+        return answer<Start>(
+            [&](auto done) { broker->locate(std::move(channels), since, std::move(done)); });
+    }
+    Page read(Stretch stretch) {
+        return answer<Page>([&](auto done) { broker->read(std::move(stretch), std::move(done)); });
+    }
+    // What a reader of these channels gets from its start on.
+    Page read(const std::vector<std::string>& channels, Since since) {
+        const Start start = locate(channels, since);
+        Stretch stretch;
+        stretch.after = start.after;
+        for (size_t i = 0; i < channels.size(); ++i)
+            stretch.parts.push_back({channels[i], start.channels.at(i).floor});
+        return read(std::move(stretch));
+    }
+    bool remove(const std::string& channel) {
+        return answer<bool>([&](auto done) { broker->remove(channel, std::move(done)); });
+    }
+    std::optional<ChannelFacts> facts(const std::string& channel) {
+        return answer<std::optional<ChannelFacts>>(
+            [&](auto done) { broker->facts(channel, std::move(done)); });
+    }
+    ChannelList list(std::string_view prefix, std::string_view cursor, size_t limit) {
+        return answer<ChannelList>(
+            [&](auto done) { broker->list(prefix, cursor, limit, std::move(done)); });
+    }
+    Since behind(uint64_t seq) const {
+        return {.kind = Since::Kind::After, .count = 0, .position = {broker->pushed().epoch, seq}};
+    }
+    // Other settings for all channels, from now on.
+    template <typename Change> void settle(Change change, uint32_t max_channels = 1000) {
+        rules = std::make_shared<TestRules>();
+        change(*rules->others);
+        broker->configure(rules, max_channels);
+    }
+
+    FakeClock clock;
+    Counters counters;
+    std::shared_ptr<TestRules> rules = std::make_shared<TestRules>();
+    std::unique_ptr<Broker> broker;
+
+  private:
+    template <typename T, typename Ask> static T answer(Ask ask) {
+        auto result = std::make_shared<std::optional<T>>();
+        ask([result](T value) { *result = std::move(value); });
+        assert_true(result->has_value());
+        return std::move(**result);
+    }
+};
+
+inline Since earliest() {
+    return {.kind = Since::Kind::Earliest, .count = 0, .position = {}};
+}
+inline Since newest(uint64_t count) {
+    return {.kind = Since::Kind::Newest, .count = count, .position = {}};
+}
+
+inline std::vector<uint64_t> seqs(const Page& page) {
+    std::vector<uint64_t> seqs;
+    for (const MessageRef& message : page.messages)
+        seqs.push_back(message->position.seq);
+    return seqs;
+}
+// The seqs of the messages in a box; its notices are left out.
+inline std::vector<uint64_t> drain(Mailbox& box) {
+    std::vector<uint64_t> seqs;
+    Mailbox::Batch batch;
+    box.take(batch);
+    for (const Mail& mail : batch.mail)
+        if (mail.message)
+            seqs.push_back(mail.message->position.seq);
+    return seqs;
+}
+
+using Seqs = std::vector<uint64_t>;
+
+// Runs the tests on every module.
+template <size_t count> int run_broker_contract(const CMUnitTest (&tests)[count]) {
+    int failed = 0;
+    for (const BrokerModule* module : broker_modules()) {
+        std::vector<CMUnitTest> all(tests, tests + count);
+        for (CMUnitTest& test : all)
+            test.initial_state = const_cast<BrokerModule*>(module);
+        failed += _cmocka_run_group_tests(std::string(module->name).c_str(), all.data(), all.size(),
+                                          nullptr, nullptr);
+    }
+    return failed;
+}
+
+} // namespace fanhorn
