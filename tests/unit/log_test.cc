@@ -143,7 +143,7 @@ static void test_file(void**) {
 
 static void test_refused_targets(void**) {
     assert_true(log_open(path_of("kept"), LogLevel::Info, LogFormat::Text).ok());
-    symlink(path_of("kept").c_str(), path_of("link").c_str());
+    assert_int_equal(symlink(path_of("kept").c_str(), path_of("link").c_str()), 0);
     for (const std::string& bad :
          {path_of("link"), path_of("missing/file"), folder, "log.txt"s, "Syslog"s, ""s}) {
         const auto opened = log_open(bad, LogLevel::Error, LogFormat::Json);
@@ -154,7 +154,7 @@ static void test_refused_targets(void**) {
     assert_true(has(read_file("kept"), " level=info event=still_here\n"));
 
     unlink(path_of("kept").c_str());
-    symlink("/dev/null", path_of("kept").c_str());
+    assert_int_equal(symlink("/dev/null", path_of("kept").c_str()), 0);
     assert_false(log_reopen().ok());
 }
 

@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#if defined(__GNUC__) && !defined(__clang__)
+// gcc 12 does not see through the count that the object still has an owner.
+#pragma GCC diagnostic ignored "-Wuse-after-free"
+#endif
+
 #include "base/ref.h"
 #include "base/result.h"
 
