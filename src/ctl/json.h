@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The daemon's JSON, read.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace fanhorn::ctl {
+
+using Json = nlohmann::ordered_json;
+
+inline std::optional<Json> parse_json(std::string_view text) {
+    Json json = Json::parse(text.begin(), text.end(), nullptr, false);
+    if (json.is_discarded())
+        return std::nullopt;
+    return json;
+}
+
+// A member that is a string; "" where there is none.
+inline std::string text_member(const Json& object, const char* name) {
+    if (!object.is_object() || !object.contains(name) || !object[name].is_string())
+        return {};
+    return object[name].get<std::string>();
+}
+
+// A member that is a number; 0 where there is none.
+inline uint64_t number_member(const Json& object, const char* name) {
+    if (!object.is_object() || !object.contains(name) || !object[name].is_number_unsigned())
+        return 0;
+    return object[name].get<uint64_t>();
+}
+
+} // namespace fanhorn::ctl
