@@ -36,16 +36,19 @@ void Hub::configure(std::shared_ptr<const Rules> rules) {
         const ChannelSettings* settings = rules->settings_for(name);
         channel->set_settings(settings ? *settings : kNoSection);
         if (!settings)
-            end_members(*channel, Subscription::Ending::Unknown);
+            end_members(*channel, UINT64_MAX, Subscription::Ending::Unknown);
     }
     rules_ = std::move(rules);
 }
 
-void Hub::end_members(Channel& channel, Subscription::Ending ending) {
+// All that were placed before `seq`.
+void Hub::end_members(Channel& channel, uint64_t seq, Subscription::Ending ending) {
     for (Subscription* member = channel.members.front(); member;) {
         Subscription* next = channel.members.next(*member);
-        member->ending = ending;
-        member->subscriber->on_ending(*member);
+        if (member->placed_at < seq) {
+            member->ending = ending;
+            member->subscriber->on_ending(*member);
+        }
         member = next;
     }
 }
@@ -101,7 +104,7 @@ void Hub::deliver_notice(Notice& notice) {
     const auto found = channels_.find(notice.channel);
     if (found == channels_.end() || notice.seq <= found->second->wanted_from)
         return;
-    end_members(*found->second, Subscription::Ending::Deleted);
+    end_members(*found->second, notice.seq, Subscription::Ending::Deleted);
 }
 
 void Hub::lose(const std::string& name, uint64_t seq) {
@@ -160,6 +163,7 @@ Channel& Hub::enter(Subscription& subscription, Encoding& encoding, const std::s
         channel->wanted_from = start.head;
     }
     const uint64_t floor = std::max(end.delivered, channel->wanted_from);
+    subscription.placed_at = start.head;
     channel->feed(encoding, floor).enter(subscription);
     channel->members.push_back(subscription);
     const auto use = static_cast<size_t>(encoding.use());

@@ -88,7 +88,7 @@ class Hub {
   private:
     void deliver_message(const MessageRef& message);
     void deliver_notice(Notice& notice);
-    static void end_members(Channel& channel, Subscription::Ending ending);
+    static void end_members(Channel& channel, uint64_t seq, Subscription::Ending ending);
     void lose(const std::string& channel, uint64_t seq);
     size_t flush_feed(Feed& feed, size_t budget);
 

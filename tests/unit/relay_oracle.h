@@ -28,6 +28,11 @@ class Ledger {
     // DELETE: what lay before is nobody's any more.
     void remove(const std::string& channel, uint64_t seq) { removed_[channel] = seq; }
 
+    uint64_t removed(const std::string& channel) const {
+        const auto found = removed_.find(channel);
+        return found == removed_.end() ? 0 : found->second;
+    }
+
     const Entry* find(uint64_t seq) const {
         const auto found = entries_.find(seq);
         return found == entries_.end() ? nullptr : &found->second;
@@ -39,9 +44,7 @@ class Ledger {
         const auto seqs = by_channel_.find(channel);
         if (seqs == by_channel_.end())
             return 0;
-        const auto removed = removed_.find(channel);
-        if (removed != removed_.end())
-            after = std::max(after, removed->second);
+        after = std::max(after, removed(channel));
         auto each = std::upper_bound(seqs->second.begin(), seqs->second.end(), after);
         for (; each != seqs->second.end() && *each <= upto; ++each) {
             const Entry& entry = entries_.at(*each);
@@ -61,11 +64,11 @@ class Ledger {
 // One answer or stream from its first byte. The first fault found stays in fault().
 class Session {
   public:
-    // `told`: what the hello has to say. `starts`: up to where the client has each channel, by what
-    // it asked for.
+    // `told`: what the hello has to say. `head`: the newest seq. `starts`: up to where the client
+    // has each channel, by what it asked for.
     Session(const Ledger& ledger, const Clock& clock, uint64_t epoch, const ConnectionId& reader,
-            Position told, std::map<std::string, uint64_t> starts)
-        : ledger_(ledger), clock_(clock), epoch_(epoch), reader_(reader), told_(told),
+            Position told, uint64_t head, std::map<std::string, uint64_t> starts)
+        : ledger_(ledger), clock_(clock), epoch_(epoch), reader_(reader), told_(told), head_(head),
           cursors_(std::move(starts)) {}
 
     const std::string& fault() const { return fault_; }
@@ -217,6 +220,8 @@ class Session {
     void ended(const std::string& channel) {
         if (cursors_.erase(channel) == 0)
             blame("a second end of " + channel);
+        if (ledger_.removed(channel) <= head_)
+            blame("ended by what lay before it: " + channel);
     }
 
     void account_all(uint64_t upto, const std::string& why) {
@@ -249,6 +254,7 @@ class Session {
     const uint64_t epoch_;
     const ConnectionId reader_;
     const Position told_;
+    const uint64_t head_;
     std::map<std::string, uint64_t> cursors_; // accounted for, by channel; without ended ones
     std::string partial_, fault_;
     Position last_;

@@ -324,9 +324,9 @@ class World {
         client.is_begun = true;
         std::map<std::string, uint64_t> starts;
         client.told = expect(client.wish, starts);
-        client.session =
-            std::make_unique<Session>(ledger_, clock_, broker_->pushed().epoch,
-                                      client.wish.connection, client.told, std::move(starts));
+        client.session = std::make_unique<Session>(ledger_, clock_, broker_->pushed().epoch,
+                                                   client.wish.connection, client.told, head_,
+                                                   std::move(starts));
         for (const ChannelSettings*& settings : client.wish.settings)
             settings = &kDefault;
         Hub& hub = workers_[client.worker]->hub;
