@@ -55,7 +55,7 @@ class Check(unittest.TestCase):
 
     def test_all_errors_in_one_run(self):
         text = GOOD + "histroy = 3\nmessage_size = 5\nheartbeat = 25\n[chanel x]\n[limits]\nbody_size = lots\n"
-        self.assert_errors(text, (7, "did you mean 'history'"), (9, "heartbeat"), (10, "did you mean 'channel'"),
+        self.assert_errors(text, (7, "did you mean 'history'"), (8, "message_size"), (9, "heartbeat"), (10, "did you mean 'channel'"),
                            (12, "body_size"))
 
     def test_did_you_mean_a_value(self):
@@ -90,7 +90,7 @@ class Check(unittest.TestCase):
         self.assertRegex(output, r"conf\.d/2\.conf:2: ")
 
     def test_expansion(self):
-        self.file("33", "size")
+        self.file("33k", "size")
         text = GOOD + f"heartbeat = ${{BEAT}}\nhistory_bytes = ${{SIZE:-5}}k\nmessage_size = ${{file:{self.dir}/size}}\n"
         code, output = run("-T", "-c", self.file(text), env={"BEAT": "17s"})
         self.assertEqual(code, 0, output)
@@ -182,7 +182,7 @@ class Signals(unittest.TestCase):
         self.assertEqual(int(pid.read_text()), daemon.process.pid)
         self.assertEqual(run("-c", str(daemon.file), "-s", "reopen")[0], 0)
         text = daemon.file.read_text()
-        daemon.file.write_text(text + "message_size = 10\n")
+        daemon.file.write_text(text + "message_size = 10b\n")
         self.assertEqual(run("-c", str(daemon.file), "-s", "reload")[0], 0)
         eventually(lambda: daemon.request("POST", "/pub/x", body=b"x" * 11).status == 413, "the reload")
         self.assertEqual(run("-c", str(daemon.file), "-s", "quit")[0], 0)

@@ -100,7 +100,7 @@ transports = poll
 
     def test_bad_positions(self):
         for since in ("x", "a.", ".5", "a.b", "A.1", "a.1.2", "a.-1", "-", "-x", "--1", "a b.1", "1",
-                      "a." + "9" * 21, "abcdefghijklm.1", "a.99999999999999999999", "\u202e.1", "%00"):
+                      "a." + "9" * 21, "abcdefghijklm.1", "\u202e.1", "%00"):
             with self.subTest(since=since):
                 for accept in ("text/event-stream", "application/json"):
                     response = self.sub(self.channel, {"since": since}, Accept=accept)

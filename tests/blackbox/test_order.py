@@ -10,7 +10,7 @@ from harness import Daemon, PATIENCE, config
 from swarm import TRANSPORTS, Oracle, Publisher, Swarm
 
 SOAK = bool(os.environ.get("FANHORN_SOAK"))
-MEMBERS, JOINERS, MESSAGES, ROUNDS = (60, 120, 20_000, 10) if SOAK else (12, 20, 1200, 1)
+MEMBERS, JOINERS, MESSAGES, ROUNDS = (60, 120, 20_000, 10) if SOAK else (12, 20, 2000, 1)
 # Soaks differ from run to run; a failure prints the seed that FANHORN_SEED repeats.
 SEED = int(os.environ.get("FANHORN_SEED") or (random.randrange(1 << 30) if SOAK else 20_261))
 
@@ -35,7 +35,7 @@ class Order(unittest.TestCase):
                 swarm.add(transport, self.some_channels(swarm))
         self.assertTrue(swarm.run(lambda: all(m.start is not None for m in swarm.members), 30 * PATIENCE))
         count = MESSAGES // publishers
-        threads = [Publisher(daemon.private, f"p{number}", self.CHANNELS, count, f"{seed}/{number}", 0.001)
+        threads = [Publisher(daemon.private, f"p{number}", self.CHANNELS, count, f"{seed}/{number}", 0.002)
                    for number in range(publishers)]
         for thread in threads:
             thread.start()
@@ -43,9 +43,9 @@ class Order(unittest.TestCase):
         swarm.chance.shuffle(joiners)
 
         def disturb():
-            if joiners and swarm.chance.random() < 0.5:
+            if joiners:
                 self.join(swarm, joiners.pop(), threads)
-            if swarm.chance.random() < 0.5:
+            for _ in range(len(swarm.members) // 12):
                 swarm.cut(swarm.chance.choice(swarm.members))
 
         limit = (600 if SOAK else 60) * PATIENCE

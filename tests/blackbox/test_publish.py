@@ -13,7 +13,7 @@ class Publish(FanhornTest):
     config = config(limits="body_size = 200k", channels="""
         [channel **]
         [channel small:*]
-        message_size = 100
+        message_size = 100b
         """.replace("        ", ""))
 
     def publish(self, body=b"hello", **options):

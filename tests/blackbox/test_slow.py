@@ -31,6 +31,12 @@ def resident(pid):
         return next(int(line.split()[1]) << 10 for line in status if line.startswith("RssAnon"))
 
 
+def next_of(items, gap):
+    """The first message behind a gap that did not know it yet."""
+    behind = items[items.index(gap) + 1:]
+    return next(item.body["id"] for item in behind if item.kind == "message")
+
+
 def account(items, ids):
     """The gaps of a reader, once every id is shown to be received in order or inside a gap."""
     at, gaps = 0, []
@@ -41,7 +47,8 @@ def account(items, ids):
         elif item.kind == "gap":
             gaps.append(item.body)
             assert at == 0 or item.body["after"] == ids[at - 1], f"{item.body} after {ids[at - 1]}"
-            at = ids.index(item.body["next"], at)
+            next_id = item.body["next"] or next_of(items, item)
+            at = ids.index(next_id, at)
     assert at == len(ids), f"silence after {at} of {len(ids)}"
     return gaps
 

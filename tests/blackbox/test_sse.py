@@ -160,7 +160,7 @@ class EventSourceErrors(FanhornTest):
     def test_what_is_transient_is_told_in_the_stream(self):
         fillers = [self.sse(f"{self.channel}:{number}").opened() for number in range(3)]
         eventually(lambda: len(self.daemon.request("GET", "/channels").json()["channels"]) >= 3)
-        stream = self.sse(self.channel + ":one more")
+        stream = self.sse(self.channel + ":more")
         self.assertEqual(stream.response.status, 200, stream.response)
         event = stream.next_event()
         self.assertEqual(event.event, "error")

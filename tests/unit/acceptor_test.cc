@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Accepting, on real sockets, when the process has no descriptor left.
+#include "net/listener.h"
+
+#include <cstdlib>
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <vector>
+
+#include "test.h"
+
+using namespace fanhorn;
+
+namespace {
+
+// An acceptor on a free port of the loopback, and what it was told.
+struct Fixture {
+    Fixture() {
+        auto socket = listen_inet("127.0.0.1", 0, 64, Sharing::Yes);
+        assert_true(socket.ok());
+        port = local_port(socket->get());
+        acceptor = std::make_unique<Acceptor>(
+            loop, clock, std::move(*socket), [this](int fd) { accepted.emplace_back(fd); },
+            [this] { ++exhausted; });
+    }
+    void turns(int count) {
+        for (int i = 0; i < count; ++i)
+            loop.turn(Loop::Wait::No);
+    }
+    // A client's connection, whose handshake the kernel does.
+    Descriptor connect_to() const {
+        Descriptor client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_port = htons(port);
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        const timeval limit{2, 0};
+        setsockopt(client.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+        assert_int_equal(
+            connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+        return client;
+    }
+
+    FakeClock clock;
+    Loop loop;
+    uint16_t port = 0;
+    std::vector<Descriptor> accepted;
+    int exhausted = 0;
+    std::unique_ptr<Acceptor> acceptor;
+};
+
+// Takes all descriptors of the process but `left`, until it is destroyed.
+class Shortage {
+  public:
+    explicit Shortage(int left) {
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before_), 0);
+        const int lowest = dup(0); // the first free number
+        close(lowest);
+        rlimit limit = before_;
+        limit.rlim_cur = static_cast<rlim_t>(lowest + left);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    }
+    ~Shortage() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+  private:
+    rlimit before_{};
+};
+
+} // namespace
+
+static void test_accepts(void**) {
+    Fixture fixture;
+    const Descriptor first = fixture.connect_to();
+    const Descriptor second = fixture.connect_to();
+    fixture.turns(3);
+    assert_int_equal(fixture.accepted.size(), 2);
+    assert_int_equal(fixture.exhausted, 0);
+}
+
+static void test_rests_when_descriptors_run_out(void**) {
+    Fixture fixture;
+    std::vector<Descriptor> clients;
+    for (int i = 0; i < 4; ++i)
+        clients.push_back(fixture.connect_to());
+    {
+        const Shortage shortage(1); // for one of the four
+        fixture.turns(1);
+        assert_int_equal(fixture.accepted.size(), 1);
+        assert_int_equal(fixture.exhausted, 1);
+        // The second was accepted with the reserve, and closed: it hears so at once.
+        char byte = 0;
+        assert_int_equal(recv(clients[1].get(), &byte, 1, 0), 0);
+        // No further reports while it rests, though clients wait: it does not spin.
+        fixture.turns(20);
+        fixture.acceptor->tick();
+        fixture.turns(20);
+        assert_int_equal(fixture.accepted.size(), 1);
+        assert_int_equal(fixture.exhausted, 1);
+        // When the rest is over it tries once more, and refuses one more.
+        fixture.clock.advance(Acceptor::kPause);
+        fixture.acceptor->tick();
+        fixture.turns(5);
+        assert_int_equal(fixture.exhausted, 2);
+        assert_int_equal(recv(clients[2].get(), &byte, 1, 0), 0);
+    }
+    fixture.clock.advance(Acceptor::kPause);
+    fixture.acceptor->tick();
+    fixture.turns(3);
+    assert_int_equal(fixture.accepted.size(), 2); // the fourth was only kept waiting
+}
+
+static void test_stop(void**) {
+    Fixture fixture;
+    fixture.acceptor->stop();
+    const Descriptor probe(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(fixture.port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_not_equal(
+        connect(probe.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    fixture.turns(2);
+    assert_int_equal(fixture.accepted.size(), 0);
+}
+
+static void test_an_address_is_not_shared_with_strangers(void**) {
+    Fixture fixture;
+    assert_false(listen_inet("127.0.0.1", fixture.port, 1, Sharing::No).ok());
+    assert_true(listen_inet("127.0.0.1", fixture.port, 1, Sharing::Yes).ok());
+    assert_false(listen_inet("localhost", 0, 1, Sharing::Yes).ok()); // a literal is wanted
+}
+
+int main() {
+    const CMUnitTest tests[] = {
+        cmocka_unit_test(test_accepts),
+        cmocka_unit_test(test_rests_when_descriptors_run_out),
+        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_an_address_is_not_shared_with_strangers),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
