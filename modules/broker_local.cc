@@ -248,6 +248,8 @@ void LocalBroker::remember(Channel& channel, const MessageRef& message, Garbage&
         channel.history.append(message, settings_of(channel), message->stored_at, garbage);
     if (message->retained)
         channel.retained = message;
+    if (message->expires)
+        channel.expiry.unlink(); // it may be due before what was scheduled
     schedule(channel);
     free_if_empty(channel);
 }

@@ -12,22 +12,44 @@ void History::append(MessageRef message, const ChannelSettings& limits, Millis n
     if (size_ == ring_.size())
         grow();
     bytes_ += message->bytes();
+    if (message->expires && (first_ttl_ == 0 || message->expires < first_ttl_))
+        first_ttl_ = message->expires;
     ring_[slot(size_++)] = std::move(message);
     trim(limits, now, dropped);
 }
 
 void History::trim(const ChannelSettings& limits, Millis now, std::vector<MessageRef>& dropped) {
-    const auto is_old = [&](const Message& message) {
-        return message.is_expired(now) || message.stored_at + limits.history_ttl <= now;
-    };
-    while (!empty() && (size_ > limits.history || bytes_ > limits.history_bytes || is_old(at(0))))
-        pop_front(now, dropped);
+    if (first_ttl_ && first_ttl_ <= now)
+        drop_expired(now, dropped);
+    while (!empty() && (size_ > limits.history || bytes_ > limits.history_bytes ||
+                        at(0).stored_at + limits.history_ttl <= now))
+        pop_front(dropped);
+}
+
+// Anywhere in the ring: a ttl is the publisher's own and need not be the oldest message's.
+void History::drop_expired(Millis now, std::vector<MessageRef>& dropped) {
+    first_ttl_ = 0;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < size_; ++i) {
+        MessageRef& message = ring_[slot(i)];
+        if (message->is_expired(now)) {
+            bytes_ -= message->bytes();
+            dropped.push_back(std::move(message));
+            continue;
+        }
+        if (message->expires && (first_ttl_ == 0 || message->expires < first_ttl_))
+            first_ttl_ = message->expires;
+        if (kept != i)
+            ring_[slot(kept)] = std::move(message);
+        ++kept;
+    }
+    size_ = kept;
+    release_if_empty();
 }
 
 void History::clear(std::vector<MessageRef>& dropped) {
     while (!empty()) {
-        raise_trimmed(at(0).position.seq);
-        pop_front(0, dropped);
+        pop_front(dropped);
     }
 }
 
@@ -48,7 +70,7 @@ Millis History::next_expiry(const ChannelSettings& limits) const {
     if (empty())
         return 0;
     const Millis by_age = at(0).stored_at + limits.history_ttl;
-    return at(0).expires ? std::min(by_age, at(0).expires) : by_age;
+    return first_ttl_ ? std::min(by_age, first_ttl_) : by_age;
 }
 
 void History::grow() {
@@ -59,17 +81,22 @@ void History::grow() {
     head_ = 0;
 }
 
-void History::pop_front(Millis now, std::vector<MessageRef>& dropped) {
+void History::pop_front(std::vector<MessageRef>& dropped) {
     MessageRef& oldest = ring_[head_];
-    if (!oldest->is_expired(now))
-        raise_trimmed(oldest->position.seq);
+    raise_trimmed(oldest->position.seq);
     bytes_ -= oldest->bytes();
     dropped.push_back(std::move(oldest));
     head_ = (head_ + 1) & static_cast<uint32_t>(ring_.size() - 1);
-    if (--size_ == 0)
-        ring_ = {};
-    if (ring_.empty())
-        head_ = 0;
+    --size_;
+    release_if_empty();
+}
+
+void History::release_if_empty() {
+    if (size_ > 0)
+        return;
+    ring_ = {};
+    head_ = 0;
+    first_ttl_ = 0;
 }
 
 } // namespace fanhorn

@@ -33,19 +33,22 @@ class History {
     // publisher's own ttl does not raise it.
     uint64_t trimmed() const { return trimmed_; }
     void raise_trimmed(uint64_t seq) { trimmed_ = trimmed_ < seq ? seq : trimmed_; }
-    // When the oldest message goes by age or ttl; 0 when empty.
+    // When the next message goes by age or ttl; 0 when empty.
     Millis next_expiry(const ChannelSettings& limits) const;
 
   private:
     size_t slot(size_t index) const { return (head_ + index) & (ring_.size() - 1); }
     void grow();
-    void pop_front(Millis now, std::vector<MessageRef>& dropped);
+    void pop_front(std::vector<MessageRef>& dropped);
+    void drop_expired(Millis now, std::vector<MessageRef>& dropped);
+    void release_if_empty();
 
     std::vector<MessageRef> ring_; // a power of two, or none
     uint32_t head_ = 0;
     uint32_t size_ = 0;
     size_t bytes_ = 0;
     uint64_t trimmed_ = 0;
+    Millis first_ttl_ = 0; // when the first of those with a ttl goes; 0: none has one
 };
 
 } // namespace fanhorn

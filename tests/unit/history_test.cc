@@ -144,24 +144,24 @@ static void test_against_a_model(void**) {
         } else {
             history.trim(settings, now, dropped);
         }
+        std::vector<MessageRef> gone; // first by their own ttl, wherever they are
+        std::erase_if(model, [&](const MessageRef& each) {
+            if (each->is_expired(now))
+                gone.push_back(each);
+            return each->is_expired(now);
+        });
         size_t bytes = 0;
         for (const MessageRef& each : model)
             bytes += each->bytes();
-        size_t gone = 0;
-        while (gone < model.size()) {
-            const Message& oldest = *model[gone];
-            const bool is_expired = oldest.is_expired(now);
-            if (!is_expired && oldest.stored_at + settings.history_ttl > now &&
-                model.size() - gone <= settings.history && bytes <= settings.history_bytes)
-                break;
-            if (!is_expired)
-                trimmed = oldest.position.seq;
-            bytes -= oldest.bytes();
-            ++gone;
+        while (!model.empty() &&
+               (model.front()->stored_at + settings.history_ttl <= now ||
+                model.size() > settings.history || bytes > settings.history_bytes)) {
+            trimmed = model.front()->position.seq;
+            bytes -= model.front()->bytes();
+            gone.push_back(model.front());
+            model.erase(model.begin());
         }
-        assert_true(std::equal(dropped.begin(), dropped.end(), model.begin(),
-                               model.begin() + static_cast<ptrdiff_t>(gone)));
-        model.erase(model.begin(), model.begin() + static_cast<ptrdiff_t>(gone));
+        assert_true(dropped == gone);
 
         assert_int_equal(history.size(), model.size());
         assert_int_equal(history.bytes(), bytes);
