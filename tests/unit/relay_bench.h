@@ -70,6 +70,7 @@ class RelayBench {
     std::unique_ptr<Broker> broker;
     TestWorker worker;
     TestEncoding encoding{Use::Sse};
+    TestEncoding poll_encoding{Use::Longpoll, false};
     uint8_t connections = 0;
 };
 

@@ -119,6 +119,7 @@ class FakeSink final : public Sink {
         is_answered = true;
         head = std::move(text);
         body = content->bytes;
+        shared_body = std::move(content);
     }
     bool is_done() const { return is_broken || is_finished || is_refused || is_answered; }
     // What came since the last call.
@@ -132,6 +133,7 @@ class FakeSink final : public Sink {
     bool is_broken = false, is_finished = false, is_refused = false, is_answered = false;
     Start::Status refusal = Start::Status::Placed;
     std::string head, body;
+    SegmentRef shared_body;
 };
 
 // One worker and its turn.
