@@ -80,13 +80,14 @@ class Heartbeat(FanhornTest):
         return int(reader.next().kind == "position")
 
     def test_no_pong_and_the_connection_ends(self):
-        client = self.ws(self.channel, answer_pings=False)
+        client, before = self.ws(self.channel, answer_pings=False), self.daemon.limit_hits("heartbeat")
         self.wait_subscribers(self.channel, 1)
         self.assertEqual(client.next_any().kind, "ping")
         while (message := client.next_any()) is not None and message.kind != "close":
             self.assertEqual(message.kind, "ping")
             self.assertLessEqual(len(client.pings), 3)
         self.wait_subscribers(self.channel, 0)
+        self.assertGreater(self.daemon.limit_hits("heartbeat"), before)
 
     def test_pongs_keep_it(self):
         client = self.ws(self.channel)

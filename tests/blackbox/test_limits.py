@@ -87,9 +87,10 @@ ws_fragments = 10
 
     def test_silent_connections_end(self):
         self.assertTrue(self.wire().is_closed(8))
-        kept = self.wire()
+        kept, before = self.wire(), self.daemon.limit_hits("idle_timeout")
         self.assertEqual(kept.request("GET", "/healthz").status, 200)
         self.assertTrue(kept.is_closed(8))
+        self.assertGreater(self.daemon.limit_hits("idle_timeout"), before)
 
     def test_body_size(self):
         wire = self.wire()
