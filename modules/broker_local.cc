@@ -1,22 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "modules/broker_local.h"
 
+#include "modules/broker_local_channel.h"
+
 #include <algorithm>
-#include <queue>
 
 namespace fanhorn {
-
-struct LocalBroker::Channel {
-    std::string name;
-    const ChannelSettings* settings = nullptr; // of rules_ when generation is generation_
-    uint64_t generation = 0;
-    uint64_t n = 0;
-    History history;
-    MessageRef retained;
-    std::vector<uint16_t> wanted; // workers
-    Ref<Audience> audience = make_ref<Audience>();
-    Hook expiry;
-};
 
 // Channels by the second in which their oldest message goes. A due time further away than the
 // wheel is round lies in the last bucket and is looked at again then.
@@ -56,48 +45,6 @@ const ChannelSettings& orphan_settings() {
     }();
     return kOrphan;
 }
-
-bool has_seq(const History& history, uint64_t seq) {
-    const size_t index = history.first_after(seq - 1);
-    return index < history.size() && history.at(index).position.seq == seq;
-}
-
-// The index from which `count` messages follow that have not expired.
-size_t newest(const History& history, uint64_t count, Millis now) {
-    size_t index = history.size();
-    while (index > 0 && count > 0)
-        count -= history.at(--index).is_expired(now) ? 0 : 1;
-    return index;
-}
-
-// Walks the parts of a stretch in position order.
-class Merge {
-  public:
-    void add(const History& history, uint64_t after) {
-        const size_t index = history.first_after(after);
-        if (index < history.size())
-            heads_.push({history.at(index).position.seq, &history, index});
-    }
-    bool empty() const { return heads_.empty(); }
-    const MessageRef& top() const { return heads_.top().history->ref(heads_.top().index); }
-    void pop() {
-        Head head = heads_.top();
-        heads_.pop();
-        if (++head.index < head.history->size()) {
-            head.seq = head.history->at(head.index).position.seq;
-            heads_.push(head);
-        }
-    }
-
-  private:
-    struct Head {
-        uint64_t seq;
-        const History* history;
-        size_t index;
-        bool operator<(const Head& other) const { return seq > other.seq; }
-    };
-    std::priority_queue<Head> heads_;
-};
 
 } // namespace
 
@@ -254,121 +201,6 @@ void LocalBroker::remember(Channel& channel, const MessageRef& message, Garbage&
     free_if_empty(channel);
 }
 
-void LocalBroker::subscribe(size_t worker, std::vector<std::string> names, Since since,
-                            std::function<void(Start)> done) {
-    Start result;
-    {
-        std::lock_guard lock(mutex_);
-        result.status = want(static_cast<uint16_t>(worker), names);
-        if (result.status == Start::Status::Placed)
-            result = start(names, since, clock_.now());
-    }
-    done(std::move(result));
-}
-
-// All of them or none.
-Start::Status LocalBroker::want(uint16_t worker, const std::vector<std::string>& names) {
-    auto refused = Published::Status::Published;
-    std::vector<Channel*> added;
-    for (const std::string& name : names) {
-        Channel* channel = find_or_make(name, refused);
-        if (!channel)
-            break;
-        if (std::find(channel->wanted.begin(), channel->wanted.end(), worker) !=
-            channel->wanted.end())
-            continue;
-        channel->wanted.push_back(worker);
-        added.push_back(channel);
-    }
-    if (refused == Published::Status::Published)
-        return Start::Status::Placed;
-    for (Channel* channel : added) {
-        std::erase(channel->wanted, worker);
-        free_if_empty(*channel);
-    }
-    return refused == Published::Status::NoSection ? Start::Status::NoSection
-                                                   : Start::Status::ChannelsFull;
-}
-
-void LocalBroker::locate(std::vector<std::string> names, Since since,
-                         std::function<void(Start)> done) {
-    Start result;
-    {
-        std::lock_guard lock(mutex_);
-        result = start(names, since, clock_.now());
-    }
-    done(std::move(result));
-}
-
-Start LocalBroker::start(const std::vector<std::string>& names, const Since& since, Millis now) {
-    Start start;
-    start.epoch = epoch_;
-    start.head = head_;
-    uint64_t lowest = head_; // behind it lies what the replay brings first
-    for (const std::string& name : names)
-        start.channels.push_back(start_channel(name, since, now, lowest));
-
-    if (since.kind == Since::Kind::After) {
-        start.told = since.position;
-        start.after = start.channels[0].gap ? 0 : since.position.seq;
-    } else {
-        start.told = {epoch_, lowest};
-        start.after = lowest;
-    }
-    return start;
-}
-
-ChannelStart LocalBroker::start_channel(const std::string& name, const Since& since, Millis now,
-                                        uint64_t& lowest) {
-    ChannelStart start;
-    Channel* channel = find(name);
-    const History nothing;
-    const History& history = channel ? channel->history : nothing;
-    if (channel) {
-        Garbage garbage;
-        expire(*channel, now, garbage);
-        start.audience = channel->audience;
-    }
-    const uint64_t trimmed = channel ? history.trimmed() : watermark(name);
-    size_t first = 0; // what the replay begins with
-    start.floor = trimmed;
-    switch (since.kind) {
-    case Since::Kind::Latest:
-        start.floor = head_;
-        first = history.size();
-        break;
-    case Since::Kind::Earliest:
-        break;
-    case Since::Kind::Newest:
-        first = newest(history, since.count, now);
-        if (first > 0)
-            start.floor = history.at(first - 1).position.seq;
-        break;
-    case Since::Kind::After:
-        if (since.position.epoch != epoch_ || since.position.seq > head_) {
-            start.gap = Gap{name, since.position, {}, Gap::Why::Epoch};
-            if (since.position.epoch == epoch_)
-                start.gap->why = Gap::Why::Ahead;
-            if (!history.empty())
-                start.gap->next = history.at(0).position;
-        } else {
-            start.floor = since.position.seq;
-            first = history.first_after(since.position.seq);
-        }
-        break;
-    }
-    if (first < history.size())
-        lowest = std::min(lowest, history.at(first).position.seq - 1);
-    if (channel && channel->retained) {
-        const uint64_t seq = channel->retained->position.seq;
-        const bool is_newer = since.kind != Since::Kind::After || start.gap || seq > start.floor;
-        const bool is_replayed = seq > start.floor && has_seq(history, seq);
-        if (is_newer && !is_replayed)
-            start.retained = channel->retained;
-    }
-    return start;
-}
-
 void LocalBroker::unsubscribe(size_t worker, const std::string& name) {
     std::lock_guard lock(mutex_);
     Channel* channel = find(name);
@@ -376,49 +208,6 @@ void LocalBroker::unsubscribe(size_t worker, const std::string& name) {
         return;
     std::erase(channel->wanted, static_cast<uint16_t>(worker));
     free_if_empty(*channel);
-}
-
-void LocalBroker::read(Stretch stretch, std::function<void(Page)> done) {
-    Page page;
-    Garbage garbage;
-    {
-        std::lock_guard lock(mutex_);
-        const Millis now = clock_.now();
-        page.epoch = epoch_;
-        Merge merge;
-        for (Stretch::Part& part : stretch.parts) {
-            Channel* channel = find(part.channel);
-            if (channel)
-                expire(*channel, now, garbage);
-            const uint64_t lower = std::max(part.floor, stretch.after);
-            const uint64_t trimmed = channel ? channel->history.trimmed() : watermark(part.channel);
-            if (lower < trimmed) {
-                Gap gap{part.channel, {epoch_, lower}, {}, Gap::Why::Trimmed};
-                if (channel && !channel->history.empty())
-                    gap.next = channel->history.at(0).position;
-                page.gaps.push_back(std::move(gap));
-                part.floor = trimmed;
-            }
-            if (channel)
-                merge.add(channel->history, std::max(part.floor, stretch.after));
-        }
-        size_t bytes = 0;
-        while (!merge.empty() && page.messages.size() < stretch.max_messages) {
-            const MessageRef& message = merge.top();
-            bytes += message->bytes();
-            if (bytes > stretch.max_bytes && !page.messages.empty())
-                break;
-            if (!message->is_expired(now))
-                page.messages.push_back(message);
-            stretch.after = message->position.seq;
-            merge.pop();
-        }
-        page.is_end = merge.empty();
-        if (page.is_end)
-            stretch.after = std::max(stretch.after, head_);
-    }
-    page.rest = std::move(stretch);
-    done(std::move(page));
 }
 
 void LocalBroker::remove(const std::string& name, std::function<void(bool)> done) {
@@ -443,54 +232,6 @@ void LocalBroker::remove(const std::string& name, std::function<void(bool)> done
         }
     }
     done(existed);
-}
-
-ChannelFacts LocalBroker::facts_of(Channel& channel) {
-    ChannelFacts facts;
-    facts.channel = channel.name;
-    for (size_t i = 0; i < facts.subscribers.size(); ++i)
-        facts.subscribers[i] = channel.audience->count[i].load(std::memory_order_relaxed);
-    facts.messages = channel.history.size();
-    facts.bytes = channel.history.bytes();
-    facts.n = channel.n;
-    facts.section = settings_of(channel).pattern;
-    if (facts.messages) {
-        facts.first = channel.history.at(0).position;
-        facts.last = channel.history.at(facts.messages - 1).position;
-    }
-    return facts;
-}
-
-void LocalBroker::facts(const std::string& name,
-                        std::function<void(std::optional<ChannelFacts>)> done) {
-    std::optional<ChannelFacts> facts;
-    Garbage garbage;
-    {
-        std::lock_guard lock(mutex_);
-        if (Channel* channel = find(name)) {
-            expire(*channel, clock_.now(), garbage);
-            facts = facts_of(*channel);
-        }
-    }
-    done(std::move(facts));
-}
-
-void LocalBroker::list(std::string_view prefix, std::string_view cursor, size_t limit,
-                       std::function<void(ChannelList)> done) {
-    ChannelList list;
-    {
-        std::lock_guard lock(mutex_);
-        auto next = by_name_.lower_bound(std::max(prefix, cursor));
-        while (next != by_name_.end() && (*next)->name.starts_with(prefix)) {
-            if (list.channels.size() == limit) {
-                list.cursor = (*next)->name;
-                break;
-            }
-            list.channels.push_back(facts_of(**next));
-            ++next;
-        }
-    }
-    done(std::move(list));
 }
 
 void LocalBroker::schedule(Channel& channel) {

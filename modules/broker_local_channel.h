@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// A channel as the local broker remembers it; for its own two files.
+#pragma once
+
+#include "modules/broker_local.h"
+
+namespace fanhorn {
+
+struct LocalBroker::Channel {
+    std::string name;
+    const ChannelSettings* settings = nullptr; // of rules_ when generation is generation_
+    uint64_t generation = 0;
+    uint64_t n = 0;
+    History history;
+    MessageRef retained;
+    std::vector<uint16_t> wanted; // workers
+    Ref<Audience> audience = make_ref<Audience>();
+    Hook expiry;
+};
+
+} // namespace fanhorn
