@@ -344,6 +344,23 @@ static void test_one_body_for_many(void**) {
                 body(bench.frame(mine, "c", "mine") + bench.frame(last, "c"), bench.at(last)));
 }
 
+// A turn that was not flushed to its end: its pollers wait at different places.
+static void test_no_body_of_another_place(void**) {
+    RelayBench bench;
+    Poll one(bench, {"c"}, {}, waiting()), two(bench, {"c"}, {}, waiting());
+    const uint64_t first = bench.say("c");
+    bench.worker.deliver();
+    assert_true(bench.worker.hub.flush(1));
+    assert_true(one.is_answered() && !two.is_answered());
+    Poll three(bench, {"c"}, bench.behind(first), waiting());
+    const uint64_t second = bench.say("c");
+    bench.worker.turn();
+    const std::string later = bench.frame(second, "c");
+    assert_text(one.body(), body(bench.frame(first, "c"), bench.at(first)));
+    assert_text(two.body(), body(bench.frame(first, "c") + later, bench.at(second)));
+    assert_text(three.body(), body(later, bench.at(second)));
+}
+
 int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(test_at_once),
@@ -361,6 +378,7 @@ int main() {
         cmocka_unit_test(test_close),
         cmocka_unit_test(test_an_overflow_is_read_from_history),
         cmocka_unit_test(test_one_body_for_many),
+        cmocka_unit_test(test_no_body_of_another_place),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
