@@ -2,8 +2,7 @@
 // Two workers, one broker and a crowd of clients, driven by a seeded source of accidents; every
 // byte that a client is given is judged by relay_oracle.h. FANHORN_SOAK=1 runs a hundred times as
 // many worlds, FANHORN_SEED=N that one alone.
-#include "relay/poll_subscriber.h"
-#include "tests/unit/relay_oracle.h"
+#include "tests/unit/simulated_client.h"
 
 #include <cstdlib>
 #include <optional>
@@ -17,19 +16,6 @@ namespace {
 
 constexpr size_t kMaxClients = 12;
 constexpr size_t kSteps = 300;
-
-struct Client {
-    size_t worker = 0;
-    Encoding* encoding = nullptr;
-    Wish wish;
-    FakeSink sink;
-    std::unique_ptr<Subscriber> subscriber;
-    StreamSubscriber* stream = nullptr; // or
-    PollSubscriber* poll = nullptr;
-    std::unique_ptr<Session> session;
-    Position told;
-    bool is_begun = false;
-};
 
 class World {
   public:
@@ -78,13 +64,13 @@ class World {
         else if (dice < 55)
             turn(*workers_[below(2)]);
         else if (dice < 72)
-            with_client([this](Client& each) { open_sink(each); });
+            with_client([this](SimulatedClient& each) { open_sink(each); });
         else if (dice < 84)
             join_somehow();
         else if (dice < 88)
-            with_client([this](Client& each) { talk(each); });
+            with_client([this](SimulatedClient& each) { talk(each); });
         else if (dice < 92)
-            with_client([this](Client& each) { leave(each); });
+            with_client([this](SimulatedClient& each) { leave(each); });
         else
             rarely();
     }
@@ -107,14 +93,14 @@ class World {
                 worker->hub.tick(15'000);
             return;
         case 5:
-            return with_client([](Client& each) { each.sink.breaks_next = true; });
+            return with_client([](SimulatedClient& each) { each.sink.breaks_next = true; });
         case 6:
-            return with_client([](Client& each) {
+            return with_client([](SimulatedClient& each) {
                 if (each.poll)
                     each.poll->on_timeout();
             });
         default:
-            return with_client([](Client& each) { each.subscriber->close({}); });
+            return with_client([](SimulatedClient& each) { each.subscriber->close({}); });
         }
     }
 
@@ -199,7 +185,7 @@ class World {
     void end_of_turn(TestWorker& worker) {
         judge();
         std::vector<Wish> again;
-        std::erase_if(clients_, [&](const std::unique_ptr<Client>& each) {
+        std::erase_if(clients_, [&](const std::unique_ptr<SimulatedClient>& each) {
             if (workers_[each->worker].get() != &worker || !each->sink.is_done())
                 return false;
             bury(*each, again);
@@ -215,12 +201,12 @@ class World {
     template <typename Do> void with_client(Do action) {
         if (clients_.empty())
             return;
-        Client& client = *clients_[below(clients_.size())];
+        SimulatedClient& client = *clients_[below(clients_.size())];
         if (client.is_begun && !client.sink.is_done())
             action(client);
     }
 
-    void open_sink(Client& client) {
+    void open_sink(SimulatedClient& client) {
         client.sink.room = pick({0, 7, 60, 900, 10'000, SIZE_MAX});
         if (!client.sink.is_blocked || client.sink.room == 0)
             return;
@@ -228,7 +214,7 @@ class World {
         client.subscriber->on_writable();
     }
 
-    void talk(Client& client) {
+    void talk(SimulatedClient& client) {
         if (!client.stream)
             return;
         if (chance(50))
@@ -238,7 +224,7 @@ class World {
     }
 
     // The client goes without a word, within no call.
-    void leave(Client& client) {
+    void leave(SimulatedClient& client) {
         std::vector<Wish> again;
         bury(client, again);
         std::erase_if(clients_, [&](const auto& each) { return each.get() == &client; });
@@ -247,7 +233,7 @@ class World {
     }
 
     // Perhaps it comes back, from what it has seen or from what we took for its position.
-    void bury(Client& client, std::vector<Wish>& again) {
+    void bury(SimulatedClient& client, std::vector<Wish>& again) {
         if (client.sink.is_finished && client.session && client.session->has_said_farewell())
             client.session->check_whole();
         judge(client);
@@ -299,16 +285,15 @@ class World {
 
     // Now, or as a task of the worker in the midst of its mail.
     void join(Wish wish, size_t worker) {
-        auto client = std::make_unique<Client>();
+        auto client = std::make_unique<SimulatedClient>();
         client->worker = worker;
-        client->encoding = encodings_of(worker)[below(3)];
         client->wish = std::move(wish);
-        client->wish.encoding = client->encoding;
+        client->wish.encoding = encodings_of(worker)[below(3)];
         client->wish.end = &workers_[worker]->end;
         client->wish.connection = connection_id(static_cast<uint8_t>(++joined_ % 250 + 1));
         client->wish.settings.assign(client->wish.channels.size(), nullptr);
         client->sink.room = pick({0, 30, 1000, SIZE_MAX, SIZE_MAX});
-        Client* borrowed = client.get();
+        SimulatedClient* borrowed = client.get();
         clients_.push_back(std::move(client));
         if (chance(50))
             return begin(*borrowed);
@@ -319,18 +304,18 @@ class World {
         });
     }
 
-    void begin(Client& client) {
+    void begin(SimulatedClient& client) {
         static const ChannelSettings kDefault;
         client.is_begun = true;
         std::map<std::string, uint64_t> starts;
-        client.told = expect(client.wish, starts);
+        client.told = expected_start(*broker_, client.wish, starts);
         client.session = std::make_unique<Session>(ledger_, clock_, broker_->pushed().epoch,
                                                    client.wish.connection, client.told, head_,
                                                    std::move(starts));
         for (const ChannelSettings*& settings : client.wish.settings)
             settings = &kDefault;
         Hub& hub = workers_[client.worker]->hub;
-        if (client.encoding->carries_unstored()) {
+        if (client.wish.encoding->carries_unstored()) {
             auto stream = std::make_unique<StreamSubscriber>(hub, client.sink, client.wish, "");
             client.stream = stream.get();
             client.subscriber = std::move(stream);
@@ -348,41 +333,6 @@ class World {
         judge(client);
     }
 
-    // What the client has to begin with by what it asks for, and what it is to be told.
-    Position expect(const Wish& wish, std::map<std::string, uint64_t>& starts) {
-        const Position head = broker_->pushed();
-        uint64_t lowest = head.seq;
-        for (const std::string& name : wish.channels) {
-            uint64_t& start = starts[name];
-            start = wish.since.kind == Since::Kind::After ? wish.since.position.seq
-                                                          : newest(name, wish.since, head.seq);
-            lowest = std::min(lowest, start);
-        }
-        if (wish.since.kind != Since::Kind::After)
-            return {head.epoch, lowest};
-        if (wish.since.position.epoch != head.epoch || wish.since.position.seq > head.seq)
-            for (auto& [name, start] : starts)
-                start = 0;
-        return wish.since.position;
-    }
-
-    // Behind which seq the kept messages begin that were asked for.
-    uint64_t newest(const std::string& name, const Since& since, uint64_t head) {
-        std::vector<uint64_t> kept;
-        Stretch stretch;
-        stretch.parts = {{name, 0}};
-        stretch.max_messages = 100'000;
-        stretch.max_bytes = SIZE_MAX;
-        broker_->read(std::move(stretch), [&](Page page) {
-            for (const MessageRef& message : page.messages)
-                kept.push_back(message->position.seq);
-        });
-        size_t count = kept.size();
-        if (since.kind != Since::Kind::Earliest)
-            count = since.kind == Since::Kind::Latest ? 0 : std::min(count, since.count);
-        return count == 0 ? head : kept[kept.size() - count] - 1;
-    }
-
     // ---- judgement
 
     void blame(const std::string& what) {
@@ -393,49 +343,10 @@ class World {
         for (const auto& each : clients_)
             judge(*each);
     }
-    void judge(Client& client) {
-        if (!client.is_begun || !fault_.empty())
-            return;
-        if (client.poll) {
-            if (client.sink.is_answered && client.sink.body != "read")
-                judge_answer(client);
-        } else {
-            client.session->read(client.sink.taken());
-            client.session->check_position(client.subscriber->position());
-        }
-        if (!client.session->fault().empty())
-            blame(describe(client) + ": " + client.session->fault());
-        if (is_roomy_ && client.session->losses() > 0)
-            blame(describe(client) + ": a gap where nothing was lost");
+    void judge(SimulatedClient& client) {
+        if (client.is_begun && fault_.empty())
+            fault_ = client.judge(is_roomy_);
     }
-
-    // {"messages":[…],"next":"…","gaps":[…],"ends":[…]}, each list with the last ';' cut off.
-    void judge_answer(Client& client) {
-        const std::string body = std::exchange(client.sink.body, "read");
-        const auto list = [&](std::string_view name) {
-            const size_t at = body.find(name);
-            if (at == body.npos)
-                return std::string();
-            const size_t begin = at + name.size();
-            const std::string items = body.substr(begin, body.find(']', begin) - begin);
-            return items.empty() ? items : items + ';';
-        };
-        const size_t next = body.find("\"next\":\"") + 8;
-        client.session->read("h" + position_text(client.told) + ";"); // a poll has none
-        client.session->read(list("\"gaps\":["));
-        client.session->read(list("\"messages\":["));
-        client.session->read("p" + body.substr(next, body.find('"', next) - next) + ";");
-        client.session->read(list("\"ends\":["));
-    }
-
-    static std::string describe(const Client& client) {
-        std::string text = client.poll ? "poll of" : "stream of";
-        for (const std::string& name : client.wish.channels)
-            text += " " + name;
-        return text + " since " + std::to_string(static_cast<int>(client.wish.since.kind)) + " " +
-               position_text(client.wish.since.position);
-    }
-
     // All sockets open: everybody must come to have everything.
     void calm_down() {
         for (int round = 0; round < 6; ++round)
@@ -463,15 +374,9 @@ class World {
                 worker->counters.limit_hits[static_cast<size_t>(Limit::MailboxBytes)].value() +
                 worker->counters.limit_hits[static_cast<size_t>(Limit::SlowConsumerLimit)].value();
     }
-    void judge_calm(Client& client) {
-        if (client.subscriber->state() != Subscriber::State::Live)
-            blame(describe(client) + ": not live in the end");
-        client.session->check_position(broker_->pushed()); // nothing is owed
-        client.session->check_whole();
-        if (client.stream && client.subscriber->position() != broker_->pushed())
-            blame(describe(client) + ": lags at " + position_text(client.subscriber->position()));
-        if (!client.session->fault().empty())
-            blame(describe(client) + " in the end: " + client.session->fault());
+    void judge_calm(SimulatedClient& client) {
+        if (fault_.empty())
+            fault_ = client.judge_calm(broker_->pushed());
     }
 
     std::vector<Encoding*> encodings_of(size_t worker) {
@@ -496,7 +401,7 @@ class World {
          {{TestEncoding(Use::Websocket), TestEncoding(Use::Sse),
            TestEncoding(Use::Longpoll, false)}}}};
     std::vector<std::unique_ptr<TestWorker>> workers_;
-    std::vector<std::unique_ptr<Client>> clients_;
+    std::vector<std::unique_ptr<SimulatedClient>> clients_;
     Ledger ledger_;
     uint64_t head_ = 0;
     size_t joined_ = 0;
