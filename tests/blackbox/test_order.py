@@ -10,7 +10,7 @@ from harness import Daemon, PATIENCE, config
 from swarm import TRANSPORTS, Oracle, Publisher, Swarm
 
 SOAK = bool(os.environ.get("FANHORN_SOAK"))
-MEMBERS, JOINERS, MESSAGES, ROUNDS = (60, 120, 20_000, 10) if SOAK else (12, 20, 2000, 1)
+MEMBERS, JOINERS, MESSAGES, ROUNDS = (30, 60, 8_000, 3) if SOAK else (12, 20, 2000, 1)
 # Soaks differ from run to run; a failure prints the seed that FANHORN_SEED repeats.
 SEED = int(os.environ.get("FANHORN_SEED") or (random.randrange(1 << 30) if SOAK else 20_261))
 
