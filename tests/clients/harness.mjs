@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// The real fanhorn on free ports, and what the tests need around it. Node 18.19 or newer.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { test } from "node:test";
+
+export const kRoot = fileURLToPath(new URL("../../", import.meta.url));
+const kFanhorn = resolve(kRoot, process.env.FANHORN || "build/fanhorn");
+const kPatience = 15_000; // for anything that must happen
+
+const config = (publicPort, privatePort) => `
+[server]
+workers = 2
+[listener public]
+address = 127.0.0.1:${publicPort}
+serve = subscribe, client
+[listener private]
+address = 127.0.0.1:${privatePort}
+serve = publish, control, metrics
+[channel **]
+client_publish = public
+[channel demo]
+client_publish = public
+[channel small:*]
+client_publish = public
+history = 5
+[channel closed:*]
+client_publish = off
+[channel quick:*]
+heartbeat = 1s
+`;
+
+export const sleep = milliseconds => new Promise(done => setTimeout(done, milliseconds));
+
+// Waits until probe() gives something true and returns that.
+export async function until(probe, what, patience = kPatience) {
+    for (const end = Date.now() + patience;;) {
+        const found = await probe();
+        if (found)
+            return found;
+        if (Date.now() > end)
+            throw new Error(`not within ${patience} ms: ${typeof what === "function" ? what() : what}`);
+        await sleep(20);
+    }
+}
+
+async function freePort() {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address();
+    server.close();
+    await once(server, "close");
+    return port;
+}
+
+export class Daemon {
+    #folder = mkdtempSync(join(tmpdir(), "fanhorn-clients-"));
+    #process;
+    #log = "";
+
+    static async start() {
+        const daemon = new Daemon();
+        daemon.publicPort = await freePort();
+        daemon.privatePort = await freePort();
+        daemon.public = `http://127.0.0.1:${daemon.publicPort}`;
+        daemon.private = `http://127.0.0.1:${daemon.privatePort}`;
+        await daemon.#run();
+        return daemon;
+    }
+
+    async #run() {
+        const file = join(this.#folder, "fanhorn.conf");
+        writeFileSync(file, config(this.publicPort, this.privatePort));
+        this.#process = spawn(kFanhorn, ["-c", file], { stdio: ["ignore", "pipe", "pipe"] });
+        this.#process.on("error", error => (this.#log += error.message));
+        for (const stream of [this.#process.stdout, this.#process.stderr])
+            stream.on("data", bytes => (this.#log += bytes));
+        await until(() => {
+            if (this.#process.exitCode !== null || this.#process.pid === undefined)
+                throw new Error(`the daemon did not start:\n${this.#log}`);
+            return fetch(`${this.private}/readyz`).then(answer => answer.ok, () => false);
+        }, () => `readiness\n${this.#log}`);
+    }
+
+    // Ends it and checks that it went well.
+    async stop() {
+        try {
+            const { exitCode, signalCode } = this.#process;
+            if (exitCode !== null || signalCode !== null)
+                throw new Error(`ended early with ${exitCode ?? signalCode}:\n${this.#log}`);
+            const exit = once(this.#process, "exit");
+            this.#process.kill("SIGTERM");
+            const [code, signal] = await exit;
+            if (code !== 0)
+                throw new Error(`exit code ${code ?? signal}:\n${this.#log}`);
+        } finally {
+            this.#process.kill("SIGKILL");
+            rmSync(this.#folder, { recursive: true, force: true });
+        }
+    }
+
+    // As curl -d does it; returns the id.
+    async publish(channel, body, options = {}, type = "application/x-www-form-urlencoded") {
+        const url = new URL(`${this.private}/pub/${channel}`);
+        url.search = new URLSearchParams(options);
+        const answer = await fetch(url, { method: "POST", body, headers: { "Content-Type": type } });
+        if (answer.status !== 200)
+            throw new Error(`publish to ${channel}: ${answer.status} ${await answer.text()}`);
+        return (await answer.json()).id;
+    }
+
+    // Publishes texts one after the other and returns their ids.
+    async publishAll(channel, texts) {
+        const ids = [];
+        for (const text of texts)
+            ids.push(await this.publish(channel, text));
+        return ids;
+    }
+
+    // Waits until so many are connected to the channel.
+    async subscribers(channel, count) {
+        let last = "";
+        await until(async () => {
+            const answer = await fetch(`${this.private}/pub/${channel}`);
+            last = await answer.text();
+            if (!answer.ok)
+                return false;
+            const { subscribers } = JSON.parse(last);
+            return Object.values(subscribers).reduce((sum, each) => sum + each, 0) >= count;
+        }, () => `${count} subscribers of ${channel}: ${last}`);
+    }
+}
+
+// A TCP proxy between a client and the daemon, whose connections a test can cut.
+export class Proxy {
+    #server;
+    #pairs = new Set();
+    #refuses = false;
+    down = "";   // what the daemon sent
+    heads = [];  // of the requests that passed
+
+    // Stopped when the test t ends, however it does.
+    static async start(t, port) {
+        const proxy = new Proxy();
+        t.after(() => proxy.#stop());
+        proxy.#server = createServer(client => proxy.#accept(client, port)).listen(0, "127.0.0.1");
+        await once(proxy.#server, "listening");
+        proxy.port = proxy.#server.address().port;
+        proxy.url = `http://127.0.0.1:${proxy.port}`;
+        return proxy;
+    }
+
+    #accept(client, port) {
+        if (this.#refuses)
+            return client.resetAndDestroy();
+        const daemon = connect(port, "127.0.0.1");
+        const pair = [client, daemon];
+        this.#pairs.add(pair);
+        client.on("data", bytes => {
+            const text = bytes.toString("latin1");
+            if (/^[A-Z]+ \/\S* HTTP\/1\.1\r\n/.test(text))
+                this.heads.push(text.split("\r\n\r\n")[0]);
+        });
+        daemon.on("data", bytes => (this.down += bytes.toString("latin1")));
+        client.pipe(daemon).pipe(client);
+        for (const socket of pair) {
+            socket.on("error", () => {});
+            socket.on("close", () => {
+                this.#pairs.delete(pair);
+                pair.forEach(each => each.destroy());
+            });
+        }
+    }
+
+    // Cuts all connections and refuses new ones until restore().
+    cut() {
+        this.#refuses = true;
+        for (const [client, daemon] of this.#pairs) {
+            client.resetAndDestroy();
+            daemon.destroy();
+        }
+    }
+
+    restore() { this.#refuses = false; }
+
+    async #stop() {
+        this.cut();
+        this.#server?.close();
+    }
+}
+
+// Tests for a file that needs an npm package (or a program): all of them are skipped without it.
+export function suite(missing) {
+    return (name, run) => test(name, { timeout: 30_000, skip: missing ? `${missing} is missing` : false }, run);
+}
+
+// The module, or null where npm's packages could not be had.
+export async function load(name) {
+    try {
+        return await import(name);
+    } catch (error) {
+        if (error.code === "ERR_MODULE_NOT_FOUND")
+            return null;
+        throw error;
+    }
+}
+
+export const kId = /^[0-9a-z]{1,12}\.[0-9]{1,20}$/;
+export const texts = (prefix, count) => Array.from({ length: count }, (_, index) => `${prefix} ${index + 1}`);

@@ -1,0 +1,25 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# run.sh [FILE...]: unmodified clients against the real binary (FANHORN). Ends with one line,
+# `N passed, N failed, N skipped`; fails on a failure, and with CI=true on a skip as well.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+export FANHORN=${FANHORN:-$PWD/build/fanhorn}
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
+
+tests/packages/npm.sh tests/clients
+[ $# -gt 0 ] || set -- tests/clients/*.test.mjs
+timeout -k 5 200 node --test --test-reporter=spec "$@" 2>&1 | tee "$output"
+status=${PIPESTATUS[0]}
+
+count() { sed -nE "s/^ℹ $1 ([0-9]+)$/\1/p" "$output" | tail -n 1; }
+passed=$(count pass) skipped=$(count skipped)
+failed=$(($(count fail) + $(count cancelled)))
+[ "$status" = 0 ] || [ "$failed" -gt 0 ] || failed=1
+if [ "${skipped:-0}" -gt 0 ]; then
+    echo "*** $skipped client tests were SKIPPED ***"
+    [ "${CI:-}" != true ] || status=1
+fi
+echo "clients: ${passed:-0} passed, $failed failed, ${skipped:-0} skipped"
+exit "$status"
