@@ -51,9 +51,11 @@ void Connection::feed(std::span<char> bytes) {
         exchange_ = nullptr; // an idle connection has no memory for HTTP
 }
 
-// A stream needs nothing of HTTP any more; `bytes` came behind its request.
+// A stream needs nothing of HTTP any more, once it cannot be refused; `bytes` came behind its
+// request.
 void Connection::leave_http(std::span<char> bytes) {
-    exchange_ = nullptr;
+    if (subscriber_->state() != Subscriber::State::Placing)
+        exchange_ = nullptr;
     if (!bytes.empty())
         hear(bytes);
 }
@@ -75,6 +77,8 @@ size_t Connection::feed_head(std::string_view bytes) {
     case http::RequestParser::Status::Error: {
         const http::Problem problem = exchange_->parser.problem();
         exchange_->request = {};
+        exchange_->is_head = false; // that was the request before
+        exchange_->cors.clear();
         if (problem.status == 414 || problem.status == 431)
             note(limit_of_status(problem.status, problem.detail));
         send_problem(problem, true);

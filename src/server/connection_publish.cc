@@ -47,7 +47,10 @@ std::optional<http::Problem> Connection::read_draft(Draft& draft) {
     Exchange& exchange = *exchange_;
     if (auto problem = read_options(exchange.request, draft))
         return problem;
+    constexpr size_t kMaxTypeBytes = 255;
     const std::string* type = exchange.request.header("Content-Type");
+    if (type && type->size() > kMaxTypeBytes)
+        return http::problem("bad_request", "a Content-Type has at most 255 bytes");
     if (!is_untyped(type))
         draft.content_type = *type;
     draft.retain = exchange.request.method == http::Method::Put;
