@@ -23,7 +23,7 @@ void History::trim(const ChannelSettings& limits, Millis now, std::vector<Messag
         drop_expired(now, dropped);
     while (!empty() && (size_ > limits.history || bytes_ > limits.history_bytes ||
                         at(0).stored_at + limits.history_ttl <= now))
-        pop_front(dropped);
+        pop_front(now, dropped);
 }
 
 // Anywhere in the ring: a ttl is the publisher's own and need not be the oldest message's.
@@ -44,12 +44,16 @@ void History::drop_expired(Millis now, std::vector<MessageRef>& dropped) {
         ++kept;
     }
     size_ = kept;
+    // The ring is walked at most once in this time, however many ttls end in it.
+    constexpr Millis kPause = 1000;
+    if (first_ttl_)
+        first_ttl_ = std::max(first_ttl_, now + kPause);
     release_if_empty();
 }
 
 void History::clear(std::vector<MessageRef>& dropped) {
     while (!empty()) {
-        pop_front(dropped);
+        pop_front(0, dropped); // as if by a limit, whatever its ttl
     }
 }
 
@@ -81,9 +85,10 @@ void History::grow() {
     head_ = 0;
 }
 
-void History::pop_front(std::vector<MessageRef>& dropped) {
+void History::pop_front(Millis now, std::vector<MessageRef>& dropped) {
     MessageRef& oldest = ring_[head_];
-    raise_trimmed(oldest->position.seq);
+    if (!oldest->is_expired(now))
+        raise_trimmed(oldest->position.seq);
     bytes_ -= oldest->bytes();
     dropped.push_back(std::move(oldest));
     head_ = (head_ + 1) & static_cast<uint32_t>(ring_.size() - 1);

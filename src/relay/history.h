@@ -16,7 +16,8 @@ class History {
     // dropped goes to `dropped`, so that it can be freed outside a lock.
     void append(MessageRef message, const ChannelSettings& limits, Millis now,
                 std::vector<MessageRef>& dropped);
-    // Applies the limits, the age first of all.
+    // Applies the limits. What ended by its own ttl goes within a second of that; who reads looks at
+    // Message::is_expired.
     void trim(const ChannelSettings& limits, Millis now, std::vector<MessageRef>& dropped);
     // Drops everything, as if by a limit.
     void clear(std::vector<MessageRef>& dropped);
@@ -39,7 +40,7 @@ class History {
   private:
     size_t slot(size_t index) const { return (head_ + index) & (ring_.size() - 1); }
     void grow();
-    void pop_front(std::vector<MessageRef>& dropped);
+    void pop_front(Millis now, std::vector<MessageRef>& dropped);
     void drop_expired(Millis now, std::vector<MessageRef>& dropped);
     void release_if_empty();
 

@@ -128,13 +128,13 @@ static void test_against_a_model(void**) {
     History history;
     std::vector<MessageRef> model;
     uint64_t trimmed = 0, seq = 0;
-    Millis now = 1000;
+    Millis now = 1000, first_ttl = 0;
     for (int step = 0; step < 20'000; ++step) {
         const ChannelSettings settings =
             limits(static_cast<uint32_t>(random() % 40), 3000 + random() % 10'000,
                    static_cast<Millis>(50 + random() % 200));
         std::vector<MessageRef> dropped;
-        now += static_cast<Millis>(random() % 8);
+        now += static_cast<Millis>(random() % 40);
         const bool is_append = random() % 4 != 0;
         if (is_append) {
             seq += 1 + random() % 3;
@@ -144,24 +144,36 @@ static void test_against_a_model(void**) {
         } else {
             history.trim(settings, now, dropped);
         }
-        std::vector<MessageRef> gone; // first by their own ttl, wherever they are
-        std::erase_if(model, [&](const MessageRef& each) {
-            if (each->is_expired(now))
-                gone.push_back(each);
-            return each->is_expired(now);
-        });
+        std::vector<MessageRef> gone; // first by their own ttl, wherever they are, once a second
+        if (is_append && model.back()->expires)
+            first_ttl =
+                first_ttl ? std::min(first_ttl, model.back()->expires) : model.back()->expires;
+        if (first_ttl && first_ttl <= now) {
+            first_ttl = 0;
+            std::erase_if(model, [&](const MessageRef& each) {
+                if (each->is_expired(now))
+                    gone.push_back(each);
+                else if (each->expires)
+                    first_ttl = first_ttl ? std::min(first_ttl, each->expires) : each->expires;
+                return each->is_expired(now);
+            });
+            first_ttl = first_ttl ? std::max(first_ttl, now + 1000) : 0;
+        }
         size_t bytes = 0;
         for (const MessageRef& each : model)
             bytes += each->bytes();
         while (!model.empty() &&
                (model.front()->stored_at + settings.history_ttl <= now ||
                 model.size() > settings.history || bytes > settings.history_bytes)) {
-            trimmed = model.front()->position.seq;
+            if (!model.front()->is_expired(now))
+                trimmed = model.front()->position.seq;
             bytes -= model.front()->bytes();
             gone.push_back(model.front());
             model.erase(model.begin());
         }
         assert_true(dropped == gone);
+        if (model.empty())
+            first_ttl = 0;
 
         assert_int_equal(history.size(), model.size());
         assert_int_equal(history.bytes(), bytes);
