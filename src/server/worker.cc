@@ -176,9 +176,7 @@ void Worker::accept(ListenerEnd& listener, int fd) {
     if (shared_.connections.fetch_add(1, std::memory_order_relaxed) >=
         shared_.max_connections.load(std::memory_order_relaxed)) {
         shared_.connections.fetch_sub(1, std::memory_order_relaxed);
-        counters_.hit(Limit::MaxConnections);
-        log_event(LogLevel::Warning, "connection_refused",
-                  {{"reason", "max_connections"}, {"listener", listener.settings.name}});
+        counters_.hit(Limit::MaxConnections, listener.settings.name);
         refuse_over_limit(fd);
         close(fd);
         return;

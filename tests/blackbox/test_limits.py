@@ -232,9 +232,14 @@ class Connections(unittest.TestCase):
             streams = [SseClient(daemon.public, "/sub/x") for _ in range(11)]
             self.assertTrue(all(stream.opened() for stream in streams))
             refused = [Wire(daemon.public) for _ in range(6)]
-            for wire in refused[1:]:
-                data = wire.read_to_end(5)
-                self.assertTrue(data == b"" or data.startswith(b"HTTP/1.1 503 "), data)
+            accepted = 0  # whichever worker was first
+            for wire in refused:
+                try:
+                    data = wire.read_to_end(2)
+                    self.assertTrue(data == b"" or data.startswith(b"HTTP/1.1 503 "), data)
+                except TimeoutError:
+                    accepted += 1
+            self.assertLessEqual(accepted, 1)
             for client in streams:
                 client.close()
             for wire in refused:
