@@ -20,6 +20,17 @@ constexpr Millis kDrainGraceMs = 6000;
 // Descriptors that are not connections: loops, listeners, log, reserves.
 constexpr uint64_t kOtherDescriptors = 64;
 
+constexpr std::initializer_list<int> kSignals = {SIGTERM, SIGINT,  SIGQUIT,
+                                                 SIGHUP,  SIGUSR1, SIGUSR2};
+
+void mask_signals(int how) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int signal : kSignals)
+        sigaddset(&set, signal);
+    pthread_sigmask(how, &set, nullptr);
+}
+
 size_t worker_count(const Config& config) {
     if (config.server.workers)
         return config.server.workers;
@@ -89,6 +100,7 @@ uint32_t Server::descriptors_allow(uint32_t wanted) const {
 }
 
 Result<void> Server::open() {
+    mask_signals(SIG_BLOCK); // until run() can hear them: their defaults would end us
     if (auto opened = log_open(config_->log.target, config_->log.level, config_->log.format);
         !opened)
         return Error{"[log] target: " + opened.error()};
@@ -155,8 +167,8 @@ int Server::run() {
     for (const auto& worker : workers_)
         worker->start();
     {
-        const Signals signals(loop_, {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2},
-                              [this](int signal) { on_signal(signal); });
+        const Signals signals(loop_, kSignals, [this](int signal) { on_signal(signal); });
+        mask_signals(SIG_UNBLOCK);
         const Ticker ticker(loop_, kTickMs, [this] { tick(); });
         notify_service_manager("READY=1");
         log_event(LogLevel::Notice, "started",
