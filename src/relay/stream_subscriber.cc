@@ -60,6 +60,7 @@ void StreamSubscriber::on_page(Page page) {
     replay_->epoch = page.epoch;
     replay_->is_end = page.is_end;
     replay_->is_read = true;
+    replay_->is_asked = false;
     if (!is_reading_)
         replay_on();
 }
@@ -78,8 +79,9 @@ void StreamSubscriber::replay_on() {
         is_reading_ = true;
         read(replay_->rest);
         is_reading_ = false;
-        if (!replay_->is_read)
-            return; // the page comes later
+        replay_->is_asked = !replay_->is_read;
+        if (replay_->is_asked)
+            return;
     }
 }
 
@@ -134,7 +136,7 @@ void StreamSubscriber::on_writable() {
         return;
     if (state() == State::Closing)
         sink_.finish();
-    else if (state() == State::Replaying)
+    else if (state() == State::Replaying && !replay_->is_asked)
         replay_on();
     else if (state() == State::Live && skip_over_limit())
         flush();
@@ -434,7 +436,7 @@ void StreamSubscriber::close_with(std::string_view frame) {
 }
 
 void StreamSubscriber::control(std::string_view frame) {
-    if (state() == State::Closing || state() == State::Closed ||
+    if (state() == State::Placing || state() == State::Closing || state() == State::Closed ||
         outbox_.own_bytes() > kMaxControlBytes)
         return;
     outbox_.own() += frame;

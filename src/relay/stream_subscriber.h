@@ -33,15 +33,16 @@ class StreamSubscriber final : public Subscriber {
   private:
     static constexpr size_t kMaxControlBytes = 4096;
     static constexpr size_t kReplayBytes = 64 << 10; // of one read; at least a message
-    static constexpr Millis kCloseGrace = 5000; // for a full socket to take the last words
+    static constexpr Millis kCloseGrace = 5000;      // for a full socket to take the last words
     static constexpr int kPieces = 64;               // of one write
 
     // History on its way to the client.
     struct Replay {
         Stretch rest; // what to read next
         uint64_t epoch = 0;
-        bool is_end = false;  // there is nothing more to read for now
-        bool is_read = false; // a page has come and is in the outbox
+        bool is_end = false;   // there is nothing more to read for now
+        bool is_read = false;  // a page has come and is in the outbox
+        bool is_asked = false; // a page will come later
     };
     // A frame picked from the held subscriptions, in the order of seqs.
     struct Picked {
