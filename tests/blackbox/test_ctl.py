@@ -2,9 +2,10 @@
 """fanhornctl, the operator's client, as its manual page has it."""
 
 import json
-import select
+import queue
 import signal
 import subprocess
+import threading
 import time
 import unittest
 
@@ -25,14 +26,19 @@ class Ctl(FanhornTest):
     def follow(self, *args):
         process = subprocess.Popen([FANHORNCTL, "subscribe", "--url", self.url("public"), *args], text=True,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.addCleanup(process.communicate)
+        self.addCleanup(process.wait)
         self.addCleanup(process.kill)
+        process.lines = queue.Queue()
+        threading.Thread(target=self.read_lines, args=(process,), daemon=True).start()
         return process
 
+    @staticmethod
+    def read_lines(process):
+        for line in process.stdout:
+            process.lines.put(line.rstrip("\n"))
+
     def line(self, process):
-        ready, _, _ = select.select([process.stdout], [], [], TIMEOUT)
-        self.assertTrue(ready, "no line came")
-        return process.stdout.readline().rstrip("\n")
+        return process.lines.get(timeout=TIMEOUT)
 
     def kept(self):
         return self.daemon.poll(self.channel, since="earliest")["messages"]
