@@ -210,12 +210,12 @@ void Connection::on_deadline() {
                             true);
     case State::Body:
         note(Limit::BodyTimeout);
-        return send_problem(
-            http::problem("timeout", "the request's body did not come within 'body_timeout'"),
-            true);
+        return refuse_body(
+            http::problem("timeout", "the request's body did not come within 'body_timeout'"));
     case State::Polling:
         return static_cast<PollSubscriber&>(*subscriber_).on_timeout();
-    case State::Streaming: return on_heartbeat();
+    case State::Streaming:
+        return on_heartbeat();
     case State::Answering:
         return arm(limits.send_timeout);
     case State::Flushing:

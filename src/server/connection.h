@@ -110,6 +110,7 @@ class Connection final : public Watch, public Sink, public Client, public Deadli
     void publish_from_client();
     void feed_lines(bool is_done);
     void send_lines(const std::string& lines);
+    void refuse_body(const http::Problem& problem);
     void begin_lines();
     void end_lines(bool close);
 

@@ -95,10 +95,7 @@ size_t Connection::feed_body(std::string_view bytes) {
         const http::Problem problem = exchange.reader.problem();
         if (problem.status == 413)
             note(Limit::BodySize);
-        if (exchange.has_begun) // of a streamed answer: its missing end says it
-            close_after_out();
-        else
-            send_problem(problem, true);
+        refuse_body(problem);
         return bytes.size();
     }
     const bool is_done = result.status == http::BodyReader::Status::Done;

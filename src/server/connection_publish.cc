@@ -140,13 +140,12 @@ void Connection::feed_lines(bool is_done) {
         if (*owner)
             (*owner)->send_lines(lines);
     };
-    arm(worker_.config().limits.body_timeout);
+    if (bytes.find('\n') != bytes.npos) // each line has its time, however its bytes dribble
+        arm(worker_.config().limits.body_timeout);
     if (exchange.lines->feed(bytes, done) == LinePublisher::Status::TooLong) {
         note(Limit::BodySize);
-        send_lines(http::problem_body(http::problem("too_large", "a line is larger than "
-                                                                 "'body_size'")) +
-                   "\n");
-        return end_lines(true);
+        begin_lines();
+        return refuse_body(http::problem("too_large", "a line is larger than 'body_size'"));
     }
     if (!is_done)
         return;
@@ -173,6 +172,15 @@ void Connection::send_lines(const std::string& lines) {
         flush_out();
     if (state_ == State::Answering && exchange.lines->open() == 0)
         end_lines(false);
+}
+
+// The rest of the body is not wanted. Inside a streamed answer that is its last line, for another
+// head there would be read as part of it.
+void Connection::refuse_body(const http::Problem& problem) {
+    if (!exchange_->has_begun)
+        return send_problem(problem, true);
+    send_lines(http::problem_body(problem) + "\n");
+    end_lines(true);
 }
 
 // The answer's head, once.
