@@ -32,6 +32,7 @@ class Member:
     def __init__(self, swarm, transport, channels, since):
         self.swarm, self.transport, self.channels = swarm, transport, channels
         self.position = since  # what the next connection starts from
+        self.since = since
         self.start = None      # the first position told
         self.last = -1         # the highest seq had or told
         self.received = {channel: [] for channel in channels}
@@ -53,6 +54,8 @@ class Member:
     def on_position(self, identity):
         seq = seq_of(identity)
         if self.start is None:
+            if self.since and self.since != identity:
+                raise AssertionError(f"asked from {self.since}, placed at {identity}")
             self.start = self.last = seq
         if seq < self.last:
             raise AssertionError(f"position {seq} behind {self.last}")
@@ -186,7 +189,8 @@ class Member:
 class Swarm:
     """The event loop of the members."""
 
-    def __init__(self, address, seed, keeps_text=True):
+    def __init__(self, address, seed, keeps_text=True, pauses=(0, 0.01, 0.3)):
+        self.pauses = pauses  # seconds, one of which a cut member stays away
         self.address, self.chance, self.keeps_text = address, random.Random(seed), keeps_text
         self.selector, self.members, self.timers = selectors.DefaultSelector(), [], []
         self.order, self.gaps, self.cuts = itertools.count(), 0, 0
@@ -208,7 +212,7 @@ class Swarm:
             return  # it has no position yet: nothing is promised to it
         member.disconnect(reset=self.chance.random() < 0.5)
         self.cuts += 1
-        self.later(self.chance.choice((0, 0.01, 0.3)), member, member.connect)
+        self.later(self.chance.choice(self.pauses), member, member.connect)
 
     def step(self, seconds=0.02):
         for key, _ in self.selector.select(seconds):
@@ -336,9 +340,11 @@ class Oracle:
 
     @staticmethod
     def check_holes(member, channel, published, received):
-        gaps = member.gaps[channel]
-        for seq in sorted(published.keys() - received):
-            told = any(after < seq and (next_ is None or seq < next_) for after, next_ in gaps)
-            assert seq <= member.start or told, (
-                f"{member.transport} {member.channels}: silence about {channel} {seq}; "
-                f"start {member.start}, gaps {gaps}, {member.connections} connections")
+        gaps, missing = member.gaps[channel], sorted(published.keys() - received)
+        within = lambda seq, gap: gap[0] < seq and (gap[1] is None or seq < gap[1])
+        who = f"{member.transport} {member.channels}, start {member.start}, {member.connections} connections, gaps {gaps}"
+        for seq in missing:
+            told = any(within(seq, gap) for gap in gaps)
+            assert seq <= member.start or told, f"silence about {channel} {seq}: {who}"
+        for gap in gaps:
+            assert any(within(seq, gap) for seq in missing), f"nothing is missing in {channel} {gap}: {who}"

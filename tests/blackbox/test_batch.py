@@ -3,6 +3,7 @@
 
 import base64
 import json
+import time
 import unittest
 
 from harness import FanhornTest, Stream, config, position
@@ -108,6 +109,13 @@ class Batch(FanhornTest):
                                                headers={"Content-Type": kind})
                 self.assert_problem(response, 415, "unsupported_type")
 
+    def test_no_type_is_json(self):
+        body = json.dumps({"messages": [{"channel": self.channel, "text": "x"}]})
+        for turn, headers in enumerate(({}, {"Content-Type": "application/x-www-form-urlencoded"})):
+            response = self.daemon.request("POST", "/pub", body=body, headers=headers)
+            self.assertEqual(response.status, 200, response)
+            self.assertEqual(response.json()["results"][0]["n"], turn + 1)
+
     def test_batch_over_the_body_limit(self):
         response = self.daemon.request("POST", "/pub", body=b" " * 110000,
                                        headers={"Content-Type": "application/json"})
@@ -160,14 +168,44 @@ class Batch(FanhornTest):
         stream.wire.try_send(b"%x\r\n%s\r\n" % (120000, b"x" * 120000))
         self.assertEqual(stream.next_line()["code"], "too_large")
 
-    def test_a_stalled_stream_ends(self):
+    def test_a_stalled_stream_is_told_and_ends(self):
+        def hit():
+            stream = self.stream()
+            stream.send(self.line(text="one"))
+            self.assertEqual(stream.next_line()["n"], 1)
+            stream.send('{"chan')
+            self.assertEqual(stream.next_line()["code"], "timeout")
+            self.assertIsNone(stream.next_line())
+            self.assertTrue(stream.wire.is_closed())
+        self.assert_limit("body_timeout", hit)
+
+    def test_a_stalled_stream_without_an_answer(self):
+        stream = self.stream()
+        stream.send('{"chan')
+        self.assert_problem(stream.wire.read_response("POST"), 408, "timeout")
+
+    def test_a_dribbling_line_ends(self):
+        stream, start = self.stream(), time.monotonic()
+        while time.monotonic() - start < 4 and stream.wire.is_quiet(0.2):
+            stream.send(" ")
+        self.assert_problem(stream.wire.read_response("POST"), 408, "timeout")
+
+    def test_a_stream_lasts_longer_than_a_line_may(self):
+        stream = self.stream()
+        for turn in range(4):
+            stream.send(self.line(text=str(turn)))
+            self.assertEqual(stream.next_line()["n"], turn + 1)
+            time.sleep(0.7)
+        self.assertEqual(stream.finish(), [])
+
+    def test_broken_framing_is_told_and_ends_it(self):
         stream = self.stream()
         stream.send(self.line(text="one"))
         self.assertEqual(stream.next_line()["n"], 1)
-        stream.send('{"chan')
-        hits = self.daemon.limit_hits("body_timeout")
-        stream.wire.read_to_end()
-        self.assertGreater(self.daemon.limit_hits("body_timeout"), hits)
+        stream.wire.send(b"0x5\r\nhello\r\n")
+        self.assertEqual(stream.next_line()["code"], "bad_request")
+        self.assertIsNone(stream.next_line())
+        self.assertEqual([message["data"] for message in self.kept()], ["one"])
 
     def test_a_cut_stream_keeps_what_came(self):
         stream = self.stream()

@@ -12,6 +12,8 @@ from swarm import TRANSPORTS, Oracle, Publisher, Swarm
 
 SOAK = bool(os.environ.get("FANHORN_SOAK"))
 EACH, MESSAGES, PAUSE = (1000, 20_000, 0.05) if SOAK else (60, 2500, 0.002)
+# Seconds; some stay away for longer than the history reaches.
+HISTORY, AWAY = 10, (0, 0.01, 0.3, 0.3, 10) if SOAK else (0, 0.01, 0.3)
 SEED = int(os.environ.get("FANHORN_SEED") or (random.randrange(1 << 30) if SOAK else 77))
 CHANNELS = [f"room:{number}" for number in range(50)]
 
@@ -19,8 +21,8 @@ CHANNELS = [f"room:{number}" for number in range(50)]
 class Chaos(unittest.TestCase):
     def test_everybody_has_everything_or_was_told(self):
         print(f"seed {SEED}: {EACH} subscribers on each of {len(TRANSPORTS)} transports, {MESSAGES} messages")
-        with Daemon(config(server="workers = 4", defaults="history = 200")) as daemon:
-            swarm = Swarm(daemon.public, SEED, keeps_text=False)
+        with Daemon(config(server="workers = 4", defaults=f"history = {HISTORY}")) as daemon:
+            swarm = Swarm(daemon.public, SEED, keeps_text=False, pauses=AWAY)
             try:
                 self.play(daemon, swarm)
             finally:
@@ -62,6 +64,7 @@ class Chaos(unittest.TestCase):
         uncut = set(swarm.members) - set(cuttable)
         self.assertTrue(all(member.connections == 1 for member in uncut))
         self.assertTrue(all(member.connections > 1 for member in cuttable))
+        self.assertGreater(swarm.gaps, 0)
         total = sum(len(received) for member in swarm.members for received in member.received.values())
         print(f"{oracle.count} published, {total} received, {swarm.cuts} cuts, {swarm.gaps} gaps told")
 

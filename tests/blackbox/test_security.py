@@ -29,7 +29,8 @@ class Security(FanhornTest):
             self.each_refused({"Origin": origin})
 
     def test_own_origin(self):
-        self.daemon.publish(self.channel, headers={"Origin": "http://" + self.own()})
+        for scheme in ("http", "https"):  # TLS may end in front of us
+            self.daemon.publish(self.channel, headers={"Origin": f"{scheme}://{self.own()}"})
 
     def test_foreign_host(self):
         port = self.daemon.private[1]
