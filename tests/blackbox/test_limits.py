@@ -194,8 +194,10 @@ class Mailbox(FanhornTest):
     config = config(limits="mailbox_bytes = 64k", channels="""
 [channel long:**]
 history_bytes = 8m
+slow_consumer_limit = 8m
 [channel short:**]
 history = 5
+slow_consumer_limit = 8m
 """)
 
     def burst(self, channel):
