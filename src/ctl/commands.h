@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ctl/client.h"
+#include "ctl/output.h"
 
 #include <map>
 #include <string>
@@ -34,11 +35,5 @@ int subscribe(const Arguments& arguments);
 int channels(const Arguments& arguments);
 int channel(const Arguments& arguments);
 int stats(const Arguments& arguments);
-
-// "fanhornctl: TEXT" on standard error; kFailed.
-int fail(std::string_view text);
-// A line on standard output, at once; what a terminal could take for a command is escaped when it
-// is one. False when nobody reads any more.
-bool print_line(std::string_view text);
 
 } // namespace fanhorn::ctl

@@ -100,16 +100,19 @@ int channels(const Arguments& arguments) {
             return fail(problem_text(*response));
         for (const Json& facts : (*page)["channels"])
             all.push_back(facts);
-        cursor = text_member(*page, "cursor");
+        const std::string next = text_member(*page, "cursor");
+        if (next == cursor && !next.empty())
+            return fail("the list of channels does not end");
+        cursor = next;
     } while (!cursor.empty());
 
     if (arguments.has("json"))
-        return print_line(Json{{"channels", std::move(all)}}.dump()) ? kOk : kFailed;
+        return print_line(Json{{"channels", std::move(all)}}.dump()) ? kOk : output_code();
     if (!print_line("websocket    sse longpoll messages  last                   channel"))
-        return kFailed;
+        return output_code();
     for (const Json& facts : all)
         if (!print_line(row(facts)))
-            return kFailed;
+            return output_code();
     return kOk;
 }
 
@@ -123,11 +126,11 @@ int channel(const Arguments& arguments) {
     if (!facts)
         return fail("the answer is not JSON");
     if (arguments.has("json"))
-        return print_line(facts->dump()) ? kOk : kFailed;
+        return print_line(facts->dump()) ? kOk : output_code();
     for (const auto& [name, value] : facts->items())
         if (!print_line(fmt::format("{:<12} {}", name,
                                     value.is_string() ? value.get<std::string>() : value.dump())))
-            return kFailed;
+            return output_code();
     return kOk;
 }
 
@@ -152,19 +155,19 @@ int stats(const Arguments& arguments) {
         {"bytes received", "fanhorn_received_bytes_total"}};
     for (const auto& [title, name] : kRows)
         if (!print_line(fmt::format("{:<22} {:>14.0f}", title, sample(samples, name))))
-            return kFailed;
+            return output_code();
     const bool is_read = print_counts(samples, "connections", "fanhorn_connections") &&
                          print_counts(samples, "delivered", "fanhorn_deliveries_total") &&
                          print_counts(samples, "gaps", "fanhorn_gaps_total") &&
                          print_counts(samples, "slow,", "fanhorn_evictions_total") &&
                          print_counts(samples, "limit", "fanhorn_limit_hits_total");
     if (!is_read)
-        return kFailed;
+        return output_code();
     for (const auto& [title, name] : {std::pair{"mailbox", "fanhorn_mailbox_seconds"},
                                       std::pair{"flush", "fanhorn_flush_seconds"}})
         if (!print_line(fmt::format("{:<22} half {}, 99 % {}", title, quantile(samples, name, 0.5),
                                     quantile(samples, name, 0.99))))
-            return kFailed;
+            return output_code();
     return kOk;
 }
 

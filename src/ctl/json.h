@@ -1,36 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
-// The daemon's JSON, read.
+// JSON as text: values are found, not converted, so that what a publisher wrote comes out as it
+// was: numbers of any length, and nesting of any depth.
 #pragma once
 
-#include <nlohmann/json.hpp>
-
-#include <optional>
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace fanhorn::ctl {
 
-using Json = nlohmann::ordered_json;
+// Whether this is one JSON value (RFC 8259). All others here want text that is.
+bool is_json(std::string_view text);
 
-inline std::optional<Json> parse_json(std::string_view text) {
-    Json json = Json::parse(text.begin(), text.end(), nullptr, false);
-    if (json.is_discarded())
-        return std::nullopt;
-    return json;
-}
+// The parts of an object or array, as they stand in it, which they borrow; none of what is
+// neither.
+struct Member {
+    std::string name;
+    std::string_view value;
+};
+std::vector<Member> members(std::string_view object);
+std::vector<std::string_view> elements(std::string_view array);
 
-// A member that is a string; "" where there is none.
-inline std::string text_member(const Json& object, const char* name) {
-    if (!object.is_object() || !object.contains(name) || !object[name].is_string())
-        return {};
-    return object[name].get<std::string>();
-}
+// The member of that name; "" where there is none.
+std::string_view member(std::string_view object, std::string_view name);
 
-// A member that is a number; 0 where there is none.
-inline uint64_t number_member(const Json& object, const char* name) {
-    if (!object.is_object() || !object.contains(name) || !object[name].is_number_unsigned())
-        return 0;
-    return object[name].get<uint64_t>();
-}
+// A string without its quotes and escapes; "" for null and nothing; another value in one line.
+std::string text_of(std::string_view value);
+// An unsigned integer; 0 for whatever else.
+uint64_t number_of(std::string_view value);
 
 } // namespace fanhorn::ctl

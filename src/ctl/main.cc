@@ -5,28 +5,9 @@
 
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <span>
-#include <unistd.h>
 
 namespace fanhorn::ctl {
-
-int fail(std::string_view text) {
-    const std::string plain = escape_for_log(text);
-    fprintf(stderr, "fanhornctl: %s\n", plain.c_str());
-    return kFailed;
-}
-
-bool print_line(std::string_view text) {
-    static const bool kIsTerminal = isatty(STDOUT_FILENO);
-    std::string line(text);
-    if (kIsTerminal) // only what moves the cursor or worse
-        for (char& c : line)
-            if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
-                c = ' ';
-    line += '\n';
-    return fwrite(line.data(), 1, line.size(), stdout) == line.size() && fflush(stdout) == 0;
-}
 
 namespace {
 
@@ -89,13 +70,15 @@ std::string read_arguments(const Command& command, std::span<char*> words, Argum
         }
         std::string_view value = word.substr(2);
         const std::string_view name = take_until(value, '=');
+        const bool is_joined = word.find('=') != word.npos;
         if (is_word_of(command.switches, name)) {
+            if (is_joined)
+                return "'--" + std::string(name) + "' takes no value";
             arguments.options.emplace(name, "1");
             continue;
         }
         if (!is_word_of(command.valued, name))
             return "unknown option '" + std::string(word) + "'";
-        const bool is_joined = word.find('=') != word.npos;
         if (!is_joined && i + 1 == words.size())
             return "'" + std::string(word) + "' needs a value";
         arguments.options[std::string(name)] = is_joined ? value : std::string_view(words[++i]);
