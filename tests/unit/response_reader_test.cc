@@ -95,7 +95,9 @@ static void test_urls(void**) {
         assert_row(row.text,
                    url->host == row.host && url->port == row.port && url->path == row.path);
     }
-    for (const char* bad : {"", "127.0.0.1:8081", "https://x", "ftp://x", "http://", "http://x:"})
+    for (const char* bad :
+         {"", "127.0.0.1:8081", "https://x", "ftp://x", "http://", "http://x:", "http://x:65536",
+          "http://x/base", "http://u@x", "http://[::1", "http://::1", "http://x\r\nY: z", "unix:"})
         assert_row(bad, !parse_url(bad).ok());
 }
 
