@@ -3,11 +3,13 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "ctl/commands.h"
+#include "ctl/event_reader.h"
 #include "ctl/json.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <ctime>
+#include <optional>
+#include <vector>
 
 namespace fanhorn::ctl {
 
@@ -17,62 +19,22 @@ constexpr int kSilenceS = 90; // more than three of the daemon's heartbeats: the
 constexpr uint32_t kFirstPauseMs = 500;
 constexpr uint32_t kLongestPauseMs = 30'000;
 
-// The lines of a text/event-stream (WHATWG HTML section 9.2), as far as our daemon writes them.
-class EventReader {
-  public:
-    // Calls on_event(event, data) for each block with data. False: stop.
-    template <typename OnEvent> bool feed(std::string_view bytes, OnEvent on_event) {
-        rest_ += bytes;
-        size_t end = 0;
-        while ((end = rest_.find('\n')) != rest_.npos) {
-            const std::string line = rest_.substr(0, end);
-            rest_.erase(0, end + 1);
-            if (!line.empty()) {
-                take(line);
-                continue;
-            }
-            const std::string event = std::move(event_);
-            const std::string data = std::move(data_);
-            event_.clear();
-            data_.clear();
-            if (!data.empty() && !on_event(event, data))
-                return false;
-        }
-        return true;
-    }
-    // A new connection: what was incomplete is void.
-    void reset() { rest_.clear(), event_.clear(), data_.clear(); }
+// What a later try may do away with: a proxy whose daemon restarts answers so too.
+bool is_transient(int status) {
+    return status == 429 || status == 502 || status == 503 || status == 504;
+}
 
-    const std::string& last_id() const { return last_id_; }
-    uint32_t retry_ms() const { return retry_ms_; }
-
-  private:
-    void take(std::string_view line) {
-        std::string_view value = line;
-        const std::string_view name = take_until(value, ':');
-        if (value.starts_with(' '))
-            value.remove_prefix(1);
-        if (name == "id")
-            last_id_ = value;
-        else if (name == "event")
-            event_ = value;
-        else if (name == "data")
-            data_.append(data_.empty() ? "" : "\n").append(value);
-        else if (name == "retry")
-            retry_ms_ = static_cast<uint32_t>(
-                std::min<uint64_t>(parse_u64(value).value_or(0), kLongestPauseMs));
-    }
-
-    std::string rest_, event_, data_, last_id_;
-    uint32_t retry_ms_ = 0;
-};
-
-// The payload of an envelope in one line.
+// The payload of an envelope, without the line end that `echo` and its like put there.
 std::string payload_text(const Json& message) {
-    if (const auto data = message.find("data"); data != message.end())
-        return data->is_string() ? data->get<std::string>()
-                                 : data->dump(-1, ' ', false, Json::error_handler_t::replace);
-    return text_member(message, "base64");
+    const auto data = message.find("data");
+    if (data == message.end())
+        return text_member(message, "base64");
+    if (!data->is_string())
+        return data->dump(-1, ' ', false, Json::error_handler_t::replace);
+    std::string text = data->get<std::string>();
+    if (text.ends_with('\n'))
+        text.pop_back();
+    return text;
 }
 
 class Follower {
@@ -85,15 +47,20 @@ class Follower {
             const auto response =
                 follow(arguments_.url, request(), kSilenceS,
                        [this](std::string_view piece) { return on_piece(piece); });
-            if (is_over_)
-                return kOk;
-            if (response && response->status != 200 && response->status != 503)
-                return fail(problem_text(*response));
-            if (!response && !has_ever_heard_)
-                return fail(response.error());
-            events_.reset();
+            if (exit_code_)
+                return *exit_code_;
+            const bool is_lost =
+                !response || response->status == 200 || is_transient(response->status);
+            const std::string why = !response                 ? response.error()
+                                    : response->status == 200 ? "the stream ended"
+                                                              : problem_text(*response);
+            if (!is_lost || !has_ever_heard_)
+                return fail(why);
             if (has_heard_)
                 attempt = 0;
+            if (attempt == 0)
+                warn(why + "; coming back");
+            events_.reset();
             pause(attempt);
         }
     }
@@ -107,42 +74,43 @@ class Follower {
                 .append(percent_encode(each));
         request.target += "?transport=sse&envelope=1";
         request.headers = "Accept: text/event-stream\r\n";
-        const std::string since =
-            events_.last_id().empty() ? arguments_.option("since") : events_.last_id();
-        if (!since.empty())
-            request.target += "&since=" + percent_encode(since);
+        if (!events_.last_id().empty())
+            request.headers += "Last-Event-ID: " + events_.last_id() + "\r\n";
+        else if (arguments_.has("since"))
+            request.target += "&since=" + percent_encode(arguments_.option("since"));
         return request;
     }
 
+    // False when nothing more can be done with this connection.
     bool on_piece(std::string_view piece) {
         has_heard_ = has_ever_heard_ = true;
-        const bool go_on =
-            events_.feed(piece, [this](const std::string& event, const std::string& data) {
-                return on_event(event, data);
-            });
-        is_over_ |= !go_on;
-        return go_on;
+        std::vector<Event> events;
+        const bool is_bounded = events_.feed(piece, events);
+        for (const Event& event : events)
+            if (!on_event(event)) {
+                exit_code_ = output_code();
+                return false;
+            }
+        if (!is_bounded) // it would be the next again
+            exit_code_ = fail("a message is too long to be shown");
+        return is_bounded;
     }
 
-    // False when nobody reads our output any more.
-    bool on_event(const std::string& event, const std::string& data) {
-        const auto json = parse_json(data);
-        if (!json)
-            return true;
-        if (event == "gap") {
-            if (arguments_.has("json"))
-                return print_line(data);
-            fprintf(stderr, "fanhornctl: gap in %s after %s: %s\n",
-                    escape_for_log(text_member(*json, "channel")).c_str(),
-                    escape_for_log(text_member(*json, "after")).c_str(),
-                    escape_for_log(text_member(*json, "why")).c_str());
+    // False when the output cannot be written any more.
+    bool on_event(const Event& event) {
+        if (event.type == "end" || event.type == "error") {
+            warn(event.type + ": " + event.data);
             return true;
         }
-        if (event == "end" || event == "error") {
-            fprintf(stderr, "fanhornctl: %s: %s\n", event.c_str(), escape_for_log(data).c_str());
+        const auto json = parse_json(event.data);
+        if (arguments_.has("json") || !json) // nested too deeply to be taken apart
+            return print_line(event.data);
+        if (event.type == "gap") {
+            warn("gap in " + text_member(*json, "channel") + " after " +
+                 text_member(*json, "after") + ": " + text_member(*json, "why"));
             return true;
         }
-        return print_line(arguments_.has("json") ? data : payload_text(*json));
+        return print_line(payload_text(*json));
     }
 
     // Full jitter, so that many do not come back together; the daemon's own hint counts more.
@@ -157,7 +125,8 @@ class Follower {
 
     const Arguments& arguments_;
     EventReader events_;
-    bool has_heard_ = false, has_ever_heard_ = false, is_over_ = false;
+    bool has_heard_ = false, has_ever_heard_ = false;
+    std::optional<int> exit_code_; // once it is over
 };
 
 } // namespace
