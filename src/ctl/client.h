@@ -1,51 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
-// A blocking HTTP client for one daemon: requests, and bodies sent and read as they come.
+// A blocking HTTP client for one daemon: requests, and a stream read as it comes.
 #pragma once
 
 #include "base/result.h"
-#include "ctl/url.h"
+#include "ctl/response_reader.h"
 
-#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
 
 namespace fanhorn::ctl {
 
-// A body that is still being made from what a descriptor gives.
-struct Input {
-    int fd = -1;
-    // The part of the body that these bytes end; "" is the end of the input.
-    std::function<std::string(std::string_view bytes)> convert;
-    bool is_over = false; // set once the descriptor has ended
+// http://HOST[:PORT], http://[V6]:PORT, or unix:/PATH. A path behind the host is an error.
+struct Url {
+    std::string host; // for connecting; "" for a unix socket
+    std::string port = "80";
+    std::string path;                    // of a unix socket
+    std::string authority = "localhost"; // the Host field
 };
+Result<Url> parse_url(std::string_view text);
+
+// What may not stand in a path segment or a query value becomes %XX; so does '/'.
+std::string percent_encode(std::string_view text);
 
 struct Request {
     std::string method = "GET";
-    std::string target;     // path and query, encoded
-    std::string headers;    // further lines, each with its CRLF
-    std::string body;       // the whole of it, or its beginning
-    Input* input = nullptr; // what follows, in chunks; borrowed
+    std::string target;  // path and query, encoded
+    std::string headers; // further lines, each with its CRLF
+    std::string body;
 };
 
 struct Response {
     int status = 0;
     std::string body;
-    uint64_t retry_after_s = 0; // 0: not said
-    bool is_whole = true;       // false: `on_body` had enough
-
     bool ok() const { return status >= 200 && status < 300; }
 };
 
-// One connection, one answer of at most kMaxAnswerBytes. 5 s to connect, 30 s between bytes.
+// The largest answer that ask() takes.
 inline constexpr size_t kMaxAnswerBytes = 64 << 20;
+
+// One connection, one answer. Time-outs: 5 s to connect, 30 s between bytes.
 Result<Response> ask(const Url& url, const Request& request);
 
-// `on_body` is given each piece of a 200's body, and ends the reading by returning false; another
-// answer's body is in the Response. `silence_s` is the longest time between bytes. A request's
-// input that gives nothing for kInputIdleMs ends the request: the daemon bounds the time between
-// two lines. While it sends, the answer is read: neither waits for the other.
-inline constexpr int kInputIdleMs = 2000;
+// The same for an answer without an end: `on_body` is given each piece of it, and ends the reading
+// by returning false. Silence of more than `silence_s` is an error. Another status than 200 comes
+// with the body, or its first 64 KiB.
 Result<Response> follow(const Url& url, const Request& request, int silence_s,
                         const std::function<bool(std::string_view)>& on_body);
 

@@ -2,69 +2,61 @@
 #include "ctl/event_reader.h"
 
 #include "base/text.h"
+#include "http/grammar.h"
 
 #include <algorithm>
 
 namespace fanhorn::ctl {
 
-bool EventReader::feed(std::string_view bytes, const OnEvent& on_event) {
+bool EventReader::feed(std::string_view bytes, std::vector<Event>& events) {
     while (!bytes.empty()) {
-        if (was_cr_ && bytes[0] == '\n')
-            bytes.remove_prefix(1);
-        was_cr_ = false;
-        const size_t end = bytes.find_first_of("\r\n");
-        line_ += bytes.substr(0, end);
-        if (is_too_large())
+        const bool is_ended = bytes.find('\n') != bytes.npos;
+        const std::string_view piece = take_until(bytes, '\n');
+        if (line_.size() + event_.data.size() + piece.size() > max_bytes_)
             return false;
-        if (end == bytes.npos)
-            return true;
-        was_cr_ = bytes[end] == '\r';
-        bytes.remove_prefix(end + 1);
-        if (!at_line(on_event))
-            return false;
+        line_ += piece;
+        if (is_ended)
+            end_line(events);
     }
     return true;
 }
 
 void EventReader::reset() {
-    *this = EventReader{.last_id = last_id_, .retry_ms = retry_ms_};
-}
-
-bool EventReader::at_line(const OnEvent& on_event) {
-    if (is_first_line_ && line_.starts_with("\xEF\xBB\xBF"))
-        line_.erase(0, 3);
-    is_first_line_ = false;
-    if (line_.empty())
-        return dispatch(on_event);
-    take_field();
     line_.clear();
-    return true;
+    event_ = {};
+    has_data_ = false;
+    id_ = last_id_;
 }
 
-// The id counts from here on, not from its line: an event that is cut off has to come again.
-bool EventReader::dispatch(const OnEvent& on_event) {
-    last_id_ = id_;
-    const std::string event = std::exchange(event_, {});
-    std::string data = std::exchange(data_, {});
-    if (data.empty())
-        return true;
-    data.pop_back(); // the last line's end
-    return on_event(event, data);
-}
-
-void EventReader::take_field() {
+void EventReader::end_line(std::vector<Event>& events) {
     std::string_view value = line_;
-    const std::string_view name = take_until(value, ':');
+    if (value.ends_with('\r'))
+        value.remove_suffix(1);
+    if (value.empty())
+        return end_block(events);
+    const std::string_view name = take_until(value, ':'); // "" for a comment
     if (value.starts_with(' '))
         value.remove_prefix(1);
-    if (name == "data")
-        data_.append(value).append("\n");
-    else if (name == "event")
-        event_ = value;
-    else if (name == "id" && value.find('\0') == value.npos)
+    if (name == "id" && http::is_field_value(value)) // it goes into Last-Event-ID
         id_ = value;
-    else if (name == "retry" && parse_u64(value))
-        retry_ms_ = parse_u64(value);
+    else if (name == "event")
+        event_.type = value;
+    else if (name == "data") {
+        event_.data.append(has_data_ ? "\n" : "").append(value);
+        has_data_ = true;
+    } else if (name == "retry")
+        if (const auto ms = parse_u64(value))
+            retry_ms_ = static_cast<uint32_t>(std::min<uint64_t>(*ms, kMaxRetryMs));
+    line_.clear();
+}
+
+void EventReader::end_block(std::vector<Event>& events) {
+    last_id_ = id_;
+    if (!event_.data.empty())
+        events.push_back(std::move(event_));
+    event_ = {};
+    has_data_ = false;
+    line_.clear();
 }
 
 } // namespace fanhorn::ctl

@@ -1,43 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
-// Takes events off a text/event-stream (WHATWG HTML section 9.2.6).
+// Takes Server-Sent Events off the wire (WHATWG HTML section 9.2.6), as far as our daemon writes
+// them: lines end with LF, or CRLF. No sockets.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace fanhorn::ctl {
 
-// Feed it what comes; the result does not depend on how the bytes are cut.
+struct Event {
+    std::string type; // "" where the stream names none
+    std::string data;
+};
+
+// The result does not depend on how the bytes are cut.
 class EventReader {
   public:
-    static constexpr size_t kMaxEventBytes = 64 << 20;
-    // Returning false ends the feeding.
-    using OnEvent = std::function<bool(const std::string& event, const std::string& data)>;
+    // The largest payload is 64 MiB, and JSON may write each of its bytes as six.
+    static constexpr size_t kMaxBlockBytes = 512 << 20;
+    static constexpr uint32_t kMaxRetryMs = 30'000;
 
-    // Calls on_event for each whole event with data. False when that had enough, or an event is
-    // larger than kMaxEventBytes.
-    bool feed(std::string_view bytes, const OnEvent& on_event);
-    // A new connection: an event that was incomplete is void, and so is its id.
+    explicit EventReader(size_t max_block_bytes = kMaxBlockBytes) : max_bytes_(max_block_bytes) {}
+
+    // Appends what is complete and has data. False when a block is larger than allowed: reset() or
+    // give up.
+    bool feed(std::string_view bytes, std::vector<Event>& events);
+    // A new connection: what was incomplete is void, and so is its id.
     void reset();
 
-    bool is_too_large() const { return line_.size() + data_.size() > kMaxEventBytes; }
-    // The id of the last whole event (or id-only block), "" before the first.
+    // Of the last complete block that had one; fit for a header field.
     const std::string& last_id() const { return last_id_; }
-    // The last `retry`, in milliseconds.
-    std::optional<uint64_t> retry_ms() const { return retry_ms_; }
+    // What the server asked for, at most kMaxRetryMs; 0 for nothing.
+    uint32_t retry_ms() const { return retry_ms_; }
 
   private:
-    bool at_line(const OnEvent& on_event);
-    bool dispatch(const OnEvent& on_event);
-    void take_field();
+    void end_line(std::vector<Event>& events);
+    void end_block(std::vector<Event>& events);
 
-    std::string line_, event_, data_, id_, last_id_;
-    std::optional<uint64_t> retry_ms_;
-    bool was_cr_ = false; // a LF that follows belongs to it
-    bool is_first_line_ = true;
+    size_t max_bytes_;
+    std::string line_; // so far
+    Event event_;      // so far
+    // An id counts once its block is whole: or who comes back after half a block would miss it.
+    std::string id_, last_id_;
+    bool has_data_ = false;
+    uint32_t retry_ms_ = 0;
 };
 
 } // namespace fanhorn::ctl

@@ -1,33 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON as text: values are found, not converted, so that what a publisher wrote comes out as it
-// was: numbers of any length, and nesting of any depth.
+// The daemon's JSON, read.
 #pragma once
 
-#include <cstdint>
+#include <nlohmann/json.hpp>
+
+#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace fanhorn::ctl {
 
-// Whether this is one JSON value (RFC 8259). All others here want text that is.
-bool is_json(std::string_view text);
+using Json = nlohmann::ordered_json;
 
-// The parts of an object or array, as they stand in it, which they borrow; none of what is
-// neither.
-struct Member {
-    std::string name;
-    std::string_view value;
-};
-std::vector<Member> members(std::string_view object);
-std::vector<std::string_view> elements(std::string_view array);
+// Deeper nesting is refused: dump() recurses, and payloads are strangers'.
+inline constexpr int kMaxDepth = 64;
 
-// The member of that name; "" where there is none.
-std::string_view member(std::string_view object, std::string_view name);
+inline std::optional<Json> parse_json(std::string_view text) {
+    bool is_too_deep = false;
+    const auto watch = [&](int depth, Json::parse_event_t, Json&) {
+        is_too_deep |= depth > kMaxDepth;
+        return !is_too_deep;
+    };
+    Json json = Json::parse(text.begin(), text.end(), watch, false);
+    if (json.is_discarded() || is_too_deep)
+        return std::nullopt;
+    return json;
+}
 
-// A string without its quotes and escapes; "" for null and nothing; another value in one line.
-std::string text_of(std::string_view value);
-// An unsigned integer; 0 for whatever else.
-uint64_t number_of(std::string_view value);
+// A member that is a string; "" where there is none.
+inline std::string text_member(const Json& object, const char* name) {
+    if (!object.is_object() || !object.contains(name) || !object[name].is_string())
+        return {};
+    return object[name].get<std::string>();
+}
+
+// A member that is a number; 0 where there is none.
+inline uint64_t number_member(const Json& object, const char* name) {
+    if (!object.is_object() || !object.contains(name) || !object[name].is_number_unsigned())
+        return 0;
+    return object[name].get<uint64_t>();
+}
 
 } // namespace fanhorn::ctl
