@@ -11,7 +11,7 @@ import { test } from "node:test";
 
 export const kRoot = fileURLToPath(new URL("../../", import.meta.url));
 const kFanhorn = resolve(kRoot, process.env.FANHORN || "build/fanhorn");
-const kPatience = 15_000; // for anything that must happen
+const kPatience = 20_000; // for anything that must happen
 
 const config = (publicPort, privatePort) => `
 [server]
@@ -196,7 +196,7 @@ export class Proxy {
 
 // Tests for a file that needs an npm package (or a program): all of them are skipped without it.
 export function suite(missing) {
-    return (name, run) => test(name, { timeout: 30_000, skip: missing ? `${missing} is missing` : false }, run);
+    return (name, run) => test(name, { timeout: 60_000, skip: missing ? `${missing} is missing` : false }, run);
 }
 
 // The module, or null where npm's packages could not be had.
