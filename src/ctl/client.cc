@@ -3,15 +3,14 @@
 
 #include "base/text.h"
 #include "ctl/json.h"
-#include "http/grammar.h"
+#include "ctl/response_reader.h"
+#include "ctl/socket.h"
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
-#include <memory>
-#include <netdb.h>
+#include <poll.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <utility>
 
@@ -19,174 +18,158 @@ namespace fanhorn::ctl {
 
 namespace {
 
-constexpr int kConnectTimeoutS = 5;
 constexpr int kAnswerTimeoutS = 30;
 constexpr size_t kMaxProblemBytes = 64 << 10;
+constexpr size_t kMaxUnsentBytes = 256 << 10; // beyond them the input waits
 
-class Socket {
-  public:
-    explicit Socket(int fd) : fd_(fd) {}
-    ~Socket() {
-        if (fd_ >= 0)
-            close(fd_);
-    }
-    Socket(const Socket&) = delete;
-    Socket& operator=(const Socket&) = delete;
-    int fd() const { return fd_; }
-
-  private:
-    int fd_;
-};
-
-std::string reason() {
-    return errno == EAGAIN || errno == EINPROGRESS ? "timed out" : std::strerror(errno);
-}
-
-void set_timeouts(int fd, int seconds) {
-    const timeval limit{seconds, 0};
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit); // connect() too
-}
-
-Result<std::unique_ptr<Socket>> connect_unix(const std::string& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof address.sun_path)
-        return Error{"the path of the socket is too long"};
-    path.copy(address.sun_path, path.size());
-    auto made = std::make_unique<Socket>(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    set_timeouts(made->fd(), kConnectTimeoutS);
-    if (connect(made->fd(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-        return Error{"cannot connect to " + path + ": " + reason()};
-    return made;
-}
-
-Result<std::unique_ptr<Socket>> connect_to(const Url& url) {
-    if (url.host.empty())
-        return connect_unix(url.path);
-    addrinfo hints{};
-    hints.ai_socktype = SOCK_STREAM;
-    addrinfo* found = nullptr;
-    if (const int failed = getaddrinfo(url.host.c_str(), url.port.c_str(), &hints, &found))
-        return Error{"cannot find " + url.host + ": " + gai_strerror(failed)};
-    const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> all(found, freeaddrinfo);
-    std::string why = "no address";
-    for (const addrinfo* each = found; each; each = each->ai_next) {
-        auto made =
-            std::make_unique<Socket>(socket(each->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        set_timeouts(made->fd(), kConnectTimeoutS);
-        if (connect(made->fd(), each->ai_addr, each->ai_addrlen) == 0)
-            return made;
-        why = reason();
-    }
-    return Error{"cannot connect to " + url.authority + ": " + why + "; is the daemon running?"};
-}
-
-bool send_all(int fd, std::string_view bytes) {
-    while (!bytes.empty()) {
-        const ssize_t sent = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent <= 0)
-            return false;
-        bytes.remove_prefix(static_cast<size_t>(sent));
-    }
-    return true;
+// RFC 9112 section 7.1; an empty one would be the last.
+void append_chunk(std::string& out, std::string_view bytes) {
+    if (bytes.empty())
+        return;
+    char size[20];
+    std::snprintf(size, sizeof size, "%zx\r\n", bytes.size());
+    out.append(size).append(bytes).append("\r\n");
 }
 
 std::string request_text(const Url& url, const Request& request) {
     std::string out = request.method + ' ' + request.target +
                       " HTTP/1.1\r\nHost: " + url.authority +
                       "\r\nUser-Agent: fanhornctl/" FANHORN_VERSION "\r\nConnection: close\r\n";
-    if (request.method != "GET")
+    if (request.input)
+        out += "Transfer-Encoding: chunked\r\n";
+    else if (request.method != "GET")
         out += "Content-Length: " + std::to_string(request.body.size()) + "\r\n";
-    return out + request.headers + "\r\n" + request.body;
+    out += request.headers + "\r\n";
+    if (request.input)
+        append_chunk(out, request.body);
+    else
+        out += request.body;
+    return out;
 }
 
-// Reads until the answer ends or on_body() does not want more.
-Result<Response> read_answer(int fd, const std::function<bool(std::string_view)>& on_body) {
-    ResponseReader reader;
+// One request and its answer, over one connection.
+class Exchange {
+  public:
+    Exchange(int fd, const Url& url, const Request& request)
+        : fd_(fd), input_(request.input), unsent_(request_text(url, request)) {}
+
+    Result<Response> run(int silence_s, const std::function<bool(std::string_view)>& on_body);
+
+  private:
+    // Each gives the reason when nothing more can come of it.
+    std::string step(int silence_s);
+    std::string receive();
+
+    void send_some();
+    void read_input();
+    void end_input();
+    void drop_unsent();
+    size_t unsent() const { return unsent_.size() - sent_; }
+
+    int fd_;
+    Input* input_; // null once there is no more
+    std::string unsent_;
+    size_t sent_ = 0; // of unsent_
+    std::string send_failure_;
+    ResponseReader reader_;
+};
+
+std::string Exchange::step(int silence_s) {
+    const bool reads_input = input_ && unsent() < kMaxUnsentBytes;
+    const bool may_idle = input_ && unsent() == 0;
+    pollfd watched[2] = {{fd_, POLLIN, 0}, {reads_input ? input_->fd : -1, POLLIN, 0}};
+    if (unsent() > 0)
+        watched[0].events |= POLLOUT;
+    const int ready = poll(watched, 2, may_idle ? kInputIdleMs : silence_s * 1000);
+    if (ready < 0)
+        return errno == EINTR ? "" : std::strerror(errno);
+    if (ready == 0 && !may_idle)
+        return "timed out";
+    if (ready == 0)
+        end_input();
+    if (watched[0].revents & POLLOUT)
+        send_some();
+    if (watched[1].revents && input_)
+        read_input();
+    return watched[0].revents & ~POLLOUT ? receive() : "";
+}
+
+std::string Exchange::receive() {
     char buffer[16384];
-    while (!reader.is_done()) {
-        const ssize_t got = recv(fd, buffer, sizeof buffer, 0);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return Error{"no answer: " + reason()};
-        if (got == 0 && !reader.end())
-            return Error{"the connection ended within the answer"};
-        if (!reader.feed({buffer, static_cast<size_t>(got)}))
-            return Error{"the answer is not HTTP"};
-        if (reader.status() != 200 && reader.body().size() > kMaxProblemBytes)
+    const ssize_t got = recv(fd_, buffer, sizeof buffer, MSG_DONTWAIT);
+    if (got < 0)
+        return errno == EINTR || errno == EAGAIN ? "" : std::strerror(errno);
+    if (got == 0)
+        return reader_.end() ? "" : "the connection ended within the answer";
+    if (!reader_.feed({buffer, static_cast<size_t>(got)}))
+        return "the answer is not HTTP";
+    if (reader_.has_head() && reader_.status() != 200)
+        drop_unsent(); // refused: nobody wants the rest
+    return "";
+}
+
+// A peer that closes before it has the whole body has perhaps said why: the answer is still read.
+void Exchange::send_some() {
+    const ssize_t sent = send(fd_, unsent_.data() + sent_, unsent(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) {
+        sent_ += static_cast<size_t>(sent);
+    } else if (errno != EINTR && errno != EAGAIN) {
+        send_failure_ = std::string("cannot send: ") + std::strerror(errno);
+        drop_unsent();
+    }
+    if (unsent() == 0) {
+        unsent_.clear();
+        sent_ = 0;
+    }
+}
+
+void Exchange::read_input() {
+    char buffer[16384];
+    const ssize_t got = read(input_->fd, buffer, sizeof buffer);
+    if (got < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    input_->has_failed = got < 0;
+    input_->is_over = got <= 0;
+    append_chunk(unsent_, input_->convert({buffer, got > 0 ? static_cast<size_t>(got) : 0}));
+    if (input_->is_over)
+        end_input();
+}
+
+void Exchange::end_input() {
+    unsent_ += "0\r\n\r\n";
+    input_ = nullptr;
+}
+
+void Exchange::drop_unsent() {
+    unsent_.clear();
+    sent_ = 0;
+    input_ = nullptr;
+}
+
+Result<Response> Exchange::run(int silence_s,
+                               const std::function<bool(std::string_view)>& on_body) {
+    while (!reader_.is_done()) {
+        const std::string wrong = step(silence_s);
+        if (!wrong.empty())
+            return Error{send_failure_.empty() ? "no answer: " + wrong : send_failure_};
+        if (reader_.status() != 200 && reader_.body().size() > kMaxProblemBytes)
             break;
-        if (reader.status() == 200 && !reader.body().empty() &&
-            !on_body(std::exchange(reader.body(), {})))
+        if (reader_.status() == 200 && !reader_.body().empty() &&
+            !on_body(std::exchange(reader_.body(), {})))
             break;
     }
-    return Response{reader.status(), std::move(reader.body())};
+    return Response{reader_.status(), std::move(reader_.body()),
+                    parse_u64(reader_.header("Retry-After")).value_or(0)};
 }
 
 } // namespace
 
-Result<Url> parse_url(std::string_view text) {
-    const std::string quoted = "'" + std::string(text) + "'";
-    Url url;
-    if (text.starts_with("unix:/")) {
-        url.path = text.substr(5);
-        return url;
-    }
-    if (text.starts_with("https:"))
-        return Error{"https is not in this version; speak to the listener itself, with http"};
-    if (!text.starts_with("http://"))
-        return Error{quoted + " is not http://HOST:PORT or unix:/PATH"};
-    text.remove_prefix(7);
-    url.authority = take_until(text, '/');
-    if (!text.empty())
-        return Error{quoted + " has a path; only the listener is named"};
-    if (!http::is_authority(url.authority))
-        return Error{quoted + " names no host"};
-    const size_t bracket = url.authority.find(']');
-    const size_t colon = url.authority.find(':', bracket == std::string::npos ? 0 : bracket);
-    url.host = url.authority.substr(0, colon);
-    if (colon != std::string::npos)
-        url.port = url.authority.substr(colon + 1);
-    if (url.host.starts_with('['))
-        url.host = url.host.substr(1, url.host.size() - 2);
-    if (url.host.empty() || url.port.empty())
-        return Error{quoted + " names no host, or no port behind the ':'"};
-    return url;
-}
-
-std::string percent_encode(std::string_view text) {
-    static constexpr std::string_view kPlain =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-        "0123456789-._~:$@";
-    static constexpr char kHex[] = "0123456789ABCDEF";
-    std::string out;
-    for (const char c : text) {
-        if (kPlain.find(c) != kPlain.npos) {
-            out += c;
-            continue;
-        }
-        const auto byte = static_cast<unsigned char>(c);
-        out += {'%', kHex[byte >> 4], kHex[byte & 15]};
-    }
-    return out;
-}
-
 Result<Response> follow(const Url& url, const Request& request, int silence_s,
                         const std::function<bool(std::string_view)>& on_body) {
-    auto socket = connect_to(url);
+    const auto socket = connect_to(url);
     if (!socket)
         return Error{socket.error()};
-    const int fd = (*socket)->fd();
-    set_timeouts(fd, silence_s);
-    if (send_all(fd, request_text(url, request)))
-        return read_answer(fd, on_body);
-    const std::string why = reason();
-    // It may have refused the body before it had it all, and said why.
-    auto answer = read_answer(fd, on_body);
-    return answer ? std::move(answer) : Error{"cannot send: " + why};
+    return Exchange(socket->fd(), url, request).run(silence_s, on_body);
 }
 
 Result<Response> ask(const Url& url, const Request& request) {

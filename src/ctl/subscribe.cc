@@ -5,6 +5,7 @@
 #include "ctl/commands.h"
 #include "ctl/event_reader.h"
 #include "ctl/json.h"
+#include "ctl/json_text.h"
 
 #include <algorithm>
 #include <ctime>
@@ -24,14 +25,23 @@ bool is_transient(int status) {
     return status == 429 || status == 502 || status == 503 || status == 504;
 }
 
+// A string's text; other JSON as it stands.
+std::string plain_text(std::string_view value) {
+    const bool is_string = value.starts_with('"');
+    const auto json = is_string ? parse_json(value) : std::nullopt;
+    return json ? json->get<std::string>() : std::string(value);
+}
+
+std::string member_text(std::string_view envelope, std::string_view name) {
+    return plain_text(raw_member(envelope, name));
+}
+
 // The payload of an envelope, without the line end that `echo` and its like put there.
-std::string payload_text(const Json& message) {
-    const auto data = message.find("data");
-    if (data == message.end())
-        return text_member(message, "base64");
-    if (!data->is_string())
-        return data->dump(-1, ' ', false, Json::error_handler_t::replace);
-    std::string text = data->get<std::string>();
+std::string payload_text(std::string_view envelope) {
+    const std::string_view data = raw_member(envelope, "data");
+    if (data.empty())
+        return member_text(envelope, "base64");
+    std::string text = plain_text(data);
     if (text.ends_with('\n'))
         text.pop_back();
     return text;
@@ -39,7 +49,8 @@ std::string payload_text(const Json& message) {
 
 class Follower {
   public:
-    explicit Follower(const Arguments& arguments) : arguments_(arguments) {}
+    // `count` messages are waited for; 0: without end.
+    Follower(const Arguments& arguments, uint64_t count) : arguments_(arguments), left_(count) {}
 
     int run() {
         for (uint32_t attempt = 0;; ++attempt) {
@@ -49,19 +60,21 @@ class Follower {
                        [this](std::string_view piece) { return on_piece(piece); });
             if (exit_code_)
                 return *exit_code_;
+            if (response && response->status == 204) // "never come back"
+                return kOk;
             const bool is_lost =
                 !response || response->status == 200 || is_transient(response->status);
             const std::string why = !response                 ? response.error()
                                     : response->status == 200 ? "the stream ended"
                                                               : problem_text(*response);
-            if (!is_lost || !has_ever_heard_)
+            if (!is_lost || !has_ever_heard_ || arguments_.has("no-reconnect"))
                 return fail(why);
             if (has_heard_)
                 attempt = 0;
             if (attempt == 0)
                 warn(why + "; coming back");
             events_.reset();
-            pause(attempt);
+            pause(attempt, response ? response->retry_after_s : 0);
         }
     }
 
@@ -96,43 +109,62 @@ class Follower {
         return is_bounded;
     }
 
-    // False when the output cannot be written any more.
+    // False when it is over: the output cannot be written any more, or all has come.
     bool on_event(const Event& event) {
         if (event.type == "end" || event.type == "error") {
             warn(event.type + ": " + event.data);
             return true;
         }
-        const auto json = parse_json(event.data);
-        if (arguments_.has("json") || !json) // nested too deeply to be taken apart
-            return print_line(event.data);
         if (event.type == "gap") {
-            warn("gap in " + text_member(*json, "channel") + " after " +
-                 text_member(*json, "after") + ": " + text_member(*json, "why"));
-            return true;
+            warn(gap_text(event.data));
+            return !arguments_.has("json") || print_line(event.data);
         }
-        return print_line(payload_text(*json));
+        return print_message(event.data) && (left_ == 0 || --left_ > 0);
     }
 
-    // Full jitter, so that many do not come back together; the daemon's own hint counts more.
-    void pause(uint32_t attempt) const {
-        const uint32_t longest =
-            std::min(kLongestPauseMs, kFirstPauseMs << std::min(attempt + 1, 7u));
-        const uint32_t ms =
-            attempt == 0 && events_.retry_ms() ? events_.retry_ms() : random_below(longest) + 1;
-        const timespec time{ms / 1000, static_cast<long>(ms % 1000) * 1'000'000};
+    static std::string gap_text(std::string_view gap) {
+        const std::string next = member_text(gap, "next");
+        return "gap in " + member_text(gap, "channel") + " after " + member_text(gap, "after") +
+               (next == "null" ? "" : ", on with " + next) + ": " + member_text(gap, "why");
+    }
+
+    bool print_message(const std::string& envelope) const {
+        if (arguments_.has("json"))
+            return print_line(envelope);
+        const std::string id = arguments_.has("ids") ? member_text(envelope, "id") + '\t' : "";
+        return print_line(id + payload_text(envelope));
+    }
+
+    // Full jitter, so that many do not come back together. What the daemon asks for counts more:
+    // that has its own jitter.
+    void pause(uint32_t attempt, uint64_t retry_after_s) const {
+        const uint32_t longest = std::min(kLongestPauseMs, kFirstPauseMs << std::min(attempt, 6u));
+        uint64_t ms = random_below(longest) + 1;
+        if (retry_after_s)
+            ms = std::min<uint64_t>(retry_after_s, kLongestPauseMs / 1000) * 1000;
+        else if (attempt == 0 && events_.retry_ms())
+            ms = events_.retry_ms();
+        const timespec time{static_cast<time_t>(ms / 1000),
+                            static_cast<long>(ms % 1000) * 1'000'000};
         nanosleep(&time, nullptr);
     }
 
     const Arguments& arguments_;
     EventReader events_;
     bool has_heard_ = false, has_ever_heard_ = false;
+    uint64_t left_;                // messages; 0: without end
     std::optional<int> exit_code_; // once it is over
 };
 
 } // namespace
 
 int subscribe(const Arguments& arguments) {
-    return Follower(arguments).run();
+    const auto count = parse_u64(arguments.option("count"));
+    if (arguments.has("count") && count.value_or(0) == 0) {
+        warn("--count is a number, 1 or more");
+        return kUsage;
+    }
+    return Follower(arguments, count.value_or(0)).run();
 }
 
 } // namespace fanhorn::ctl

@@ -2,17 +2,48 @@
 """fanhornctl, the operator's client, as its manual page has it."""
 
 import json
+import os
+import pty
 import queue
 import signal
+import socket
 import subprocess
 import threading
 import time
 import unittest
 
-from harness import FANHORNCTL, TIMEOUT, FanhornTest, free_ports
+from harness import FANHORNCTL, TIMEOUT, FanhornTest, config, eventually, free_ports
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+
+
+def run(*args, **options):
+    return subprocess.run([FANHORNCTL, *args], capture_output=True, timeout=TIMEOUT, check=False, **options)
+
+
+class Script:
+    """A server that gives each connection the next of these answers, and keeps the requests."""
+
+    def __init__(self, *answers):
+        self.socket, self.requests = socket.create_server(("127.0.0.1", 0)), []
+        self.url = "http://127.0.0.1:%d" % self.socket.getsockname()[1]
+        threading.Thread(target=self._serve, args=(answers,), daemon=True).start()
+
+    def _serve(self, answers):
+        for answer in answers:
+            connection, _ = self.socket.accept()
+            request = b""
+            while b"\r\n\r\n" not in request:
+                request += connection.recv(65536)
+            self.requests.append(request.decode())
+            connection.sendall(answer)
+            connection.close()
+        self.socket.close()
 
 
 class Ctl(FanhornTest):
+    config = config(more="[listener local]\naddress = unix:@DIR@/private.sock\nserve = publish, control, metrics")
+
     def url(self, listener="private"):
         host, port = self.daemon.address(listener)
         return f"http://{host}:{port}"
@@ -24,8 +55,11 @@ class Ctl(FanhornTest):
         return done.stdout if code == 0 else done.stderr
 
     def follow(self, *args):
-        process = subprocess.Popen([FANHORNCTL, "subscribe", "--url", self.url("public"), *args], text=True,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return self.start("subscribe", "--url", self.url("public"), *args)
+
+    def start(self, *args, stdin=subprocess.DEVNULL):
+        process = subprocess.Popen([FANHORNCTL, *args], text=True, stdin=stdin, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         process.lines = queue.Queue()
@@ -63,6 +97,68 @@ class Ctl(FanhornTest):
         answer = json.loads(self.ctl("publish", "--json", self.channel, "x"))
         self.assertEqual(answer, {"id": self.kept()[0]["id"], "n": 1, "subscribers": 0})
 
+    def test_publish_type(self):
+        self.ctl("publish", "--type", "text/plain", self.channel, '{"a":1}')
+        self.ctl("publish", "--type", "application/json", self.channel, "5")
+        self.assertEqual([message["data"] for message in self.kept()], ['{"a":1}', 5])
+        self.assertIn("content type", self.ctl("publish", "--type", "a\r\nX: b", self.channel, "x", code=2))
+
+    def test_publish_once(self):
+        first, again = (self.ctl("publish", "--idempotency-key", "a key&x=1", self.channel, "x") for _ in range(2))
+        self.assertEqual(first.split()[0], again.split()[0])
+        self.assertEqual(len(self.kept()), 1)
+        self.assertRegex(self.ctl("publish", "--idempotency-key", "a key&x=1", self.channel, "y", code=1),
+                         "^fanhornctl: 409 idempotency_mismatch: ")
+
+    def test_publish_unstored(self):
+        process = self.follow("--count", "1", self.channel)
+        self.wait_subscribers(self.channel, 1)
+        self.ctl("publish", "--no-store", self.channel, "now")
+        self.assertEqual(self.line(process), "now")
+        self.assertEqual(self.kept(), [])
+
+    def test_publish_lines(self):
+        lines = b'one\n{"a":1}\n\n[1]\r\n\xff\xfe\n"x"\nlast'
+        done = run("publish", "--url", self.url(), "--lines", "--event", "e", self.channel, input=lines)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        kept = self.kept()
+        self.assertEqual([message.get("data", message.get("base64")) for message in kept],
+                         ["one", {"a": 1}, "", [1], "//4=", '"x"', "last"])
+        self.assertEqual({message["event"] for message in kept}, {"e"})
+        self.assertEqual([line.split()[0] for line in done.stdout.decode().splitlines()],
+                         [message["id"] for message in kept])
+
+    def test_publish_lines_as_they_come(self):
+        process = self.start("publish", "--url", self.url(), "--lines", "--json", self.channel, stdin=subprocess.PIPE)
+        for number, pause in enumerate([0, 0, 3]):  # a silence ends a request; the next line begins another
+            time.sleep(pause)
+            process.stdin.write(f"{number}\n")
+            process.stdin.flush()
+            self.assertEqual(json.loads(self.line(process))["n"], number + 1)
+        process.stdin.close()
+        self.assertEqual(process.wait(TIMEOUT), 0)
+
+    def test_publish_many_lines(self):
+        lines = "".join(f"{number}\n" for number in range(50_000))
+        output = self.ctl("publish", "--lines", "--no-store", self.channel, stdin=lines).splitlines()
+        sequence = [int(line.split()[0].split(".")[1]) for line in output]
+        self.assertEqual(len(sequence), 50_000)
+        self.assertEqual(sequence, sorted(set(sequence)))
+
+    def test_publish_lines_refused(self):
+        self.assertRegex(self.ctl("publish", "--lines", "--ttl", "x", self.channel, stdin="a\nb\n", code=1),
+                         "line 1: 400 bad_option: .*\nfanhornctl: line 2: 400 bad_option: ")
+        self.assertRegex(self.ctl("publish", "--lines", self.channel, stdin="ok\n" + "x" * 3_000_000, code=1),
+                         "line 2: 413 too_large: ")
+        self.assertEqual([message["data"] for message in self.kept()], ["ok"])
+        self.ctl("publish", "--lines", self.channel, "data", code=2)
+        self.ctl("publish", "--lines", "--type", "text/plain", self.channel, stdin="", code=2)
+
+    def test_a_large_body_is_refused_in_words(self):
+        done = run("publish", "--url", self.url(), self.channel, input=b"x" * 20_000_000)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, b"^fanhornctl: 413 too_large: ")
+
     def test_publish_refused(self):
         self.assertIn("gap", self.ctl("publish", "--event", "gap", self.channel, "x", code=1))
 
@@ -83,6 +179,43 @@ class Ctl(FanhornTest):
         self.assertIn("m3", self.line(process))
         self.assertIn("m4", self.line(process))
 
+    def test_subscribe_count_and_ids(self):
+        ids = [self.daemon.publish(self.channel, f"m{number}")["id"] for number in range(5)]
+        output = self.ctl("subscribe", "--since", "earliest", "--count", "3", "--ids", self.channel,
+                          url=self.url("public"))
+        self.assertEqual(output, "".join(f"{ids[number]}\tm{number}\n" for number in range(3)))
+        self.ctl("subscribe", "--count", "0", self.channel, code=2)
+
+    def test_subscribe_to_several(self):
+        names = [self.channel + "/a ü", self.channel + "/b"]
+        for name in names:
+            self.ctl("publish", name, "from " + name)
+        output = self.ctl("subscribe", "--since", "earliest", "--count", "2", ",".join(names), url=self.url("public"))
+        self.assertEqual(output, "".join(f"from {name}\n" for name in names))
+
+    def test_payloads_come_out_as_they_went_in(self):
+        payloads = ['{"x":12345678901234567890123, "y":[1.10,1e400]}', "[" * 5000 + "]" * 5000, '"x"', "plain", "a\nb\n"]
+        for payload in payloads:
+            self.ctl("publish", self.channel, payload)
+        output = self.ctl("subscribe", "--since", "earliest", "--count", "5", self.channel, url=self.url("public"))
+        self.assertEqual(output.split("\n"), payloads[:4] + ["a\\nb", ""])
+
+    def test_a_terminal_gets_no_commands(self):
+        self.daemon.publish(self.channel, "\x1b[2J\u009b2J\x07 ü\nnext")
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        subprocess.run([FANHORNCTL, "subscribe", "--url", self.url("public"), "--since", "earliest", "--count", "1",
+                        self.channel], stdout=theirs, timeout=TIMEOUT, check=True)
+        os.close(theirs)
+        self.assertEqual(os.read(ours, 4096).decode(), "\\x1b[2J\\xc2\\x9b2J\\x07 ü\\nnext\r\n")
+
+    def test_gap_in_words(self):
+        ids = [self.daemon.publish(self.channel, str(number))["id"] for number in range(150)]
+        done = run("subscribe", "--url", self.url("public"), "--since", ids[0], "--count", "1", self.channel, text=True)
+        self.assertEqual(done.stdout, "50\n")
+        self.assertEqual(done.stderr,
+                         f"fanhornctl: gap in {self.channel} after {ids[0]}, on with {ids[50]}: trimmed\n")
+
     def test_subscribe_json_and_gap(self):
         ids = [self.daemon.publish(self.channel, str(number))["id"] for number in range(150)]
         process = self.follow("--json", "--since", ids[0], self.channel)
@@ -102,6 +235,72 @@ class Ctl(FanhornTest):
             self.assertLess(time.monotonic(), deadline, "neither ends nor comes back")
             time.sleep(0.05)
 
+    def test_a_broken_connection(self):
+        """Half a block is asked for again, with the id of the last whole one; retry: is kept to."""
+        server = Script(HEAD + b'retry: 700\n\nid: e.1\ndata: {"data":"one"}\n\nid: e.2\ndata: {"da',
+                        b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n",
+                        HEAD + b'id: e.2\r\ndata: {"data":"two"}\r\n\r\n')
+        start = time.monotonic()
+        self.assertEqual(self.ctl("subscribe", "--since=-1", "--count", "2", "a", url=server.url), "one\ntwo\n")
+        self.assertGreater(time.monotonic() - start, 0.7)
+        self.assertIn("since=-1", server.requests[0])
+        for request in server.requests[1:]:
+            self.assertIn("\r\nLast-Event-ID: e.1\r\n", request)
+            self.assertNotIn("since", request)
+
+    def test_retry_after(self):
+        server = Script(HEAD + b'retry: 1\n\ndata: {"data":"one"}\n\n',
+                        b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
+                        HEAD + b'data: {"data":"two"}\n\n')
+        start = time.monotonic()
+        self.assertEqual(self.ctl("subscribe", "--count", "2", "a", url=server.url), "one\ntwo\n")
+        self.assertGreater(time.monotonic() - start, 1)
+
+    def test_when_not_to_come_back(self):
+        never_again = Script(HEAD + b'retry: 1\n\ndata: {"data":"one"}\n\n', b"HTTP/1.1 204 No Content\r\n\r\n")
+        self.assertEqual(self.ctl("subscribe", "a", url=never_again.url), "one\n")
+        once = Script(HEAD + b'data: {"data":"one"}\n\n')
+        self.assertIn("the stream ended", self.ctl("subscribe", "--no-reconnect", "a", url=once.url, code=1))
+        problem = b'{"status":404,"code":"channel_unknown","detail":"why"}'
+        gone = Script(HEAD + b"retry: 1\n\n",
+                      b"HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n%s" % (len(problem), problem))
+        self.assertIn("404 channel_unknown: why", self.ctl("subscribe", "a", url=gone.url, code=1))
+
+    def test_a_restart_is_survived(self):
+        """A real daemon goes and comes back: its epoch is another, and that is told."""
+        process = self.follow("--count", "2", self.channel)
+        self.wait_subscribers(self.channel, 1)
+        self.daemon.publish(self.channel, "before")
+        self.assertEqual(self.line(process), "before")
+        self.daemon.send_signal(signal.SIGTERM)
+        self.daemon.wait()
+        self.daemon.launch()
+        eventually(self.daemon._is_ready, "readiness")
+        self.daemon.publish(self.channel, "after")
+        self.assertEqual(self.line(process), "after")
+        self.assertEqual(process.wait(TIMEOUT), 0)
+        self.assertRegex(process.stderr.read(), "coming back\n(.*\n)*fanhornctl: gap in .*: epoch\n")
+
+    def test_nobody_reads(self):
+        self.daemon.publish(self.channel + "/a"), self.daemon.publish(self.channel + "/b")
+        for command in (["stats"], ["channels"], ["channels", "--json"]):
+            process = subprocess.Popen([FANHORNCTL, *command, "--url", self.url()], stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE)
+            process.stdout.close()
+            self.assertEqual((process.stderr.read(), process.wait(TIMEOUT)), (b"", 0), command)
+            process.stderr.close()
+
+    def test_listeners(self):
+        socket_url = f"unix:{self.daemon.dir}/private.sock"
+        self.ctl("publish", self.channel, "over a unix socket", url=socket_url)
+        self.assertEqual(self.kept()[0]["data"], "over a unix socket")
+        env = {**os.environ, "FANHORN_URL": socket_url, "FANHORN_SUB_URL": self.url("public")}
+        self.assertEqual(run("channel", self.channel, env=env).returncode, 0)
+        done = run("subscribe", "--since", "earliest", "--count", "1", self.channel, env=env)
+        self.assertEqual(done.stdout, b"over a unix socket\n")
+        self.assertIn("https", self.ctl("stats", url="https://127.0.0.1:1", code=2))
+        self.assertIn("cannot connect", self.ctl("stats", url="http://[::1]:1", code=1))
+
     def test_channels(self):
         self.daemon.publish(self.channel + "/a"), self.daemon.publish(self.channel + "/b")
         output = self.ctl("channels", "--prefix", self.channel + "/")
@@ -110,6 +309,23 @@ class Ctl(FanhornTest):
         answer = json.loads(self.ctl("channels", "--json", "--prefix", self.channel + "/"))
         self.assertEqual([facts["channel"] for facts in answer["channels"]],
                          [self.channel + "/a", self.channel + "/b"])
+
+    def test_channels_by_pages(self):
+        names = [f"{self.channel}/{number:04}" for number in range(2300)]
+        self.daemon.publish_lines([{"channel": name, "text": "x"} for name in names])
+        prefix = ("channels", "--prefix", self.channel + "/")
+        rows = self.ctl(*prefix).splitlines()
+        self.assertEqual(rows[0].split(), ["channel", "websocket", "sse", "longpoll", "messages", "bytes", "last",
+                                           "section"])
+        self.assertEqual([row.split()[0] for row in rows[1:]], names)
+        facts = self.daemon.facts(names[0])
+        self.assertEqual(rows[1].split()[1:], ["0", "0", "0", "1", str(facts["bytes"]), facts["last"], "**"])
+        self.assertEqual([one["channel"] for one in json.loads(self.ctl(*prefix, "--json"))["channels"]], names)
+
+    def test_no_channels(self):
+        prefix = ("channels", "--prefix", "none:")
+        self.assertEqual(len(self.ctl(*prefix).splitlines()), 1)
+        self.assertEqual(json.loads(self.ctl(*prefix, "--json")), {"channels": []})
 
     def test_channel(self):
         identity = self.daemon.publish(self.channel)["id"]
@@ -126,6 +342,25 @@ class Ctl(FanhornTest):
         self.daemon.publish(self.channel)
         output = self.ctl("stats").lower()
         self.assertRegex(output, r"published\D+[1-9]")
+        for part in ("version", "uptime", "connections, sse", "delivered, poll", "mailbox, p50", "flush, p99"):
+            self.assertIn(part, output)
+        self.assertNotIn("limit, message_size", output)
+        self.daemon.request("POST", "/pub/" + self.channel, body=b"x" * 100_000)
+        self.assertRegex(self.ctl("stats"), r"limit, message_size +1\n")
+
+    def test_stats_times(self):
+        process = self.follow("--count", "1", self.channel)
+        self.wait_subscribers(self.channel, 1)
+        self.daemon.publish(self.channel)
+        self.line(process)
+        self.assertRegex(self.ctl("stats"), r"mailbox, p50 +[0-9.]+ ms\n.*p99 +[0-9.]+ ms\n")
+
+    def test_stats_as_json(self):
+        self.daemon.publish(self.channel)
+        values = json.loads(self.ctl("stats", "--json"))
+        self.assertGreaterEqual(values["fanhorn_published_total"], 1)
+        self.assertEqual(values["fanhorn_connections"]["websocket"], 0)
+        self.assertEqual(values["fanhorn_mailbox_seconds_bucket"]["+Inf"], values["fanhorn_mailbox_seconds_count"])
 
     def test_unreachable(self):
         url = f"http://127.0.0.1:{free_ports(1)[0]}"
@@ -137,6 +372,14 @@ class Ctl(FanhornTest):
                 done = subprocess.run([FANHORNCTL, *args], capture_output=True, stdin=subprocess.DEVNULL,
                                       timeout=TIMEOUT, check=False)
                 self.assertEqual(done.returncode, 2, done.stderr)
+
+    def test_help(self):
+        for command in ("publish", "subscribe", "channels", "channel", "stats"):
+            done = run(command, "--help")
+            self.assertEqual((done.returncode, done.stderr), (0, b""))
+            self.assertIn(b"--url URL", done.stdout)
+            self.assertIn(command.encode(), run("--help").stdout)
+        self.assertRegex(run("--version").stdout, rb"^fanhornctl [0-9.]+\n$")
 
 
 if __name__ == "__main__":
