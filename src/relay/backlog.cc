@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "relay/backlog.h"
 
+#include <algorithm>
+
 namespace fanhorn {
 
 namespace {
@@ -16,7 +18,7 @@ size_t Backlog::bytes_from(uint64_t ordinal) const {
         return bytes_;
     size_t bytes = 0;
     for (uint64_t i = ordinal; i < next(); ++i)
-        bytes += at(i).size();
+        bytes += at(i).cost();
     return bytes;
 }
 
@@ -36,16 +38,31 @@ uint64_t Backlog::first_after(uint64_t seq) const {
 uint64_t Backlog::within(size_t bytes) const {
     uint64_t ordinal = next();
     size_t sum = 0;
-    while (ordinal > first_ && sum + at(ordinal - 1).size() <= bytes)
-        sum += at(--ordinal).size();
+    while (ordinal > first_ && sum + at(ordinal - 1).cost() <= bytes)
+        sum += at(--ordinal).cost();
     return ordinal;
+}
+
+// What is kept while somebody does not read costs what it counts for: no slack from growing by
+// doubling. The first segment, mostly gone with its turn, is not worth the care.
+SegmentRef Backlog::next_segment() {
+    auto segment = make_ref<Segment>();
+    if (frames_.empty())
+        return segment;
+    std::string& full = frames_.back().segment->bytes;
+    if (full.capacity() - full.size() > kSlackBytes)
+        full.shrink_to_fit();
+    const size_t like_last = std::max<size_t>(frames_.back().size(), 1);
+    const size_t count = (Segment::kFullBytes + like_last - 1) / like_last;
+    segment->bytes.reserve(count * like_last + kSlackBytes / 4);
+    return segment;
 }
 
 void Backlog::append(Encoding& encoding, const MessageRef& message) {
     Frame frame;
     const bool is_full =
         frames_.empty() || frames_.back().segment->bytes.size() >= Segment::kFullBytes;
-    frame.segment = is_full ? make_ref<Segment>() : frames_.back().segment;
+    frame.segment = is_full ? next_segment() : frames_.back().segment;
     frame.seq = message->position.seq;
     frame.begin = static_cast<uint32_t>(frame.segment->bytes.size());
     encoding.message(frame.segment->bytes, *message);
@@ -54,14 +71,14 @@ void Backlog::append(Encoding& encoding, const MessageRef& message) {
         frame.selective = message;
         ++selective_;
     }
-    bytes_ += frame.size();
+    bytes_ += frame.cost();
     frames_.push_back(std::move(frame));
 }
 
 uint64_t Backlog::drop_front() {
     const Frame& frame = frames_.front();
     const uint64_t seq = frame.seq;
-    bytes_ -= frame.size();
+    bytes_ -= frame.cost();
     selective_ -= frame.selective ? 1 : 0;
     frames_.pop_front();
     ++first_;

@@ -17,6 +17,8 @@ struct Frame {
     uint32_t begin = 0, end = 0; // within the segment
     MessageRef selective;        // set when the message excludes a connection
     size_t size() const { return end - begin; }
+    // What it counts for under a limit: an entry here is more than a small message.
+    size_t cost() const { return size() + sizeof(Frame); }
 };
 
 // Frames are numbered by ordinals that never repeat in a feed: [first(), next()).
@@ -26,6 +28,7 @@ class Backlog {
     uint64_t first() const { return first_; }
     uint64_t next() const { return first_ + frames_.size(); }
     bool empty() const { return frames_.empty(); }
+    // The costs of all frames.
     size_t bytes() const { return bytes_; }
     const Frame& at(uint64_t ordinal) const {
         CHECK(ordinal >= first_ && ordinal < next());
@@ -33,11 +36,11 @@ class Backlog {
     }
     // Whether a frame is not for everybody.
     bool has_selective() const { return selective_ != 0; }
-    // Bytes from that frame to the end.
+    // Costs from that frame to the end.
     size_t bytes_from(uint64_t ordinal) const;
     // The first frame with a seq above `seq`, or next().
     uint64_t first_after(uint64_t seq) const;
-    // The oldest frame from which at most `bytes` follow.
+    // The oldest frame from which costs of at most `bytes` follow.
     uint64_t within(size_t bytes) const;
 
     void append(Encoding& encoding, const MessageRef& message);
@@ -60,6 +63,10 @@ class Backlog {
     Written advance(uint64_t ordinal, const ConnectionId& connection, size_t written) const;
 
   private:
+    static constexpr size_t kSlackBytes = 256; // of a segment that takes no more
+
+    SegmentRef next_segment();
+
     std::deque<Frame> frames_;
     uint64_t first_;
     size_t bytes_ = 0;

@@ -17,6 +17,10 @@ void Feed::append(const MessageRef& message) {
         return;
     if (!backlog_)
         backlog_ = std::make_unique<Backlog>(next_);
+    if (turn_ != channel_.hub().turn()) {
+        turn_ = channel_.hub().turn();
+        turn_begin_ = next_;
+    }
     grow_up(seq, next_);
     backlog_->append(encoding_, message);
     next_ = backlog_->next();
@@ -65,13 +69,19 @@ void Feed::make_due() {
         channel_.hub().add_dirty(*this);
 }
 
-// Bounds what slow subscribers hold, but not what this turn has not yet offered to everybody.
 void Feed::trim() {
+    if (!backlog_)
+        return;
     const size_t limit = channel_.settings().slow_consumer_limit;
-    const size_t allowed =
-        has_due() || channel_.hub().has_ready() ? std::max(limit, kDueBytes) : limit;
-    while (backlog_->bytes() > allowed && backlog_->first() + 1 < next_)
+    const bool is_early = has_due() || channel_.hub().has_ready();
+    while (backlog_->bytes() > limit && backlog_->first() + 1 < next_) {
+        if (is_early && backlog_->first() >= turn_begin_ && backlog_->bytes() <= kDueBytes) {
+            if (!swollen.is_linked())
+                channel_.hub().add_swollen(*this);
+            return;
+        }
         floor_ = backlog_->drop_front();
+    }
 }
 
 void Feed::settle() {

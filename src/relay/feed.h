@@ -89,20 +89,26 @@ class Feed {
     };
     Batch batch;
 
-    Hook dirty; // on the hub's list of feeds to flush
+    // Drops what is beyond the limit, but of what this turn has not yet offered to everybody only
+    // what is beyond kDueBytes: that is looked at again behind the flush.
+    void trim();
+
+    Hook dirty;   // on the hub's list of feeds to flush
+    Hook swollen; // on its list of feeds to trim behind the flush
 
   private:
     using Cursors = List<Subscription, &Subscription::hook>;
     void grow_up(uint64_t seq, uint64_t ordinal);
     void wait(Subscription& subscription);
     void make_due();
-    void trim();
     void settle();
 
     Channel& channel_;
     Encoding& encoding_;
     std::unique_ptr<Backlog> backlog_; // none while everybody has everything
     uint64_t next_ = 0;
+    uint64_t turn_ = 0;       // the hub's, at the last append()
+    uint64_t turn_begin_ = 0; // its first frame
     uint64_t floor_;
     uint32_t members_ = 0;
     uint32_t held_ = 0;

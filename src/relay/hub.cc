@@ -128,7 +128,12 @@ bool Hub::flush(size_t budget) {
         ready_.pop_front()->flush();
         --budget;
     }
-    return has_due();
+    if (has_due())
+        return true;
+    ++turn_;
+    while (Feed* feed = swollen_.pop_front())
+        feed->trim();
+    return false;
 }
 
 size_t Hub::flush_feed(Feed& feed, size_t budget) {

@@ -65,6 +65,8 @@ class Hub {
     bool flush(size_t budget);
     bool has_due() const { return !dirty_.empty() || !ready_.empty(); }
     bool has_ready() const { return !ready_.empty(); }
+    // Counts the times that everybody had been offered everything.
+    uint64_t turn() const { return turn_; }
 
     // The end of a turn.
     void reap();
@@ -82,6 +84,7 @@ class Hub {
     // while it is being flushed.
     void retire(Subscription& subscription);
     void add_dirty(Feed& feed) { dirty_.push_back(feed); }
+    void add_swollen(Feed& feed) { swollen_.push_back(feed); }
     void add_ready(Subscriber& subscriber) { ready_.push_back(subscriber); }
     void add_stalled(Subscriber& subscriber) { stalled_.push_back(subscriber); }
 
@@ -98,6 +101,8 @@ class Hub {
     std::vector<std::unique_ptr<BrokerEnd>> ends_;
     std::unordered_map<std::string, std::unique_ptr<Channel>, KeyedHash, std::equal_to<>> channels_;
     List<Feed, &Feed::dirty> dirty_;
+    List<Feed, &Feed::swollen> swollen_;
+    uint64_t turn_ = 1;
     List<Subscriber, &Subscriber::turn> ready_;   // several channels, something to send
     List<Subscriber, &Subscriber::turn> stalled_; // their sockets are full
     List<Subscription, &Subscription::pending> retired_;

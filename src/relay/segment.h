@@ -12,7 +12,7 @@ namespace fanhorn {
 // Stays on its worker. Grows only at its end; what is in it never changes.
 struct Segment final : LocalCount {
     // A segment takes no further frame once it is this large: what a stopped reader pins.
-    static constexpr size_t kFullBytes = 16 << 10;
+    static constexpr size_t kFullBytes = 8 << 10;
     std::string bytes;
 };
 

@@ -36,7 +36,7 @@ struct ChannelSettings {
     size_t message_size = 64 << 10;  // bytes of one payload
     Millis heartbeat = 25'000;
     SlowConsumer slow_consumer = SlowConsumer::Gap;
-    size_t slow_consumer_limit = 256 << 10; // unsent bytes of live messages
+    size_t slow_consumer_limit = 256 << 10; // bytes of unsent live messages, in memory
     bool compress = true;            // permessage-deflate where the client offers it
 
     // Whether that transport (a module's negotiation name) may be used on the channel.

@@ -29,6 +29,9 @@ std::string text(const Frame& frame) {
     return frame.segment->bytes.substr(frame.begin, frame.size());
 }
 
+// Of a message as above: its ten bytes, and its entry.
+constexpr size_t kCost = 10 + sizeof(Frame);
+
 } // namespace
 
 static void test_ordinals(void**) {
@@ -40,9 +43,9 @@ static void test_ordinals(void**) {
     assert_int_equal(backlog.first(), 5);
     assert_int_equal(backlog.next(), 8);
     assert_text(text(backlog.at(6)), "m20:c:xxx;");
-    assert_int_equal(backlog.bytes(), 30);
-    assert_int_equal(backlog.bytes_from(5), 30);
-    assert_int_equal(backlog.bytes_from(7), 10);
+    assert_int_equal(backlog.bytes(), 3 * kCost);
+    assert_int_equal(backlog.bytes_from(5), 3 * kCost);
+    assert_int_equal(backlog.bytes_from(7), kCost);
     assert_int_equal(backlog.bytes_from(8), 0);
     assert_int_equal(backlog.first_after(0), 5);
     assert_int_equal(backlog.first_after(10), 6);
@@ -51,20 +54,21 @@ static void test_ordinals(void**) {
 
     assert_int_equal(backlog.drop_front(), 10);
     assert_int_equal(backlog.first(), 6);
-    assert_int_equal(backlog.bytes(), 20);
-    assert_int_equal(backlog.bytes_from(2), 20); // overtaken: all of it
+    assert_int_equal(backlog.bytes(), 2 * kCost);
+    assert_int_equal(backlog.bytes_from(2), 2 * kCost); // overtaken: all of it
     assert_text(text(backlog.at(7)), "m30:c:xxx;");
 }
 
 static void test_within(void**) {
     TestEncoding encoding(Use::Sse);
     Backlog backlog(0);
-    for (const uint64_t seq : {10, 20, 30}) // 10 bytes each
+    for (const uint64_t seq : {10, 20, 30})
         backlog.append(encoding, message(seq));
     const struct {
         size_t bytes;
         uint64_t ordinal;
-    } kRows[] = {{0, 3}, {9, 3}, {10, 2}, {19, 2}, {20, 1}, {30, 0}, {1000, 0}};
+    } kRows[] = {{0, 3},         {kCost - 1, 3}, {kCost, 2}, {2 * kCost - 1, 2},
+                 {2 * kCost, 1}, {3 * kCost, 0}, {1000, 0}};
     for (const auto& row : kRows)
         assert_row(std::to_string(row.bytes), backlog.within(row.bytes) == row.ordinal);
 }

@@ -11,11 +11,13 @@ namespace {
 constexpr Millis kSendTimeout = 15'000;
 const std::string kTen = "0123456789";
 
-// Limits of a few frames of kTen, each about twenty bytes.
+// Of three frames of kTen, each about twenty bytes and its entry.
+constexpr uint32_t kThreeFrames = 60 + 3 * sizeof(Frame);
+
 void few_frames(RelayBench& bench, SlowConsumer policy, uint32_t history = 100) {
     bench.settle([&](ChannelSettings& settings) {
         settings.slow_consumer = policy;
-        settings.slow_consumer_limit = 50;
+        settings.slow_consumer_limit = kThreeFrames;
         settings.history = history;
     });
 }
@@ -84,7 +86,7 @@ static void test_latest_on_one_of_two_channels(void**) {
     bench.settle([](ChannelSettings& settings) { settings.slow_consumer_limit = 1000; });
     ChannelSettings narrow;
     narrow.slow_consumer = SlowConsumer::Latest;
-    narrow.slow_consumer_limit = 50;
+    narrow.slow_consumer_limit = kThreeFrames;
     bench.rules->exact["narrow"] = narrow;
     bench.apply();
     Stream stream(bench, {"narrow", "wide"});
@@ -152,10 +154,11 @@ static void test_stalled_while_ready(void**) {
     assert_true(stream.sink.is_finished);
 }
 
-static void test_a_stopped_reader_pins_no_more_than_the_limit(void**) {
+// The frames kept for a reader of "c" that stopped, beside one who reads these channels.
+static void check_pinned(const std::vector<std::string>& others) {
     RelayBench bench;
     few_frames(bench, SlowConsumer::Gap);
-    Stream slow(bench, {"c"}), fast(bench, {"c"});
+    Stream slow(bench, {"c"}), fast(bench, others);
     run_away(bench, slow, 100);
     Feed* feed = nullptr;
     { // a third one finds the feed that the two share
@@ -172,6 +175,28 @@ static void test_a_stopped_reader_pins_no_more_than_the_limit(void**) {
     }
     slow.open();
     assert_int_equal(feed->first(), feed->next()); // everybody has everything
+}
+
+static void test_a_stopped_reader_pins_no_more_than_the_limit(void**) {
+    check_pinned({"c"});
+    check_pinned({"c", "d"}); // has something to send whenever a message is appended
+}
+
+// What everybody still has to get is kept beyond the limit, but not for longer.
+static void test_a_turn_is_offered_whole(void**) {
+    RelayBench bench;
+    few_frames(bench, SlowConsumer::Gap);
+    Stream slow(bench, {"c"}), fast(bench, {"c", "d"});
+    run_away(bench, slow, 10);
+    fast.taken();
+    std::string all;
+    for (int i = 0; i < 10; ++i)
+        all += bench.frame(bench.say("c", kTen), "c", kTen);
+    bench.worker.turn();
+    assert_text(fast.taken(), all);
+    const uint64_t start = slow.subscriber.position().seq;
+    slow.open();
+    assert_true(slow.taken().starts_with("gc," + bench.at(start)));
 }
 
 static void test_pongs_do_not_pile_up(void**) {
@@ -355,6 +380,7 @@ int main() {
         cmocka_unit_test(test_who_reads_nothing_is_cut_off),
         cmocka_unit_test(test_stalled_while_ready),
         cmocka_unit_test(test_a_stopped_reader_pins_no_more_than_the_limit),
+        cmocka_unit_test(test_a_turn_is_offered_whole),
         cmocka_unit_test(test_pongs_do_not_pile_up),
         cmocka_unit_test(test_overflow_is_read_from_history),
         cmocka_unit_test(test_overflow_that_history_lost_is_a_gap),
