@@ -283,7 +283,7 @@ class MaxConnections(FanhornTest):
         def hit():
             crowd = [Wire(self.daemon.public) for _ in range(18)]
             refused = [wire for wire in crowd if not wire.is_quiet(0.5)]
-            self.assertEqual(len(refused), 6)
+            self.assertIn(len(refused), (6, 7))  # one may still be leaving
             for wire in refused:
                 self.assert_problem(wire.read_response(), 503, "overloaded")
                 self.assertTrue(wire.is_closed())
