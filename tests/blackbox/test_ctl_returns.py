@@ -75,8 +75,9 @@ class CtlReturns(unittest.TestCase):
         self.assertEqual((code, lines), (1, ["a\\nb", '{"c":[1,2]}']))
 
     def test_a_message_nested_too_deeply_to_take_apart(self):
-        deep = '{"channel":"a","data":' + "[" * 1000000 + "]" * 1000000 + "}"
-        code, lines, _, _ = self.follow(STREAM + f"data: {deep}\n\n".encode() + message(2))
+        deep = "[" * 1000000 + "]" * 1000000
+        envelope = '{"channel":"a","data":' + deep + "}"
+        code, lines, _, _ = self.follow(STREAM + f"data: {envelope}\n\n".encode() + message(2))
         self.assertEqual((code, lines), (1, [deep, "m2"]))
 
 
