@@ -43,7 +43,8 @@ class Chaos(unittest.TestCase):
         self.disturb(swarm, publishers, cuttable)
         oracle = Oracle(publishers)
         self.assertGreaterEqual(oracle.count, MESSAGES)
-        complete = lambda: all(oracle.is_complete(member) for member in swarm.members)
+        complete = lambda: (all(oracle.is_complete(member) for member in swarm.members)
+                            and all(member.connections > 1 for member in cuttable))
         self.assertTrue(swarm.run(complete, 120 * PATIENCE), "some never had the last message")
         self.verdict(swarm, oracle, cuttable)
 
