@@ -136,6 +136,7 @@ class Plain(WebSocketTest):
         client = self.ws(self.channel)
         client.wire.try_send(frame_bytes(CLOSE, close_payload(1000)) + frame_bytes(TEXT, b"late"))
         self.assertEqual(client.expect_close().code, 1000)
+        self.wait_subscribers(self.channel, 0)
         self.assertIsNone(self.daemon.facts(self.channel))
 
     def test_bad_closes(self):
@@ -261,6 +262,7 @@ class ClientPublishOff(WebSocketTest):
     def test_policy(self):
         for frame in (frame_bytes(TEXT, b"x"), frame_bytes(BINARY, b"x")):
             self.closes_with(1008, frame)
+        self.wait_subscribers(self.channel, 0)
         self.assertIsNone(self.daemon.facts(self.channel))
 
     def test_control_frames_are_fine(self):
