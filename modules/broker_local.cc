@@ -105,7 +105,7 @@ LocalBroker::Channel* LocalBroker::find_or_make(const std::string& name,
     }
     if (channels_.size() >= max_channels_) {
         refused = Published::Status::ChannelsFull;
-        counters_.hit(Limit::Channels);
+        reached(Limit::Channels);
         return nullptr;
     }
     auto channel = std::make_unique<Channel>();
@@ -142,6 +142,11 @@ uint64_t& LocalBroker::watermark(std::string_view name) {
     return watermarks_[keyed_hash(name) % watermarks_.size()];
 }
 
+void LocalBroker::reached(Limit limit) {
+    counters_.count(limit);
+    reached_.push_back(limit);
+}
+
 void LocalBroker::publish(std::vector<Draft> drafts,
                           std::function<void(std::vector<Published>)> done) {
     std::vector<Digest> contents(drafts.size());
@@ -152,13 +157,17 @@ void LocalBroker::publish(std::vector<Draft> drafts,
     std::vector<Published> results;
     results.reserve(drafts.size());
     Garbage garbage; // freed outside the lock
+    std::vector<Limit> limits;
     {
         std::lock_guard lock(mutex_);
         for (size_t i = 0; i < drafts.size(); ++i)
             results.push_back(publish_one(
                 drafts[i], drafts[i].idempotency_key.empty() ? nullptr : &contents[i], garbage));
         pushed_.store(head_, std::memory_order_release);
+        limits.swap(reached_);
     }
+    for (const Limit limit : limits)
+        log_limit(limit);
     done(std::move(results));
 }
 
@@ -185,7 +194,7 @@ Published LocalBroker::publish_one(Draft& draft, const Digest* content, Garbage&
     for (const uint16_t worker : channel->wanted)
         boxes_[worker]->push(message);
     if (content && keys_.insert(channel->name, key, {*content, message->position, n}, now))
-        counters_.hit(Limit::IdempotencyKeys);
+        reached(Limit::IdempotencyKeys);
     remember(*channel, message, garbage);
     return result;
 }

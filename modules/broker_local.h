@@ -62,6 +62,7 @@ class LocalBroker final : public Broker {
     ChannelStart start_channel(const std::string& name, const Since& since, Millis now,
                                uint64_t& lowest);
     ChannelFacts facts_of(Channel& channel);
+    void reached(Limit limit);
     void schedule(Channel& channel);
     void expire(Channel& channel, Millis now, Garbage& garbage);
 
@@ -80,6 +81,7 @@ class LocalBroker final : public Broker {
     std::unordered_map<std::string, std::unique_ptr<Channel>, KeyedHash, std::equal_to<>> channels_;
     std::set<Channel*, ByName> by_name_; // for lists in order
     IdempotencyKeys keys_;
+    std::vector<Limit> reached_; // counted; their log lines are written outside the lock
     // What freed channels had trimmed, by a hash of their name: a rare false gap, never a missed
     // one.
     std::array<uint64_t, 4096> watermarks_{};

@@ -58,12 +58,16 @@ class Merge {
 void LocalBroker::subscribe(size_t worker, std::vector<std::string> names, Since since,
                             std::function<void(Start)> done) {
     Start result;
+    std::vector<Limit> limits;
     {
         std::lock_guard lock(mutex_);
         result.status = want(static_cast<uint16_t>(worker), names);
         if (result.status == Start::Status::Placed)
             result = start(names, since, clock_.now());
+        limits.swap(reached_);
     }
+    for (const Limit limit : limits)
+        log_limit(limit);
     done(std::move(result));
 }
 

@@ -22,10 +22,10 @@ std::string_view use_name(Use use) {
 
 std::string_view limit_name(Limit limit) {
     static constexpr std::array<std::string_view, kLimits> kNames = {
-        "header_size",         "header_count", "uri_size",        "header_timeout",  "body_size",
-        "body_timeout",        "idle_timeout", "send_timeout",    "subscriptions",   "channels",
-        "mailbox_bytes",       "ws_fragments", "max_connections", "descriptors",     "message_size",
-        "slow_consumer_limit", "heartbeat",         "idempotency_keys"};
+        "header_size",         "header_count", "uri_size",        "header_timeout", "body_size",
+        "body_timeout",        "idle_timeout", "send_timeout",    "subscriptions",  "channels",
+        "mailbox_bytes",       "ws_fragments", "max_connections", "descriptors",    "message_size",
+        "slow_consumer_limit", "heartbeat",    "idempotency_keys"};
     return kNames[static_cast<size_t>(limit)];
 }
 
@@ -40,12 +40,16 @@ static std::string_view limit_event(Limit limit) {
     return kEvents[static_cast<size_t>(limit)];
 }
 
-void Counters::hit(Limit limit, std::string_view who) {
-    limit_hits[static_cast<size_t>(limit)].add(1);
+void log_limit(Limit limit, std::string_view who) {
     // Peers that went away are everyday life.
     const bool is_usual = limit == Limit::IdleTimeout || limit == Limit::Heartbeat;
     log_event(is_usual ? LogLevel::Info : LogLevel::Notice, limit_event(limit),
               {{"limit", limit_name(limit)}, {"who", who.empty() ? "-" : who}});
+}
+
+void Counters::hit(Limit limit, std::string_view who) {
+    count(limit);
+    log_limit(limit, who);
 }
 
 } // namespace fanhorn

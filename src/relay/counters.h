@@ -61,6 +61,8 @@ enum class Limit : uint8_t {
 };
 inline constexpr size_t kLimits = 18;
 std::string_view limit_name(Limit limit);
+// The log line of Counters::hit alone, for who may not write one while it counts.
+void log_limit(Limit limit, std::string_view who = {});
 
 struct Counters {
     std::array<Counter, kUses> connections; // now
@@ -71,6 +73,7 @@ struct Counters {
     std::array<Counter, kLimits> limit_hits;
     DurationHistogram mailbox, flush;
 
+    void count(Limit limit) { limit_hits[static_cast<size_t>(limit)].add(1); }
     // Counts it and writes a log line, which a storm of them does not multiply. `who` it was, as
     // far as that is known.
     void hit(Limit limit, std::string_view who = {});
