@@ -332,8 +332,10 @@ constexpr Row kChannelRows[] = {
      .preset = "256k",
      .min = 4 * kKilo,
      .max = kGiga,
-     .documentation = "Bytes of live messages that may wait for one subscriber.\n"
-                      "What it replays from the history does not count."},
+     .documentation =
+         "Bytes of live messages that may wait for one subscriber, each counted with 32 "
+         "bytes for its entry.\n"
+         "What it replays from the history does not count."},
     {.name = "compress",
      .type = Type::Switch,
      .binding = kField<&ChannelSettings::compress>,
