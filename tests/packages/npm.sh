@@ -7,7 +7,7 @@ cd "$1"
 mkdir -p node_modules
 cmp -s package-lock.json node_modules/.locked && exit 0
 export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1
-if npm ci --no-audit --no-fund --loglevel=error --fetch-retries=2; then
+if npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-retries=2; then
     cp package-lock.json node_modules/.locked
 else
     rm -rf node_modules
