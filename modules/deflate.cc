@@ -267,6 +267,8 @@ InflateStatus Inflater::run(std::string_view input, size_t limit, std::string& o
     return InflateStatus::Ok;
 }
 
-std::string_view deflate_library_version() { return zlibVersion(); }
+std::string_view deflate_library_version() {
+    return zlibVersion();
+}
 
 } // namespace fanhorn

@@ -118,9 +118,7 @@ class ShortpollTransport final : public PollTransport {
         for (const char* name : {"since", "last_event_id", "lastEventId", "lastEventID"})
             if (request.parameter(name))
                 return Asks::Yes;
-        return (wait && *wait == "0") || request.accepts("application/json")
-                   ? Asks::Yes
-                   : Asks::No;
+        return (wait && *wait == "0") || request.accepts("application/json") ? Asks::Yes : Asks::No;
     }
 
     std::variant<Opening, http::Problem> open(const Asked& asked) override {

@@ -93,8 +93,7 @@ class SseTransport final : public Transport {
     Asks asks(const http::Request& request) const override {
         if (request.accepts("text/event-stream"))
             return Asks::Yes;
-        const bool is_anything =
-            !request.header("Accept") || request.accepts("*/*");
+        const bool is_anything = !request.header("Accept") || request.accepts("*/*");
         return is_anything ? Asks::Fallback : Asks::No;
     }
 

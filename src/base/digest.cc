@@ -42,6 +42,8 @@ bool equal_in_constant_time(std::string_view left, std::string_view right) {
            CRYPTO_memcmp(left.data(), right.data(), left.size()) == 0;
 }
 
-std::string_view crypto_library_version() { return OpenSSL_version(OPENSSL_VERSION); }
+std::string_view crypto_library_version() {
+    return OpenSSL_version(OPENSSL_VERSION);
+}
 
 } // namespace fanhorn

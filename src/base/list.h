@@ -26,13 +26,13 @@ class Hook {
     }
 
   private:
-    template <typename T, Hook T::* member> friend class List;
+    template <typename T, Hook T::*member> friend class List;
     Hook* previous_ = nullptr;
     Hook* next_ = nullptr;
 };
 
 // A list of T through its member hook. It borrows its elements: destroying the list unlinks them.
-template <typename T, Hook T::* member> class List {
+template <typename T, Hook T::*member> class List {
   public:
     List() { head_.previous_ = head_.next_ = &head_; }
     ~List() { clear(); }
@@ -80,7 +80,8 @@ template <typename T, Hook T::* member> class List {
   private:
     static T* owner(Hook* hook) {
         // The hook is a member of T; its offset is the same in every T.
-        const auto offset = reinterpret_cast<size_t>(&(reinterpret_cast<T*>(kProbe)->*member)) - kProbe;
+        const auto offset =
+            reinterpret_cast<size_t>(&(reinterpret_cast<T*>(kProbe)->*member)) - kProbe;
         return reinterpret_cast<T*>(reinterpret_cast<char*>(hook) - offset);
     }
     static void insert(T& element, Hook& before, Hook& after) {

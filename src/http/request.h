@@ -17,7 +17,7 @@ std::string_view method_name(Method method);
 Method method_named(std::string_view token);
 
 struct Header {
-    std::string name; // as sent; compare with find(), which ignores case
+    std::string name;  // as sent; compare with find(), which ignores case
     std::string value; // without surrounding blanks (RFC 9110 section 5.5)
 };
 
@@ -28,13 +28,13 @@ struct QueryParameter {
 // Owns its text, so that it outlives the read buffer. Everything in it is a stranger's.
 struct Request {
     Method method = Method::Get;
-    int minor_version = 1;    // HTTP/1.minor
-    std::string path;         // percent-encoded as sent, without query; "*" for asterisk-form
-    std::string query;        // as sent, without '?'
-    std::string authority;    // Host, or the authority of absolute-form (RFC 9112 section 3.2.2)
+    int minor_version = 1; // HTTP/1.minor
+    std::string path;      // percent-encoded as sent, without query; "*" for asterisk-form
+    std::string query;     // as sent, without '?'
+    std::string authority; // Host, or the authority of absolute-form (RFC 9112 section 3.2.2)
     std::vector<Header> headers;
     std::vector<QueryParameter> parameters; // of the query, in order
-    bool keep_alive = true;   // RFC 9112 section 9.3
+    bool keep_alive = true;                 // RFC 9112 section 9.3
     bool expects_continue = false;
 
     // The first header of that name in any case, or null.

@@ -57,7 +57,6 @@ class Watch {
     void pause();
     void resume();
     void unwatch();
-    bool is_watching() const { return is_added_; }
     int fd() const { return event_.ev_fd; }
 
   protected:

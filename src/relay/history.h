@@ -16,8 +16,8 @@ class History {
     // dropped goes to `dropped`, so that it can be freed outside a lock.
     void append(MessageRef message, const ChannelSettings& limits, Millis now,
                 std::vector<MessageRef>& dropped);
-    // Applies the limits. What ended by its own ttl goes within a second of that; who reads looks at
-    // Message::is_expired.
+    // Applies the limits. What ended by its own ttl goes within a second of that; who reads looks
+    // at Message::is_expired.
     void trim(const ChannelSettings& limits, Millis now, std::vector<MessageRef>& dropped);
     // Drops everything, as if by a limit.
     void clear(std::vector<MessageRef>& dropped);

@@ -38,10 +38,10 @@ class Message final : public AtomicCount {
   public:
     Message(Draft&& draft, Position at, uint64_t count, Millis now)
         : channel(std::move(draft.channel)), payload(std::move(draft.payload)),
-          content_type(std::move(draft.content_type)), event(std::move(draft.event)), tags(std::move(draft.tags)), position(at),
-          n(count), expires(draft.ttl ? now + draft.ttl : 0), stored_at(now),
-          exclude(draft.exclude), stored(draft.store), retained(draft.retain),
-          binary(draft.binary) {}
+          content_type(std::move(draft.content_type)), event(std::move(draft.event)),
+          tags(std::move(draft.tags)), position(at), n(count),
+          expires(draft.ttl ? now + draft.ttl : 0), stored_at(now), exclude(draft.exclude),
+          stored(draft.store), retained(draft.retain), binary(draft.binary) {}
 
     const std::string channel;
     const std::string payload;

@@ -11,8 +11,8 @@
 
 namespace fanhorn {
 
-// 1-255 bytes of UTF-8, no control characters (C0, DEL, C1), no ',' and no '*'. A name that begins with '$' is
-// well formed but reserved.
+// 1-255 bytes of UTF-8, no control characters (C0, DEL, C1), no ',' and no '*'. A name that begins
+// with '$' is well formed but reserved.
 bool is_channel_name(std::string_view name);
 
 // Segments end at '.', ':' or '/'. '*' is one segment that is not empty, '{name}' the same by

@@ -216,8 +216,7 @@ void PollSubscriber::answer_with(SegmentRef body) {
     hub_.counters().deliveries[static_cast<size_t>(encoding_.use())].add(count_);
     const std::string etag = '"' + position_text(position_) + '-' + poll_.tag + '"';
     // A list of quoted tags, some perhaps weak (RFC 9110 section 13.1.2: compared weakly).
-    const bool is_known =
-        !poll_.may_wait && is_known_tag(poll_.if_none_match, etag);
+    const bool is_known = !poll_.may_wait && is_known_tag(poll_.if_none_match, etag);
     enter(State::Closed);
     if (is_known)
         body = make_ref<Segment>();

@@ -30,14 +30,14 @@ struct ChannelSettings {
     Access client_publish = Access::Deny; // `off` in the file
     std::string broker;                   // a [broker NAME], "" for the built-in memory one
 
-    uint32_t history = 100;          // messages
-    Millis history_ttl = 600'000;    // age
-    size_t history_bytes = 1 << 20;  // payload and overhead of the kept messages
-    size_t message_size = 64 << 10;  // bytes of one payload
+    uint32_t history = 100;         // messages
+    Millis history_ttl = 600'000;   // age
+    size_t history_bytes = 1 << 20; // payload and overhead of the kept messages
+    size_t message_size = 64 << 10; // bytes of one payload
     Millis heartbeat = 25'000;
     SlowConsumer slow_consumer = SlowConsumer::Gap;
     size_t slow_consumer_limit = 256 << 10; // bytes of unsent live messages, in memory
-    bool compress = true;            // permessage-deflate where the client offers it
+    bool compress = true;                   // permessage-deflate where the client offers it
 
     // Whether that transport (a module's negotiation name) may be used on the channel.
     bool allows(std::string_view transport) const;

@@ -75,7 +75,6 @@ class StreamSubscriber final : public Subscriber {
     bool skip(Subscription& subscription);
     void note_slow(SlowConsumer policy);
     void append_gap(const Gap& gap);
-    void finish_ending(Subscription& subscription);
     bool finish_endings();
     void delivered(uint64_t messages, uint64_t seq);
 

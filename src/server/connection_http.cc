@@ -262,10 +262,7 @@ void Connection::send_answer(Answer answer) {
     }
     if (answer.status != 204 && answer.status != 304)
         http::append_content_length(out, answer.body.size());
-    if (close)
-        http::append_header(out, "Connection", "close");
-    else if (request.minor_version == 0)
-        http::append_header(out, "Connection", "keep-alive");
+    http::append_connection(out, !close, request.minor_version);
     out += exchange.cors;
     out += answer.headers;
     out += "\r\n";

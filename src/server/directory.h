@@ -31,7 +31,6 @@ class Directory {
     void add_broker(const std::string& name, BrokerEnd& end) { ends_[name] = &end; }
 
     const Config& config() const { return *config_; }
-    const std::shared_ptr<const Config>& shared_config() const { return config_; }
     // Null where no section matches.
     const ChannelSettings* settings_for(std::string_view channel) const {
         return config_->settings_for(channel);
