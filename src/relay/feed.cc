@@ -74,7 +74,11 @@ void Feed::trim() {
         return;
     const size_t limit = channel_.settings().slow_consumer_limit;
     const bool is_early = has_due() || channel_.hub().has_ready();
-    while (backlog_->bytes() > limit && backlog_->first() + 1 < next_) {
+    // Another frame like the first may be in a stopped reader's outbox, half sent.
+    const auto is_over = [&] {
+        return backlog_->bytes() + backlog_->at(backlog_->first()).cost() > limit;
+    };
+    while (backlog_->first() + 1 < next_ && is_over()) {
         if (is_early && backlog_->first() >= turn_begin_ && backlog_->bytes() <= kDueBytes) {
             if (!swollen.is_linked())
                 channel_.hub().add_swollen(*this);

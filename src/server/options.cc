@@ -334,7 +334,7 @@ constexpr Row kChannelRows[] = {
      .max = kGiga,
      .documentation =
          "Bytes of live messages that may wait for one subscriber, each counted with 32 "
-         "bytes for its entry.\n"
+         "bytes for its entry; one like the oldest may be half sent and counts as well.\n"
          "What it replays from the history does not count."},
     {.name = "compress",
      .type = Type::Switch,

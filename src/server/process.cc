@@ -10,12 +10,19 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fstream>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 namespace fanhorn {
+
+namespace {
+
+[[maybe_unused]] constexpr int kLargeBytes = 16 << 10;
+
+} // namespace
 
 uint64_t raise_descriptor_limit() {
     rlimit limit{};
@@ -87,6 +94,12 @@ std::string reloading_state() {
 int64_t watchdog_interval() {
     const char* micros = std::getenv("WATCHDOG_USEC");
     return micros ? std::atoll(micros) / 2000 : 0;
+}
+
+void tune_allocator() {
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, kLargeBytes); // a fixed one: glibc's own rises up to 32 MiB
+#endif
 }
 
 uint64_t resident_bytes() {

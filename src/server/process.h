@@ -26,6 +26,10 @@ std::string reloading_state();
 // Half of WATCHDOG_USEC in milliseconds; 0 where no watchdog is wanted.
 int64_t watchdog_interval();
 
+// Large buffers come from the kernel and go back to it one by one, whatever lies beside them:
+// memory that readers who stopped had is not kept by the allocator in pieces.
+void tune_allocator();
+
 uint64_t resident_bytes();
 uint64_t open_descriptors();
 

@@ -100,6 +100,7 @@ uint32_t Server::descriptors_allow(uint32_t wanted) const {
 }
 
 Result<void> Server::open() {
+    tune_allocator();
     mask_signals(SIG_BLOCK); // until run() can hear them: their defaults would end us
     if (auto opened = log_open(config_->log.target, config_->log.level, config_->log.format);
         !opened)

@@ -184,12 +184,12 @@ slow_consumer_limit = 64k
             self.assertEqual(client.next_event().id, identity)
 
 
-class Cost(SmallBuffer, FanhornTest):
+class Cost(SmallBuffer):
     """100 MB go past readers that stopped, each on a channel of its own; each costs at most its
     limit and 64 KiB, and those who read and publish notice nothing."""
 
     CHANNELS = [f"c{number}" for number in range(30)]
-    MESSAGE, LIMIT = 4000, 256 << 10
+    LIMIT = 256 << 10
     # With one worker nobody is behind the healthy reader unnoticed, whose mailbox would count.
     config = config(server="workers = 1", defaults="history_bytes = 64k")
 
@@ -247,6 +247,18 @@ class Cost(SmallBuffer, FanhornTest):
         if not SANITIZED:  # their allocators keep what was freed
             grown = resident(self.daemon.process.pid) - before
             self.assertLessEqual(grown, allowed * len(stalled))
+
+
+class SmallMessages(Cost, FanhornTest):
+    MESSAGE = 4000
+
+
+class MessagesOfSomePages(Cost, FanhornTest):
+    MESSAGE = 16_000
+
+
+class LargeMessages(Cost, FanhornTest):
+    MESSAGE = 60_000
 
 
 if __name__ == "__main__":
