@@ -17,7 +17,7 @@ constexpr Option kCommon[] = {
 };
 
 const Option* find_option(const Command& command, std::string_view name) {
-    for (const std::span<const Option> rows : {command.options, kCommonOptions})
+    for (const std::span<const Option> rows : {command.options, common_options(command)})
         for (const Option& option : rows)
             if (option.name == name)
                 return &option;
@@ -64,7 +64,9 @@ std::string option_rows(std::span<const Option> options) {
 
 } // namespace
 
-const std::span<const Option> kCommonOptions = kCommon;
+std::span<const Option> common_options(const Command& command) {
+    return std::span(kCommon).subspan(command.listener.variable ? 0 : 1);
+}
 
 Result<Arguments> read_arguments(const Command& command, std::span<char* const> words) {
     Arguments arguments;
@@ -88,6 +90,8 @@ Result<Arguments> read_arguments(const Command& command, std::span<char* const> 
         return Error{"something is missing"};
     if (arguments.operands.size() > command.max_operands)
         return Error{"too much was given"};
+    if (!command.listener.variable)
+        return arguments;
     const auto url = parse_url(listener_url(command, arguments));
     if (!url)
         return Error{url.error()};
@@ -101,10 +105,13 @@ std::string usage_line(const Command& command) {
 }
 
 std::string help_text(const Command& command) {
-    return fmt::format("usage: {}\n{}\n\n{}{}\nThe default URL is ${}, else {}.\n",
-                       usage_line(command), command.summary, option_rows(command.options),
-                       option_rows(kCommonOptions), command.listener.variable,
-                       command.listener.url);
+    std::string text =
+        fmt::format("usage: {}\n{}\n\n{}{}", usage_line(command), command.summary,
+                    option_rows(command.options), option_rows(common_options(command)));
+    if (command.listener.variable)
+        text += fmt::format("\nThe default URL is ${}, else {}.\n", command.listener.variable,
+                            command.listener.url);
+    return text;
 }
 
 } // namespace fanhorn::ctl

@@ -42,6 +42,8 @@ struct Listener {
     std::string_view url;
     const char* variable; // of the environment; comes before `url`
 };
+// For a command that has URLs of its own, and no --url.
+inline constexpr Listener kNoListener = {"", nullptr};
 
 struct Command {
     std::string_view name;
@@ -49,12 +51,12 @@ struct Command {
     std::string_view summary;
     size_t min_operands, max_operands;
     const Listener& listener;
-    std::span<const Option> options; // beside kCommonOptions
+    std::span<const Option> options; // beside common_options()
     int (*run)(const Arguments& arguments);
 };
 
-// --url and --help.
-extern const std::span<const Option> kCommonOptions;
+// --url and --help, or --help alone.
+std::span<const Option> common_options(const Command& command);
 
 // The words behind the command's name. --help makes whatever else stands there right.
 Result<Arguments> read_arguments(const Command& command, std::span<char* const> words);

@@ -14,5 +14,6 @@ int subscribe(const Arguments& arguments);
 int channels(const Arguments& arguments);
 int channel(const Arguments& arguments);
 int stats(const Arguments& arguments);
+int bench(const Arguments& arguments);
 
 } // namespace fanhorn::ctl

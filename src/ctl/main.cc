@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // fanhornctl: the operator's client.
+#include "ctl/bench_options.h"
 #include "ctl/commands.h"
 
 #include <csignal>
@@ -40,7 +41,7 @@ constexpr Option kStatsOptions[] = {
     {"json", "", "print all metrics as one JSON object"},
 };
 
-constexpr Command kCommands[] = {
+const Command kCommands[] = {
     {"publish", "CHANNEL [DATA | -]", "Publish DATA, or else standard input.", 1, 2, kPrivate,
      kPublishOptions, publish},
     {"subscribe", "CHANNEL[,CHANNEL...]", "Print messages as they come, one a line.", 1, 1, kPublic,
@@ -49,6 +50,8 @@ constexpr Command kCommands[] = {
     {"channel", "NAME", "Show what is known of one channel.", 1, 1, kPrivate, kChannelOptions,
      channel},
     {"stats", "", "Print a table from the daemon's metrics.", 0, 0, kPrivate, kStatsOptions, stats},
+    {"bench", "", "Load a server, check every delivery and tell the cost.", 0, 0, kNoListener,
+     load::kOptions, bench},
 };
 
 int usage(FILE* out, int code) {
