@@ -95,7 +95,6 @@ bool Lane::connect() {
     if (!made)
         return fail(made.error());
     socket_.emplace(std::move(*made));
-    closes_ = false;
     if (is_stream()) {
         std::string waiting;
         waiting.swap(out_);
@@ -148,8 +147,13 @@ bool Lane::read_answers() {
 bool Lane::on_closed() {
     if (in_flight_ != 0)
         return fail("the server closed a publishing connection");
-    socket_.reset();
+    disconnect();
     return true;
+}
+
+void Lane::disconnect() {
+    socket_.reset();
+    closes_ = false;
 }
 
 bool Lane::take_answers() {
@@ -173,7 +177,7 @@ bool Lane::take_answers() {
     if (in_.size() > kMaxAnswerBytes)
         return fail("an answer that is too long");
     if (closes_ && in_flight_ == 0)
-        socket_.reset();
+        disconnect();
     return true;
 }
 

@@ -44,6 +44,7 @@ class Lane {
     bool flush();
     bool read_answers();
     bool on_closed();
+    void disconnect();
     bool take_answers();
     bool take_answer(size_t& at);
     void take_lines();

@@ -85,8 +85,9 @@ bool Publisher::has_moved() {
     const uint64_t still_ns = now - moved_ns_;
     if (is_answered && !is_window_open() && still_ns > 1'000'000'000)
         forgiven_ = fanned_ - std::min(fanned_, delivered_);
-    const bool is_slow_rate = plan_.rate && is_answered;
-    return is_slow_rate || still_ns < plan_.patience_s * 1'000'000'000;
+    // A rate below one a patience is no standstill.
+    const uint64_t patience_ns = plan_.patience_s * 1'000'000'000;
+    return still_ns < patience_ns + (plan_.rate ? 1'000'000'000 / plan_.rate : 0);
 }
 
 void Publisher::wait() {
