@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""fanhornctl bench: every delivery is counted, whatever the transport, and a server that cheats is caught."""
+
+import json
+import queue
+import subprocess
+import threading
+import unittest
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from harness import FANHORNCTL, TIMEOUT, FanhornTest, config
+
+KEYS = {"connected", "failed", "closed", "connect_seconds", "connects_per_second", "published", "refused",
+        "publish_seconds", "publishes_per_second", "deliveries", "expected", "lost", "doubled", "disordered",
+        "seconds", "deliveries_per_second", "reads_per_delivery", "latency_us", "client"}
+SERVER_KEYS = {"cpu_us_connect", "cpu_us_hold", "cpu_us_run", "cpu_us_per_connect", "cpu_us_per_delivery",
+               "cpu_us_per_publish", "user_bytes_before", "user_bytes_connected", "user_bytes_after",
+               "user_bytes_per_connection"}
+KERNEL_KEYS = {"tcp_bytes_before", "tcp_bytes_connected", "tcp_bytes_after", "slab_bytes_before",
+               "slab_bytes_connected"}
+
+
+def bench(subscribe, publish, *args):
+    return subprocess.run([FANHORNCTL, "bench", "--subscribe-url", subscribe + "/sub/{channel}", "--publish-url",
+                           publish + "/pub/{channel}", *args], capture_output=True, text=True,
+                          timeout=2 * TIMEOUT, check=False)
+
+
+class Bench(FanhornTest):
+    config = config(defaults="history = 1000")
+
+    def bench(self, *args, code=0):
+        urls = ("http://%s:%d" % self.daemon.address(listener) for listener in ("public", "private"))
+        done = bench(*urls, "--json", *args)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return json.loads(done.stdout)
+
+    def assert_all_came(self, report, subscribers, messages):
+        self.assertEqual(set(report) - {"server", "kernel"}, KEYS)
+        for key in ("failed", "closed", "refused", "lost", "doubled", "disordered"):
+            self.assertEqual(report[key], 0, key)
+        self.assertEqual(report["connected"], subscribers)
+        self.assertEqual(report["published"], messages)
+        self.assertEqual(report["deliveries"], report["expected"])
+        self.assertGreater(report["latency_us"]["max"], 0)
+        self.assertGreaterEqual(report["latency_us"]["p99"], report["latency_us"]["p50"])
+
+    def test_each_transport(self):
+        for transport in ("websocket", "sse", "longpoll"):
+            with self.subTest(transport):
+                report = self.bench("--transport", transport, "--subscribers", "50", "--channels", "4",
+                                    "--messages", "202")
+                self.assert_all_came(report, 50, 202)
+                # Two channels have 13 readers and 51 messages, two 12 and 50.
+                self.assertEqual(report["expected"], 2 * 13 * 51 + 2 * 12 * 50)
+
+    def test_large_messages(self):
+        for transport in ("websocket", "sse", "longpoll"):
+            with self.subTest(transport):
+                report = self.bench("--transport", transport, "--subscribers", "10", "--size", "60000",
+                                    "--messages", "40", "--window", "4")
+                self.assert_all_came(report, 10, 40)
+
+    def test_processes_and_sources(self):
+        report = self.bench("--subscribers", "50", "--processes", "3", "--sources", "2", "--messages", "100",
+                            "--connect-rate", "1000", "--publishers", "4", "--channels", "5")
+        self.assert_all_came(report, 50, 100)
+        self.assertEqual(report["deliveries"], 1000)
+        self.assertGreater(report["connect_seconds"], 0.04)
+
+    def test_ndjson(self):
+        report = self.bench("--publish-format", "ndjson", "--subscribers", "10", "--channels", "3", "--messages",
+                            "3000")
+        self.assert_all_came(report, 10, 3000)
+
+    def test_rate(self):
+        report = self.bench("--rate", "200", "--messages", "100", "--subscribers", "2")
+        self.assert_all_came(report, 2, 100)
+        self.assertGreater(report["publish_seconds"], 0.45)
+
+    def test_accounts(self):
+        report = self.bench("--pid", str(self.daemon.process.pid), "--subscribers", "50", "--hold", "1", "--messages",
+                            "500")
+        self.assert_all_came(report, 50, 500)
+        self.assertEqual(set(report["server"]), SERVER_KEYS)
+        self.assertLessEqual(KERNEL_KEYS, set(report["kernel"]))
+        self.assertGreater(report["server"]["cpu_us_per_delivery"], 0)
+        self.assertGreater(report["server"]["user_bytes_before"], 100_000)
+
+    def test_stopped_readers_are_not_awaited(self):
+        report = self.bench("--subscribers", "10", "--stopped", "3", "--messages", "100")
+        self.assert_all_came(report, 10, 100)
+        self.assertEqual(report["deliveries"], 700)
+
+    def test_no_subscribers(self):
+        self.assertEqual(self.bench("--subscribers", "0", "--messages", "100")["published"], 100)
+
+    def test_refused(self):
+        report = self.bench("--subscribers", "1", "--messages", "3", "--size", "100000", "--patience", "1", code=1)
+        self.assertEqual((report["refused"], report["lost"]), (3, 3))
+
+
+class Cheat(BaseHTTPRequestHandler):
+    """Sends message 2 twice and 3 never, and 5 after 6."""
+
+    protocol_version = "HTTP/1.1"
+    readers, sent = [], 0
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.flush()
+        events = queue.Queue()
+        Cheat.readers.append(events)
+        while (event := events.get(timeout=TIMEOUT)) is not None:
+            self.wfile.write(event)
+        self.close_connection = True
+
+    def do_POST(self):
+        event = b"data: " + self.rfile.read(int(self.headers["Content-Length"])) + b"\n\n"
+        number, Cheat.sent = Cheat.sent, Cheat.sent + 1
+        if number == 5:
+            Cheat.late = event
+        times = {2: 2, 3: 0, 5: 0}.get(number, 1)
+        for reader in Cheat.readers:
+            reader.put(event * times + (Cheat.late if number == 6 else b""))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+class Caught(unittest.TestCase):
+    def test_a_server_that_cheats(self):
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Cheat)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        self.addCleanup(lambda: [reader.put(None) for reader in Cheat.readers])
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = "http://127.0.0.1:%d" % server.server_port
+        done = bench(url, url, "--json", "--transport", "sse", "--subscribers", "2", "--messages", "10", "--patience",
+                     "1")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        report = json.loads(done.stdout)
+        self.assertEqual(report["expected"], 20)
+        self.assertEqual(report["deliveries"], 18)
+        self.assertEqual((report["lost"], report["doubled"], report["disordered"]), (2, 2, 2))
+
+    def test_nobody_there(self):
+        done = bench("http://127.0.0.1:1", "http://127.0.0.1:1", "--subscribers", "3", "--json")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("Connection refused", done.stderr)
+        self.assertEqual(json.loads(done.stdout)["failed"], 3)
+
+    def test_wrong_usage(self):
+        for args in (["--subscribers", "x"], ["--transport", "smoke"], ["--size", "8"], ["--stopped", "200"],
+                     ["--subscribers", "4000000"], ["--url", "http://x"], ["--pid", "me"], ["more"]):
+            with self.subTest(args):
+                done = bench("http://127.0.0.1:1", "http://127.0.0.1:1", *args)
+                self.assertEqual((done.returncode, done.stdout), (2, ""))
+                self.assertTrue(done.stderr.startswith("fanhornctl: "), done.stderr)
+
+    def test_table(self):
+        done = bench("http://127.0.0.1:1", "http://127.0.0.1:1", "--subscribers", "3")
+        rows = dict(line.rsplit(None, 1) for line in done.stdout.splitlines())
+        self.assertEqual((rows["failed"], rows["connects_per_second"]), ("3", "0.00"))
+
+
+if __name__ == "__main__":
+    unittest.main()
