@@ -26,9 +26,9 @@ COMPILE  = cmake --build $(1) --parallel $(JOBS) --target
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build run test all-tests layers lists man unit blackbox clients npm soak asan tsan \
-        fuzz format tidy deb rpm package-test install clean \
-        build-packages test-packages clang-packages package-packages
+.PHONY: help build run test all-tests layers lists man unit blackbox clients npm soak bench \
+        bench-long bench-programs asan tsan fuzz format tidy deb rpm package-test install clean \
+        build-packages test-packages clang-packages package-packages bench-packages
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -65,6 +65,17 @@ clients: build test-packages npm ## unmodified clients: npm packages and Chromiu
 
 npm: test-packages ## fetch the npm clients, from their lock file
 	@tests/packages/npm.sh tests/clients
+
+bench: bench-programs ## Fanhorn, its peers and the kernel's limit, side by side (BENCH=options)
+	@python3 tests/bench/run.py --json build/bench/bench.json --markdown build/bench/bench.md \
+	    --svg build/bench/bench.svg $(LONG) $(BENCH)
+
+bench-long: LONG := --long
+bench-long: bench ## the same, and 100,000 subscribers
+
+bench-programs: build bench-packages
+	@$(call COMPILE,build) bench-limit
+	@tests/packages/npm.sh tests/bench
 
 soak: build test-packages ## the black-box tests, random and long
 	@FANHORN=$(CURDIR)/build/fanhorn FANHORN_SOAK=1 python3 tests/blackbox/run.py
@@ -116,7 +127,7 @@ install: build ## install under PREFIX=/usr/local, the configuration in /etc/fan
 	@cmake --install build --prefix $(PREFIX)
 
 clean: ## remove everything built
-	rm -rf build build-asan build-tsan build-fuzz tests/clients/node_modules
+	rm -rf build build-asan build-tsan build-fuzz tests/clients/node_modules tests/bench/node_modules
 
 build-packages:
 	@$(INSTALL) $(LISTS).build
@@ -126,5 +137,7 @@ clang-packages:
 	@$(INSTALL) $(LISTS).clang
 package-packages:
 	@$(INSTALL) $(LISTS).package
+bench-packages:
+	@$(INSTALL) $(LISTS).bench
 
 , := ,

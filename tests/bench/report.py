@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a bench found: a table for people, Markdown for the README, JSON with every single value."""
+
+import datetime
+import os
+import platform
+from pathlib import Path
+
+from measure import median
+
+RATIOS = ("limit", "nchan")  # Fanhorn over these
+
+
+def machine():
+    """Where and when it ran."""
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "cpu": field("/proc/cpuinfo", "model name"),
+        "cpus": os.cpu_count(),
+        "memory_kb": int(field("/proc/meminfo", "MemTotal").split()[0]),
+        "kernel": platform.release(),
+        "load": os.getloadavg()[0],
+    }
+
+
+def field(file, name):
+    for line in Path(file).read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == name:
+            return value.strip()
+    return "0"
+
+
+def figure(value):
+    """Three digits that count, thousands in groups."""
+    if value is None:
+        return "-"
+    if value >= 1000:
+        scale = 10 ** (len(str(int(value))) - 3)
+        return f"{round(value / scale) * scale:,}"
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def ratio(value, base):
+    return f"{value / base:.2f}" if value is not None and base else "-"
+
+
+def rows(scenario, runs, programs):
+    """One row a measure: its name and unit, each program's median, Fanhorn's ratios."""
+    for index, measure in enumerate(scenario.measures):
+        medians = {name: median(runs, name, index) for name in programs}
+        yield (scenario.name, f"{measure.title}, {measure.unit}", *map(figure, medians.values()),
+               *(ratio(medians.get("fanhorn"), medians.get(base)) for base in RATIOS))
+
+
+def header(programs):
+    return ("scenario", "measure", *programs, *(f"/ {base}" for base in RATIOS))
+
+
+def text_table(head, body):
+    widths = [max(len(row[i]) for row in [head, *body]) for i in range(len(head))]
+    lines, previous = [], None
+    for row in [head, *body]:
+        shown = ["" if row[0] == previous else row[0], *row[1:]]
+        previous = row[0]
+        cells = [cell.ljust(width) if i < 2 else cell.rjust(width)
+                 for i, (cell, width) in enumerate(zip(shown, widths))]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "-" * max(map(len, lines)))
+    return "\n".join(lines)
+
+
+def markdown_table(head, body):
+    lines = ["| " + " | ".join(row) + " |" for row in [head, *body]]
+    lines.insert(1, "| --- | --- |" + " --: |" * (len(head) - 2))
+    return "\n".join(lines)
+
+
+def headlines(runs_by_scenario, programs):
+    """The first measure of each scenario, under the scenario's title."""
+    for scenario, runs in runs_by_scenario:
+        _, measure, *cells = next(rows(scenario, runs, programs))
+        yield (scenario.title, measure, *cells)
+
+
+def provenance(about, versions, rounds):
+    names = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return (f"{about['date']}; {about['cpus']} x {about['cpu']}, {about['memory_kb'] // 1024 // 1024} GiB, "
+            f"Linux {about['kernel']}; server on one CPU, load generator on another, loopback; "
+            f"medians of {rounds} rounds; {names}.")
+
+
+def as_json(about, versions, rounds, runs_by_scenario, programs):
+    return {
+        "machine": about, "versions": versions, "rounds": rounds,
+        "medians": [
+            {"scenario": scenario.name, "measure": measure.title, "unit": measure.unit,
+             **{name: median(runs, name, index) for name in programs}}
+            for scenario, runs in runs_by_scenario for index, measure in enumerate(scenario.measures)],
+        "runs": [
+            {"scenario": scenario.name, "program": run.program, "round": run.round, "faults": run.faults,
+             "values": {measure.title: value for measure, value in zip(scenario.measures, run.values)},
+             "steps": run.steps}
+            for scenario, runs in runs_by_scenario for run in runs],
+    }

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured: a table of work, each row done by several programs in turn."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Measure:
+    title: str
+    unit: str
+    value: object  # of the results of a scenario's steps, in order; None where there is none
+    more_is_better: bool = False
+
+
+def one(*path):
+    """The number at that path of the last step's result."""
+    return lambda results: dig(results[-1], *path)
+
+
+def dig(result, *path):
+    for key in path:
+        result = result.get(key) if isinstance(result, dict) else None
+    return result
+
+
+def difference(per, *paths):
+    """How much more of it the second step took than the first, a `per`."""
+    def value(results):
+        sums = [sum(dig(result, *path) or 0 for path in paths) for result in results]
+        return max(0, sums[1] - sums[0]) / per
+    return value
+
+
+def step(index, *path):
+    return lambda results: dig(results[index], *path)
+
+
+CPU = Measure("CPU a delivery", "us", one("server", "cpu_us_per_delivery"))
+RATE = Measure("deliveries", "/s", one("deliveries_per_second"), True)
+P50 = Measure("latency p50", "us", one("latency_us", "p50"))
+P99 = Measure("latency p99", "us", one("latency_us", "p99"))
+PUBLISHES = Measure("publishes", "/s", one("publishes_per_second"), True)
+CPU_PUBLISH = Measure("CPU a publish", "us", one("server", "cpu_us_per_publish"))
+USER_BYTES = Measure("user space a connection", "B", one("server", "user_bytes_per_connection"))
+CONNECTS = Measure("connects", "/s", one("connects_per_second"), True)
+CPU_CONNECT = Measure("CPU a connect", "us", one("server", "cpu_us_per_connect"))
+
+EVERYBODY = ("fanhorn", "limit", "nchan", "ws", "socket.io", "pushpin")
+NEAREST = ("fanhorn", "limit", "nchan")
+RELAYS = ("fanhorn", "nchan")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    title: str
+    programs: tuple
+    measures: tuple  # the first is the headline
+    steps: tuple  # options of `fanhornctl bench`; each step has a fresh program
+    differs: dict = field(default_factory=dict)  # what a program does otherwise in each step
+    options: dict = field(default_factory=dict)  # how a program is configured otherwise
+    rounds: int = 0  # 0: as many as asked for
+    quick: dict = field(default_factory=dict)  # what --quick changes
+    behind: dict = field(default_factory=dict)  # work that goes on meanwhile, on other channels
+    long: bool = False  # only in `make bench-long`
+
+
+def fan_out(transport, subscribers, rate, programs, **more):
+    word = {"websocket": "ws", "sse": "sse"}[transport]
+    return Scenario(
+        f"fanout-{subscribers}-{word}", f"{rate} messages/s to {subscribers:,} {word.upper()} subscribers",
+        programs, (CPU, P50, P99),
+        ({"transport": transport, "subscribers": subscribers, "messages": 2 * rate, "rate": rate,
+          "processes": 1 + subscribers // 15000},),
+        # Pushpin has no more in it: a fifth of the messages, in the same time.
+        differs={"pushpin": {"messages": max(2, 2 * rate // 5), "rate": max(1, rate // 5)}}, **more)
+
+
+def idle(transport, programs):
+    word = {"websocket": "ws", "sse": "sse"}[transport]
+    return Scenario(
+        f"idle-10000-{word}", f"10,000 idle {word.upper()} subscribers, after a storm of connects",
+        programs, (USER_BYTES, CONNECTS, CPU_CONNECT),
+        ({"transport": transport, "subscribers": 10000, "messages": 0, "hold": 1},),
+        quick={"subscribers": 2000})
+
+
+SCENARIOS = (
+    fan_out("websocket", 1000, 50, EVERYBODY, quick={"messages": 50}),
+    fan_out("sse", 1000, 50, ("fanhorn", "limit", "nchan", "ws", "pushpin"), quick={"messages": 50}),
+    fan_out("websocket", 10000, 5, NEAREST, quick={"subscribers": 5000, "messages": 6}),
+    fan_out("sse", 10000, 5, NEAREST, quick={"subscribers": 5000, "messages": 6}),
+    fan_out("websocket", 18000, 3, NEAREST[:2], quick={"subscribers": 9000, "messages": 4}),
+    Scenario(
+        "flatout-1000-ws", "flat out to 1,000 WS subscribers, 16 publishing connections",
+        ("fanhorn", "limit", "nchan", "ws", "socket.io"), (CPU, RATE),
+        ({"subscribers": 1000, "messages": 200, "publishers": 16},), quick={"messages": 50}),
+    Scenario(
+        "burst-1000-ws", "the same, publishers 256 messages ahead: what a turn brought is coalesced",
+        NEAREST, (CPU, RATE),
+        ({"subscribers": 1000, "messages": 300, "publishers": 16, "window": 256},),
+        differs={"fanhorn": {"publish-format": "ndjson", "publishers": 1, "messages": 3000},
+                 "limit": {"pipeline": 16, "messages": 3000}},
+        options={"limit": {"coalesce": 16}}, quick={"messages": 200}),
+    Scenario(
+        "channels-10000x1", "10,000 channels with one WS subscriber each, flat out",
+        NEAREST, (CPU, RATE),
+        ({"subscribers": 10000, "channels": 10000, "messages": 30000, "publishers": 16},),
+        quick={"subscribers": 2000, "channels": 2000, "messages": 4000}),
+    Scenario(
+        "longpoll-1000", "20 messages/s to 1,000 long polling subscribers, the next request included",
+        RELAYS, (CPU, P99),
+        ({"transport": "longpoll", "subscribers": 1000, "messages": 40, "rate": 20},)),
+    Scenario(
+        "publish-post", "POSTs on 16 kept-alive connections, no subscribers",
+        ("fanhorn", "limit", "nchan", "ws"), (PUBLISHES, CPU_PUBLISH),
+        ({"subscribers": 0, "messages": 100000, "publishers": 16},), quick={"messages": 10000}),
+    Scenario(
+        "publish-ndjson", "streamed NDJSON on one connection, no subscribers",
+        ("fanhorn",), (PUBLISHES, CPU_PUBLISH),
+        ({"subscribers": 0, "messages": 1000000, "publish-format": "ndjson"},), quick={"messages": 50000}),
+    Scenario(
+        "latency-100-ws", "50 messages/s to 100 WS subscribers",
+        ("fanhorn", "limit", "nchan", "ws", "socket.io"), (P99, P50),
+        ({"subscribers": 100, "messages": 100, "rate": 50},), quick={"messages": 50}),
+    idle("websocket", ("fanhorn", "limit", "nchan", "ws", "socket.io")),
+    idle("sse", ("fanhorn", "limit", "nchan", "ws")),
+    Scenario(
+        "channel-memory", "a channel with one subscriber, beyond the subscriber",
+        RELAYS, (Measure("user space a channel", "B",
+                         difference(1, ("server", "user_bytes_per_connection"))),),
+        ({"subscribers": 10000, "messages": 0}, {"subscribers": 10000, "channels": 10000, "messages": 0}),
+        rounds=1, quick={"subscribers": 2000}),
+    Scenario(
+        "stopped-readers", "30 of 100 WS subscribers stop reading: 6 MB of 4 KiB messages for each",
+        ("fanhorn", "nchan", "ws"),
+        (Measure("memory a stopped reader", "B",
+                 difference(30, ("server", "user_bytes_after"), ("kernel", "tcp_bytes_after"))),
+         Measure("the kernel's part", "B", difference(30, ("kernel", "tcp_bytes_after"))), P99),
+        ({"subscribers": 100, "messages": 1500, "rate": 750, "size": 4096},
+         {"subscribers": 100, "messages": 1500, "rate": 750, "size": 4096, "stopped": 30}), rounds=1),
+    Scenario(
+        "channel-count", "NDJSON into 100, 10,000 and 1,000,000 channels, no subscribers",
+        ("fanhorn",),
+        tuple(Measure(f"CPU a publish, {count:,} channels", "us", step(i, "server", "cpu_us_per_publish"))
+              for i, count in enumerate((100, 10000, 1000000))),
+        tuple({"subscribers": 0, "channels": count, "messages": messages, "publish-format": "ndjson"}
+              for count, messages in ((100, 300000), (10000, 300000), (1000000, 2000000))),
+        rounds=2, quick={"messages": 20000}),
+    Scenario(
+        "neighbour", "50 messages/s to 100 WS subscribers, another channel with 10,000 flat out",
+        RELAYS, (P99, P50), ({"subscribers": 100, "messages": 100, "rate": 50},),
+        behind={"subscribers": 10000, "messages": 100000}, quick={"messages": 50}),
+    Scenario(
+        "fanout-100000-ws", "a message a second to 100,000 WS subscribers, several workers on one CPU",
+        ("fanhorn", "nchan"), (CPU, P50, P99),
+        ({"subscribers": 100000, "messages": 5, "rate": 1, "processes": 6, "sources": 40},),
+        options={"fanhorn": {"workers": 8}, "nchan": {"workers": 8}}, long=True),
+)
