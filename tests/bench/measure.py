@@ -14,7 +14,7 @@ from program import CLIENT_CPU, ROOT, Failed, pin
 from programs import Fanhorn
 
 FANHORNCTL = Path(os.environ.get("FANHORNCTL", Fanhorn.binary.parent / "fanhornctl")).absolute()
-TIME_LIMIT = 120  # seconds, for one step
+TIME_LIMIT = 60  # seconds, for one step
 SOURCES = 8  # loopback addresses: one has 28,000 ports, and connects slow down at half of them
 HEAD_START = 2  # seconds, for the work behind to connect its subscribers
 FAULTS = ("lost", "doubled", "disordered", "failed", "closed")
@@ -28,14 +28,13 @@ class Run:
         self.values, self.steps, self.faults = values, steps, faults
 
 
-def command_line(program, step, channel="{channel}"):
-    """fanhornctl's arguments; `channel` is what the URLs hold in place of {channel}."""
+def command_line(program, step):
+    """fanhornctl's arguments."""
     step = {"publish-format": min(program.publish_formats, key=("raw", "json-items", "ndjson").index),
             "sources": SOURCES, "connect-rate": program.max_connects, **step}
     transport = step.pop("transport", "websocket")
-    urls = {"subscribe-url": program.subscribe_url(transport),
-            "publish-url": program.publish_url(step["publish-format"])}
-    options = {**{name: url.replace("{channel}", channel) for name, url in urls.items()},
+    options = {"subscribe-url": program.subscribe_url(transport),
+               "publish-url": program.publish_url(step["publish-format"]),
                "transport": program.transports[transport], **step,
                "pid": ",".join(map(str, program.pids()))}
     return [str(FANHORNCTL), "bench", "--json",
@@ -60,10 +59,11 @@ def bench(command):
 
 
 class Behind:
-    """Other work on the same program for as long as the `with` lasts; it is not checked."""
+    """Other work on the same program, on channels of its own (each fanhornctl names its own), for as
+    long as the `with` lasts; it is not checked."""
 
     def __init__(self, program, step):
-        self.command = step and command_line(program, {**step, "publishers": 16}, "busy-{channel}")
+        self.command = step and command_line(program, {**step, "publishers": 16})
 
     def __enter__(self):
         if self.command:

@@ -85,7 +85,7 @@ def headlines(runs_by_scenario, programs):
 
 def provenance(about, versions, rounds):
     names = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return (f"{about['date']}; {about['cpus']} x {about['cpu']}, {about['memory_kb'] // 1024 // 1024} GiB, "
+    return (f"{about['date']}; {about['cpus']} x {about['cpu']}, {about['memory_kb'] / 1024 / 1024:.0f} GiB, "
             f"Linux {about['kernel']}; server on one CPU, load generator on another, loopback; "
             f"medians of {rounds} rounds; {names}.")
 

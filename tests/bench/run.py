@@ -33,9 +33,9 @@ def arguments():
 
 
 def chosen_scenarios(parser, options):
+    only = tuple(options.only or [""])
     chosen = [row for row in scenarios.SCENARIOS
-              if (not options.only and (options.long or not row.long)) or
-              (options.only and row.name.startswith(tuple(options.only)))]
+              if row.name in only or (row.name.startswith(only) and (options.long or not row.long))]
     return chosen or parser.error("no such scenario; see --list")
 
 

@@ -5,10 +5,9 @@ import { Server } from "socket.io";
 import { notFound, serve } from "./publisher.mjs";
 
 const io = new Server(serve(publish, notFound), { transports: ["websocket"], serveClient: false });
-io.engine.on("connection", connection => { connection.request = null; });
-io.use((socket, next) => {
+io.on("connection", socket => {
     socket.join(socket.handshake.query.channel);
-    next();
+    socket.conn.request = null;
 });
 
 function publish(name, body) {
