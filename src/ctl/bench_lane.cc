@@ -104,14 +104,14 @@ bool Lane::connect() {
     return true;
 }
 
-bool Lane::turn() {
+bool Lane::turn(bool is_readable) {
     if (is_stream())
         end_chunk();
     if (!socket_ && out_.empty())
         return true;
     if (!socket_ && !connect())
         return false;
-    return flush() && (in_flight_ == 0 || read_answers());
+    return (!is_readable || in_flight_ == 0 || read_answers()) && flush();
 }
 
 bool Lane::flush() {

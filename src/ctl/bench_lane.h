@@ -22,9 +22,9 @@ class Lane {
     uint64_t next_channel() const { return channel_; }
     bool has_room() const;
     void append();
-    // Sends what it can and reads the answers that are there. False when it cannot go on; then
-    // `trouble` says why.
-    bool turn();
+    // Sends what it can, and reads the answers that are there when `is_readable`. False when it
+    // cannot go on; then `trouble` says why.
+    bool turn(bool is_readable);
 
     bool is_done() const { return next() >= plan_.messages && in_flight_ == 0; }
     int fd() const { return socket_ ? socket_->fd() : -1; }

@@ -25,6 +25,7 @@ Publisher::Publisher(const Plan& plan, const Shared& shared) : plan_(plan), shar
     lanes_.reserve(plan.publishers);
     for (uint64_t i = 0; i < plan.publishers; ++i)
         lanes_.emplace_back(plan, i);
+    polled_.resize(lanes_.size());
     prctl(PR_SET_TIMERSLACK, 1UL); // or each sleep is 50 us longer
 }
 
@@ -60,11 +61,11 @@ void Publisher::fill(Lane& lane) {
 bool Publisher::turn() {
     delivered_ = shared_.sum(&Tally::deliveries);
     bool is_done = true;
-    for (Lane& lane : lanes_) {
-        fill(lane);
-        if (!lane.turn())
+    for (size_t i = 0; i < lanes_.size(); ++i) {
+        fill(lanes_[i]);
+        if (!lanes_[i].turn(polled_[i].revents != 0))
             return false;
-        is_done &= lane.is_done();
+        is_done &= lanes_[i].is_done();
     }
     return !is_done && has_moved();
 }
@@ -90,19 +91,21 @@ bool Publisher::has_moved() {
     return still_ns < patience_ns + (plan_.rate ? 1'000'000'000 / plan_.rate : 0);
 }
 
+// How long there is nothing to make for this lane.
+uint64_t Publisher::idle_ns(const Lane& lane) const {
+    if (lane.next() >= plan_.messages || !lane.has_room())
+        return kAnswerNs;
+    return is_window_open() ? due_in_ns(lane.next()) : kLookNs;
+}
+
 void Publisher::wait() {
     uint64_t sleep_ns = kAnswerNs;
-    polled_.clear();
-    for (const Lane& lane : lanes_) {
-        const bool has_more = lane.next() < plan_.messages && lane.has_room();
-        if (has_more && is_window_open() && due_in_ns(lane.next()) == 0)
-            return;
-        if (has_more)
-            sleep_ns = std::min(sleep_ns, plan_.rate ? due_in_ns(lane.next()) : kLookNs);
-        const auto events = static_cast<short>((lane.in_flight() ? POLLIN : 0) |
+    for (size_t i = 0; i < lanes_.size(); ++i) {
+        const Lane& lane = lanes_[i];
+        sleep_ns = std::min(sleep_ns, idle_ns(lane));
+        polled_[i].fd = lane.fd();
+        polled_[i].events = static_cast<short>((lane.in_flight() ? POLLIN : 0) |
                                                (lane.wants_write() ? POLLOUT : 0));
-        if (lane.fd() >= 0 && events)
-            polled_.push_back({lane.fd(), events, 0});
     }
     const timespec sleep{0, static_cast<long>(sleep_ns)};
     ppoll(polled_.data(), polled_.size(), &sleep, nullptr);

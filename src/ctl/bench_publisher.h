@@ -31,13 +31,14 @@ class Publisher {
     uint64_t due_in_ns(uint64_t message) const;
     void fill(Lane& lane);
     bool turn();
+    uint64_t idle_ns(const Lane& lane) const;
     void wait();
     bool has_moved();
 
     const Plan& plan_;
     const Shared& shared_;
     std::vector<Lane> lanes_;
-    std::vector<pollfd> polled_;
+    std::vector<pollfd> polled_; // one a lane
     uint64_t began_ns_ = 0;
     uint64_t fanned_ = 0;    // deliveries that what was published should give
     uint64_t delivered_ = 0; // at the last look
