@@ -147,33 +147,47 @@ void LocalBroker::reached(Limit limit) {
     reached_.push_back(limit);
 }
 
+// A box is woken once, however much of one lock's time is put into it.
+template <typename Mail> void LocalBroker::push(uint16_t worker, Mail&& mail) {
+    Mailbox* box = boxes_[worker];
+    if (box->push(std::forward<Mail>(mail)) &&
+        std::find(filled_.begin(), filled_.end(), box) == filled_.end())
+        filled_.push_back(box);
+}
+
 void LocalBroker::publish(std::vector<Draft> drafts,
                           std::function<void(std::vector<Published>)> done) {
-    std::vector<Digest> contents(drafts.size());
-    for (size_t i = 0; i < drafts.size(); ++i)
-        if (!drafts[i].idempotency_key.empty())
-            contents[i] = content_digest(drafts[i]);
+    std::vector<Digest> contents; // of those with a key
+    for (const Draft& draft : drafts)
+        if (!draft.idempotency_key.empty())
+            contents.push_back(content_digest(draft));
 
     std::vector<Published> results;
     results.reserve(drafts.size());
     Garbage garbage; // freed outside the lock
     std::vector<Limit> limits;
+    std::vector<Mailbox*> filled;
     {
         std::lock_guard lock(mutex_);
-        for (size_t i = 0; i < drafts.size(); ++i)
+        const Millis now = clock_.now();
+        auto content = contents.begin();
+        for (Draft& draft : drafts)
             results.push_back(publish_one(
-                drafts[i], drafts[i].idempotency_key.empty() ? nullptr : &contents[i], garbage));
+                draft, draft.idempotency_key.empty() ? nullptr : &*content++, now, garbage));
         pushed_.store(head_, std::memory_order_release);
         limits.swap(reached_);
+        filled.swap(filled_);
     }
+    for (const Mailbox* box : filled)
+        box->wake();
     for (const Limit limit : limits)
         log_limit(limit);
     done(std::move(results));
 }
 
-Published LocalBroker::publish_one(Draft& draft, const Digest* content, Garbage& garbage) {
+Published LocalBroker::publish_one(Draft& draft, const Digest* content, Millis now,
+                                   Garbage& garbage) {
     Published result;
-    const Millis now = clock_.now();
     if (content) {
         if (const auto* known = keys_.find(draft.channel, draft.idempotency_key, now)) {
             const bool same = known->content == *content;
@@ -192,7 +206,7 @@ Published LocalBroker::publish_one(Draft& draft, const Digest* content, Garbage&
     const MessageRef message(new Message(std::move(draft), {epoch_, ++head_}, n, now));
     result = {Published::Status::Published, message->position, n, channel->audience->total()};
     for (const uint16_t worker : channel->wanted)
-        boxes_[worker]->push(message);
+        push(worker, message);
     if (content && keys_.insert(channel->name, key, {*content, message->position, n}, now))
         reached(Limit::IdempotencyKeys);
     remember(*channel, message, garbage);
@@ -221,6 +235,7 @@ void LocalBroker::unsubscribe(size_t worker, const std::string& name) {
 
 void LocalBroker::remove(const std::string& name, std::function<void(bool)> done) {
     Garbage garbage;
+    std::vector<Mailbox*> filled;
     bool existed = false;
     {
         std::lock_guard lock(mutex_);
@@ -234,12 +249,15 @@ void LocalBroker::remove(const std::string& name, std::function<void(bool)> done
                 notice->kind = Notice::Kind::Ended;
                 notice->channel = name;
                 notice->seq = head_;
-                boxes_[worker]->push(std::move(notice));
+                push(worker, std::move(notice));
             }
             free_if_empty(*channel);
             pushed_.store(head_, std::memory_order_release);
         }
+        filled.swap(filled_);
     }
+    for (const Mailbox* box : filled)
+        box->wake();
     done(existed);
 }
 

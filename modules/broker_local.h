@@ -55,13 +55,14 @@ class LocalBroker final : public Broker {
     void free_if_empty(Channel& channel);
     const ChannelSettings& settings_of(Channel& channel);
     uint64_t& watermark(std::string_view name);
-    Published publish_one(Draft& draft, const Digest* content, Garbage& garbage);
+    Published publish_one(Draft& draft, const Digest* content, Millis now, Garbage& garbage);
     void remember(Channel& channel, const MessageRef& message, Garbage& garbage);
     Start::Status want(uint16_t worker, const std::vector<std::string>& names);
     Start start(const std::vector<std::string>& names, const Since& since, Millis now);
     ChannelStart start_channel(const std::string& name, const Since& since, Millis now,
                                uint64_t& lowest);
     ChannelFacts facts_of(Channel& channel);
+    template <typename Mail> void push(uint16_t worker, Mail&& mail);
     void reached(Limit limit);
     void schedule(Channel& channel);
     void expire(Channel& channel, Millis now, Garbage& garbage);
@@ -81,7 +82,9 @@ class LocalBroker final : public Broker {
     std::unordered_map<std::string, std::unique_ptr<Channel>, KeyedHash, std::equal_to<>> channels_;
     std::set<Channel*, ByName> by_name_; // for lists in order
     IdempotencyKeys keys_;
-    std::vector<Limit> reached_; // counted; their log lines are written outside the lock
+    // What is left for when the lock is gone.
+    std::vector<Limit> reached_;   // counted; their log lines are to be written
+    std::vector<Mailbox*> filled_; // their workers are to be woken
     // What freed channels had trimmed, by a hash of their name: a rare false gap, never a missed
     // one.
     std::array<uint64_t, 4096> watermarks_{};

@@ -3,38 +3,38 @@
 
 namespace fanhorn {
 
-void Mailbox::add(Mail mail, std::unique_lock<std::mutex>& lock) {
-    const bool first = since_micros_ == 0;
-    if (first)
-        since_micros_ = monotonic_micros();
-    if (mail.message || mail.notice)
-        mail_.push_back(std::move(mail));
-    lock.unlock();
-    if (first)
-        wake_();
+// Whether something comes into an empty box.
+bool Mailbox::begin() {
+    if (since_micros_ != 0)
+        return false;
+    since_micros_ = monotonic_micros();
+    return true;
 }
 
-void Mailbox::push(const MessageRef& message) {
-    std::unique_lock lock(mutex_);
+bool Mailbox::push(const MessageRef& message) {
     const size_t bytes = message->bytes();
+    std::lock_guard lock(mutex_);
     // Once one message was only marked, the later ones are too: order within the box is kept.
     if (!marks_.empty() || bytes_ + bytes > capacity_) {
         marks_[message->channel] = message->position.seq;
-        return add({}, lock);
+        return begin();
     }
     bytes_ += bytes;
-    add({message, nullptr}, lock);
+    mail_.push_back({message, nullptr});
+    return begin();
 }
 
-void Mailbox::push(std::unique_ptr<Notice> notice) {
-    std::unique_lock lock(mutex_);
-    add({nullptr, std::move(notice)}, lock);
+bool Mailbox::push(std::unique_ptr<Notice> notice) {
+    std::lock_guard lock(mutex_);
+    mail_.push_back({nullptr, std::move(notice)});
+    return begin();
 }
 
 void Mailbox::post(std::function<void()> task) {
     auto notice = std::make_unique<Notice>();
     notice->task = std::move(task);
-    push(std::move(notice));
+    if (push(std::move(notice)))
+        wake();
 }
 
 void Mailbox::take(Batch& batch) {

@@ -34,15 +34,17 @@ struct Mail {
 // only a mark (channel, newest seq), and the worker reads those channels' history again.
 class Mailbox {
   public:
-    // `wake` is called, under no lock, when the box stops being empty; it may be called from any
-    // thread and must not block.
+    // `wake` tells the worker that there is something; it may be called from any thread and must
+    // not block.
     Mailbox(size_t capacity, std::function<void()> wake)
         : capacity_(capacity), wake_(std::move(wake)) {}
 
-    // Messages of one broker must be pushed in the order of their positions.
-    void push(const MessageRef& message);
-    void push(std::unique_ptr<Notice> notice);
-    // Runs `task` on the worker, behind what is already in the box.
+    // Messages of one broker must be pushed in the order of their positions. Returns whether the
+    // box was empty: then wake() must follow, when the caller holds no lock.
+    [[nodiscard]] bool push(const MessageRef& message);
+    [[nodiscard]] bool push(std::unique_ptr<Notice> notice);
+    void wake() const { wake_(); }
+    // Runs `task` on the worker, behind what is already in the box. Wakes it.
     void post(std::function<void()> task);
 
     struct Batch {
@@ -57,7 +59,7 @@ class Mailbox {
     void set_capacity(size_t bytes);
 
   private:
-    void add(Mail mail, std::unique_lock<std::mutex>& lock);
+    bool begin();
 
     std::mutex mutex_;
     std::vector<Mail> mail_;

@@ -7,9 +7,15 @@ namespace fanhorn {
 
 namespace {
 
+// Lines that take the sequencer once: many, and few enough to stay in the processor's cache.
+constexpr size_t kLinesAtOnce = 64;
+
 void add_line(Attempts& attempts, std::string_view line) {
-    if (!trim_blanks(line).empty() && line != "\r")
-        attempts.push_back(read_message(line));
+    if (trim_blanks(line).empty() || line == "\r")
+        return;
+    if (attempts.empty())
+        attempts.reserve(kLinesAtOnce);
+    attempts.push_back(read_message(line));
 }
 
 } // namespace
@@ -32,11 +38,13 @@ LinePublisher::Status LinePublisher::feed(std::string_view bytes,
         bytes.remove_prefix(end + 1);
         if (rest_.empty()) {
             add_line(attempts, piece);
-            continue;
+        } else {
+            rest_ += piece;
+            add_line(attempts, rest_);
+            rest_.clear();
         }
-        rest_ += piece;
-        add_line(attempts, rest_);
-        rest_.clear();
+        if (attempts.size() == kLinesAtOnce)
+            publish(std::exchange(attempts, {}), done);
     }
     publish(std::move(attempts), done);
     return status;

@@ -90,6 +90,10 @@ void Publisher::publish(Attempts attempts, std::function<void(Attempts)> done) {
         Attempt& attempt = job->attempts[i];
         if (const ChannelSettings* settings = check(attempt)) {
             Share& share = shares[directory_.end_for(*settings).broker];
+            if (share.drafts.empty()) {
+                share.drafts.reserve(job->attempts.size() - i);
+                share.indices.reserve(job->attempts.size() - i);
+            }
             share.drafts.push_back(std::move(attempt.draft));
             share.indices.push_back(i);
         }

@@ -17,20 +17,26 @@ MessageRef message(const std::string& channel, uint64_t seq) {
     return MessageRef(new Message(std::move(draft), {1, seq}, seq, 0));
 }
 
+// As a broker does.
+template <typename Thing> void put(Mailbox& box, Thing&& thing) {
+    if (box.push(std::forward<Thing>(thing)))
+        box.wake();
+}
+
 } // namespace
 
 static void test_order_and_one_wake(void**) {
     size_t wakes = 0;
     int ran = 0;
     Mailbox box(SIZE_MAX, [&] { ++wakes; });
-    box.push(message("a", 1));
+    put(box, message("a", 1));
     box.post([&] { ++ran; });
-    box.push(message("b", 2));
+    put(box, message("b", 2));
     auto notice = std::make_unique<Notice>();
     notice->kind = Notice::Kind::Ended;
     notice->channel = "b";
     notice->seq = 3;
-    box.push(std::move(notice));
+    put(box, std::move(notice));
     assert_int_equal(wakes, 1);
 
     Mailbox::Batch batch;
@@ -47,8 +53,8 @@ static void test_order_and_one_wake(void**) {
     box.take(batch); // empty again
     assert_true(batch.mail.empty() && batch.marks.empty());
     assert_int_equal(batch.since_micros, 0);
-    box.push(message("a", 4));
-    box.push(message("a", 5));
+    put(box, message("a", 4));
+    put(box, message("a", 5));
     assert_int_equal(wakes, 2);
 }
 
@@ -56,11 +62,11 @@ static void test_a_full_box_keeps_marks(void**) {
     const size_t one = message("a", 1)->bytes();
     size_t wakes = 0;
     Mailbox box(2 * one, [&] { ++wakes; });
-    box.push(message("a", 1));
-    box.push(message("b", 2)); // full to the byte
-    box.push(message("a", 3));
-    box.push(message("b", 4));
-    box.push(message("a", 5));
+    put(box, message("a", 1));
+    put(box, message("b", 2)); // full to the byte
+    put(box, message("a", 3));
+    put(box, message("b", 4));
+    put(box, message("a", 5));
     bool ran = false;
     box.post([&] { ran = true; }); // notices are never dropped
 
@@ -73,7 +79,7 @@ static void test_a_full_box_keeps_marks(void**) {
     batch.mail[2].notice->task();
     assert_true(ran);
 
-    box.push(message("a", 6)); // room again
+    put(box, message("a", 6)); // room again
     box.take(batch);
     assert_int_equal(batch.mail.size(), 1);
     assert_true(batch.marks.empty());
@@ -86,8 +92,8 @@ static void test_nothing_overtakes_a_mark(void**) {
     Draft large;
     large.channel = "a";
     large.payload = std::string(10'000, 'x');
-    box.push(MessageRef(new Message(std::move(large), {1, 1}, 1, 0)));
-    box.push(message("b", 2)); // would fit
+    put(box, MessageRef(new Message(std::move(large), {1, 1}, 1, 0)));
+    put(box, message("b", 2)); // would fit
     Mailbox::Batch batch;
     box.take(batch);
     assert_true(batch.mail.empty());
@@ -99,13 +105,13 @@ static void test_nothing_overtakes_a_mark(void**) {
 static void test_no_room_and_more_room(void**) {
     size_t wakes = 0;
     Mailbox box(0, [&] { ++wakes; });
-    box.push(message("a", 1));
+    put(box, message("a", 1));
     assert_int_equal(wakes, 1); // a mark wakes as well
     Mailbox::Batch batch;
     box.take(batch);
     assert_int_equal(batch.marks.size(), 1);
     box.set_capacity(SIZE_MAX);
-    box.push(message("a", 2));
+    put(box, message("a", 2));
     box.take(batch);
     assert_int_equal(batch.mail.size(), 1);
 }
@@ -126,7 +132,7 @@ static void test_four_pushers_lose_nothing(void**) {
                 if (seq % 100 == 0)
                     box.post([&tasks] { tasks.fetch_add(1); });
                 else
-                    box.push(message(channel, seq));
+                    put(box, message(channel, seq));
         });
 
     uint64_t last[4] = {0, 0, 0, 0};
