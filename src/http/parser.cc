@@ -17,6 +17,7 @@ namespace {
 using Verdict = std::optional<Problem>; // none: go on
 
 constexpr size_t kMethodSize = 32;
+constexpr size_t kUsualHeaders = 8;
 constexpr std::string_view kVersion = "HTTP/1.1"; // all that we answer have its size
 constexpr uint64_t kMaxLength = 1ull << 53;       // what every JSON and script can count
 
@@ -162,6 +163,8 @@ Verdict RequestParser::Partial::take_field(std::string_view line, const ParserLi
     const std::string_view value = trim_blanks(line.substr(colon + 1));
     if (!is_field_value(value))
         return bad("a field value has a control character");
+    if (head.request.headers.empty())
+        head.request.headers.reserve(kUsualHeaders);
     head.request.headers.push_back({std::string(line.substr(0, colon)), std::string(value)});
     return understand(head.request.headers.back());
 }

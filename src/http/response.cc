@@ -70,6 +70,8 @@ std::string_view reason_phrase(int status) {
 
 void append_status(std::string& out, int status) {
     CHECK(status >= 100 && status <= 599);
+    constexpr size_t kUsualBytes = 512; // of a head and a short body
+    out.reserve(out.size() + kUsualBytes);
     out += "HTTP/1.1 ";
     append_number(out, static_cast<uint64_t>(status));
     out += ' '; // stays without a phrase (RFC 9112 section 4)

@@ -64,8 +64,11 @@ void LinePublisher::publish(Attempts attempts, const std::function<void(std::str
     publisher_.publish(std::move(attempts), [open = open_, done](Attempts results) {
         --*open;
         std::string lines;
-        for (const Attempt& result : results)
-            lines.append(attempt_json(result, true)).append("\n");
+        lines.reserve(results.size() * kUsualResultBytes);
+        for (const Attempt& result : results) {
+            append_attempt(lines, result, true);
+            lines += '\n';
+        }
         done(std::move(lines));
     });
 }

@@ -23,11 +23,13 @@ bool is_plain(std::string_view text) {
     return is_utf8(text) && std::none_of(text.begin(), text.end(), is_control);
 }
 
-// The query parameter `name`, or the header `Fanhorn-name`.
-const std::string* option(const http::Request& request, const char* name) {
-    if (const std::string* value = request.parameter(name))
+constexpr std::string_view kPrefix = "Fanhorn-";
+
+// The header of that name, or the query parameter that is called like it without the prefix.
+const std::string* option(const http::Request& request, std::string_view header) {
+    if (const std::string* value = request.parameter(header.substr(kPrefix.size())))
         return value;
-    return request.header(std::string("Fanhorn-") + name);
+    return request.header(header);
 }
 
 std::optional<http::Problem> bad(const char* detail) {
@@ -116,11 +118,12 @@ std::optional<http::Problem> set_exclude(std::string_view id, Draft& draft) {
 
 std::optional<http::Problem> read_options(const http::Request& request, Draft& draft) {
     using Set = std::optional<http::Problem> (*)(std::string_view, Draft&);
-    static constexpr std::pair<const char*, Set> kOptions[] = {{"event", set_event},
-                                                               {"ttl", set_ttl},
-                                                               {"tags", set_tags},
-                                                               {"exclude", set_exclude},
-                                                               {"store", set_store}};
+    static constexpr std::pair<std::string_view, Set> kOptions[] = {
+        {"Fanhorn-event", set_event},
+        {"Fanhorn-ttl", set_ttl},
+        {"Fanhorn-tags", set_tags},
+        {"Fanhorn-exclude", set_exclude},
+        {"Fanhorn-store", set_store}};
     for (const auto& [name, set] : kOptions)
         if (const std::string* value = option(request, name))
             if (auto problem = set(*value, draft))

@@ -65,10 +65,12 @@ void Publisher::publish_one(Attempt attempt, std::function<void(Attempt)> done) 
     std::vector<Draft> drafts;
     drafts.push_back(std::move(attempt.draft));
     directory_.end_for(*settings).broker->publish(
-        std::move(drafts), [this, attempt = std::move(attempt),
+        std::move(drafts), [this, channel = std::move(attempt.channel),
                             done = std::move(done)](std::vector<Published> published) mutable {
-            settle(attempt, published[0]);
-            done(std::move(attempt));
+            Attempt settled;
+            settled.channel = std::move(channel);
+            settle(settled, published[0]);
+            done(std::move(settled));
         });
 }
 
@@ -115,15 +117,17 @@ void Publisher::publish(Attempts attempts, std::function<void(Attempts)> done) {
     close_one();
 }
 
-std::string attempt_json(const Attempt& attempt, bool with_channel) {
-    std::string out = "{";
+void append_attempt(std::string& out, const Attempt& attempt, bool with_channel) {
+    out += '{';
     if (with_channel) {
         out += "\"channel\":";
         append_json_string(out, attempt.channel);
         out += ',';
     }
-    if (attempt.problem)
-        return out + http::problem_body(*attempt.problem).substr(1);
+    if (attempt.problem) {
+        out += http::problem_body(*attempt.problem).substr(1);
+        return;
+    }
     out += "\"id\":\"";
     append_position(out, attempt.published.position);
     out += "\",\"n\":";
@@ -133,6 +137,12 @@ std::string attempt_json(const Attempt& attempt, bool with_channel) {
     if (attempt.published.status == Published::Status::Replayed)
         out += ",\"replayed\":true";
     out += '}';
+}
+
+std::string attempt_json(const Attempt& attempt, bool with_channel) {
+    std::string out;
+    out.reserve(kUsualResultBytes);
+    append_attempt(out, attempt, with_channel);
     return out;
 }
 

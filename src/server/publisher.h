@@ -59,7 +59,10 @@ class Publisher {
     Counters& counters_;
 };
 
+// Of a result; a reserve that is usually enough.
+inline constexpr size_t kUsualResultBytes = 128;
 // {"id","n","subscribers"}, with "channel" first where `with_channel`; or the problem's object.
+void append_attempt(std::string& out, const Attempt& attempt, bool with_channel);
 std::string attempt_json(const Attempt& attempt, bool with_channel);
 
 } // namespace fanhorn
