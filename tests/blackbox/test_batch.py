@@ -52,6 +52,25 @@ class Batch(FanhornTest):
         self.assertIn(bodies[3], ("[1]", [1]))
         self.assertEqual(bodies[4:], [base64.b64encode(raw).decode(), "words"])
 
+    def test_data_byte_for_byte(self):
+        written = ['{"a" : 1.0,\t"a":[12345678901234567890123]}', "1e400", "-0", "0.10", r'"\u00e9\/"', '"é"']
+        stream, client = self.stream(), self.ws(self.channel)
+        for data in written:
+            stream.send(f'{{"data" : {data} ,"channel":"{self.channel}"}}\n')
+        messages = [client.next() for _ in written]
+        self.assertEqual([(message.kind, message.payload.decode()) for message in messages],
+                         [("text", data) for data in written])
+
+    def test_data_on_several_lines(self):
+        clients = self.ws(self.channel), self.envelopes(self.channel), self.sse(self.channel)
+        data = '{\r\n  "a": 1,\n  "b": 2.50\n}'
+        body = f'{{"messages": [\n{{"channel": "{self.channel}", "data": {data}}}\n]}}'
+        response = self.daemon.request("POST", "/pub", body=body, headers={"Content-Type": "application/json"})
+        self.assertEqual(response.status, 200, response)
+        self.assertEqual(clients[0].next().payload.decode(), data)
+        self.assertEqual(clients[1].next_json()["data"], {"a": 1, "b": 2.5})
+        self.assertEqual(clients[2].next_event().data, data.replace("\r\n", "\n"))  # its parser's line ends
+
     def test_options(self):
         client = self.envelopes(self.channel)
         self.batch({"channel": self.channel, "text": "kept", "event": "e", "tags": {"k": "v"}, "ttl": "1h"},
