@@ -27,7 +27,8 @@ def bench(subscribe, publish, *args):
 
 
 class Bench(FanhornTest):
-    config = config(defaults="history = 1000")
+    config = config(defaults="history = 1000",
+                    channels="[channel **]\n[channel beat:*]\nheartbeat = 1s\n")
 
     def bench(self, *args, code=0):
         urls = ("http://%s:%d" % self.daemon.address(listener) for listener in ("public", "private"))
@@ -92,6 +93,13 @@ class Bench(FanhornTest):
         self.assert_all_came(report, 10, 100)
         self.assertEqual(report["deliveries"], 700)
 
+    def test_heartbeats_are_answered(self):
+        for transport in ("websocket", "sse"):
+            with self.subTest(transport):
+                report = self.bench("--transport", transport, "--subscribers", "5", "--hold", "4", "--messages", "5",
+                                    "--channels", "1", "--prefix", "beat:")
+                self.assert_all_came(report, 5, 5)
+
     def test_no_subscribers(self):
         self.assertEqual(self.bench("--subscribers", "0", "--messages", "100")["published"], 100)
 
@@ -131,14 +139,60 @@ class Cheat(BaseHTTPRequestHandler):
         pass
 
 
-class Caught(unittest.TestCase):
-    def test_a_server_that_cheats(self):
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Cheat)
+class SocketIo(BaseHTTPRequestHandler):
+    """Engine.IO 4 over WebSocket: one subscriber, joined by its URL, that has to answer a ping."""
+
+    protocol_version = "HTTP/1.1"
+    events = queue.Queue()
+
+    def frame(self, text):
+        head = bytes([0x81, len(text)]) if len(text) < 126 else b"\x81\x7e" + len(text).to_bytes(2, "big")
+        self.wfile.write(head + text)
+
+    def read_frame(self):
+        head = self.rfile.read(6)
+        return self.rfile.read(head[1] & 0x7F)
+
+    def do_GET(self):
+        self.send_response(101)
+        self.end_headers()
+        self.wfile.flush()
+        self.frame(b'0{"sid":"x","pingInterval":25000}')
+        assert self.read_frame() == b"40"
+        self.frame(b'40{"sid":"y"}')
+        self.frame(b"2")
+        assert self.read_frame() == b"3"
+        while (event := self.events.get(timeout=TIMEOUT)) is not None:
+            self.frame(b'42["message","' + event + b'"]')
+        self.close_connection = True
+
+    def do_POST(self):
+        self.events.put(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    log_message = Cheat.log_message
+
+
+class OtherServers(unittest.TestCase):
+    def serve(self, handler, end):
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
-        self.addCleanup(lambda: [reader.put(None) for reader in Cheat.readers])
+        self.addCleanup(end)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = "http://127.0.0.1:%d" % server.server_port
+        return "http://127.0.0.1:%d" % server.server_port
+
+    def test_socket_io(self):
+        url = self.serve(SocketIo, lambda: SocketIo.events.put(None))
+        done = bench(url, url, "--json", "--transport", "socket.io", "--subscribers", "1", "--messages", "50")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["deliveries"], 50)
+
+    def test_a_server_that_cheats(self):
+        url = self.serve(Cheat, lambda: [reader.put(None) for reader in Cheat.readers])
         done = bench(url, url, "--json", "--transport", "sse", "--subscribers", "2", "--messages", "10", "--patience",
                      "1")
         self.assertEqual(done.returncode, 1, done.stderr)
