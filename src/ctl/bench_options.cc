@@ -27,7 +27,7 @@ constexpr Option kRows[] = {
     {"publishers", "N", "kept-alive connections that publish [1]"},
     {"pipeline", "N", "publishes under way on each [1; ndjson: 4096]"},
     {"processes", "N", "that subscribe [1]"},
-    {"sources", "N", "loopback addresses that they come from [as needed]"},
+    {"sources", "N", "loopback addresses that they come from [one for 2,000]"},
     {"stopped", "N", "subscribers, the last ones, that never read [0]"},
     {"connect-rate", "N", "connections a second; 0: as fast as it goes [0]"},
     {"ahead", "N", "connections being made at once, each process [256]"},
@@ -81,6 +81,8 @@ constexpr Word kFormats[] = {
 constexpr uint64_t kOtherDescriptors = 32;
 // Ports of one source address to one server: the kernel's usual range, less a reserve.
 constexpr uint64_t kPortsEach = 25'000;
+// With more of one address in use, the kernel searches long for a free port.
+constexpr uint64_t kEasyPortsEach = 2000;
 
 std::string read_numbers(const Arguments& arguments, Plan& plan) {
     for (const Number& row : kNumbers) {
@@ -169,9 +171,9 @@ std::string settle_sources(Plan& plan) {
     if (!plan.subscribe.is_loopback())
         return plan.sources ? "--sources is for a server on 127.0.0.0/8" : "";
     const uint64_t needed = divide_up(plan.subscribers, kPortsEach);
-    if (plan.sources == 0 && needed > 1)
-        plan.sources = needed;
-    if (plan.sources != 0 && plan.sources < needed)
+    if (plan.sources == 0)
+        plan.sources = divide_up(plan.subscribers, kEasyPortsEach);
+    if (plan.sources < needed)
         return fmt::format("{} subscribers need --sources {}: one has {} ports", plan.subscribers,
                            needed, kPortsEach);
     return {};

@@ -170,6 +170,17 @@ void Subscribers::begin_run() {
     tally_.phase.set(static_cast<uint64_t>(Phase::kRun));
 }
 
+// Reset, or each would hold its port in TIME-WAIT for the next run to stumble over.
+void Subscribers::close_all() {
+    constexpr linger kReset = {1, 0};
+    for (const Subscriber& subscriber : subscribers_) {
+        if (subscriber.fd < 0)
+            continue;
+        setsockopt(subscriber.fd, SOL_SOCKET, SO_LINGER, &kReset, sizeof kReset);
+        close(subscriber.fd);
+    }
+}
+
 void Subscribers::finish() {
     tally_.cpu_after_ns.set(process_cpu_ns());
     uint64_t lost = 0;
@@ -179,6 +190,7 @@ void Subscribers::finish() {
             lost += all - std::min(subscriber.next, all) + subscriber.missing;
     }
     tally_.lost.set(lost);
+    close_all();
 }
 
 } // namespace fanhorn::ctl::load

@@ -31,6 +31,7 @@ class Subscribers {
     void stop_reading(Subscriber& subscriber);
     void give_up(Subscriber& subscriber);
     void begin_run();
+    void close_all();
     void finish();
 
     const Plan& plan_;
