@@ -5,7 +5,10 @@
 #include "base/text.h"
 #include "base/utf8.h"
 
+#include <cmath>
+#include <cstdlib>
 #include <cstring>
+#include <limits>
 
 namespace fanhorn {
 namespace {
@@ -48,10 +51,20 @@ bool is_low_surrogate(uint32_t unit) {
     return unit >= 0xDC00 && unit < 0xE000;
 }
 
+// Whether it is not beyond the largest; what is too small to tell from zero is.
+bool is_double(std::string_view number) {
+    constexpr size_t kSmall = std::numeric_limits<double>::max_exponent10; // digits of any value
+    if (number.size() <= kSmall && number.find_first_of("eE") == number.npos)
+        return true;
+    return std::isfinite(std::strtod(std::string(number).c_str(), nullptr));
+}
+
 class Scanner {
   public:
-    Scanner(std::string_view text, size_t max_depth, std::vector<JsonPart>* parts)
-        : at_(text.data()), end_(at_ + text.size()), max_depth_(max_depth), parts_(parts) {}
+    Scanner(std::string_view text, size_t max_depth, std::vector<JsonPart>* parts,
+            JsonNumbers numbers)
+        : at_(text.data()), end_(at_ + text.size()), max_depth_(max_depth), parts_(parts),
+          numbers_(numbers) {}
 
     bool run();
 
@@ -65,6 +78,7 @@ class Scanner {
     bool take_closing();
     bool take_scalar();
     bool take_number();
+    bool take_number_text();
     bool take_digits();
     bool take_string();
     bool take_escape();
@@ -87,6 +101,7 @@ class Scanner {
     const char* const end_;
     const size_t max_depth_;
     std::vector<JsonPart>* const parts_;
+    const JsonNumbers numbers_;
     std::string closing_; // the bracket of each object and array around this place
     // Of the outermost's part.
     std::string_view name_;
@@ -169,8 +184,16 @@ bool Scanner::take_scalar() {
     }
 }
 
-// RFC 8259 section 6.
 bool Scanner::take_number() {
+    const char* const from = at_;
+    if (!take_number_text())
+        return false;
+    const std::string_view number(from, static_cast<size_t>(at_ - from));
+    return numbers_ == JsonNumbers::Any || is_double(number);
+}
+
+// RFC 8259 section 6.
+bool Scanner::take_number_text() {
     take('-');
     if (!take('0') && !take_digits())
         return false;
@@ -275,9 +298,9 @@ void append_escaped(std::string& out, std::string_view& rest) {
 } // namespace
 
 std::optional<JsonKind> read_json(std::string_view text, size_t max_depth,
-                                  std::vector<JsonPart>* parts) {
+                                  std::vector<JsonPart>* parts, JsonNumbers numbers) {
     // Beforehand, eight bytes at a time: then a string's bytes need no look each.
-    if (!is_utf8(text) || !Scanner(text, max_depth, parts).run())
+    if (!is_utf8(text) || !Scanner(text, max_depth, parts, numbers).run())
         return std::nullopt;
     return json_kind(text.substr(text.find_first_not_of(" \t\r\n")));
 }

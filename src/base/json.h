@@ -20,11 +20,16 @@ struct JsonPart {
     std::string_view value; // without the blanks around it
 };
 
+// Whether a number may be of any size and precision, as the grammar has it, or must be one that a
+// double can stand for: most readers refuse a text with another one.
+enum class JsonNumbers : uint8_t { Any, Doubles };
+
 // Checks the whole of `text`: one value, in UTF-8, with objects and arrays nested at most
-// `max_depth` deep. Escapes must be Unicode too: a lone surrogate is refused. Numbers may be of any
-// size. Fills `parts`, if it is not null. Empty: it is not that. No recursion.
+// `max_depth` deep. Escapes must be Unicode too: a lone surrogate is refused. Adds to `parts`, if
+// it is not null. Empty: it is not that. No recursion.
 std::optional<JsonKind> read_json(std::string_view text, size_t max_depth,
-                                  std::vector<JsonPart>* parts = nullptr);
+                                  std::vector<JsonPart>* parts = nullptr,
+                                  JsonNumbers numbers = JsonNumbers::Any);
 
 // For a value out of read_json.
 JsonKind json_kind(std::string_view value);

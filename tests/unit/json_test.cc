@@ -67,6 +67,34 @@ static void test_depth(void**) {
     assert_true(read_json(nested(100000), SIZE_MAX).has_value());
 }
 
+static void test_numbers_of_doubles(void**) {
+    struct Row {
+        std::string text;
+        bool is_double;
+    };
+    const auto zeros = [](size_t count) { return std::string(count, '0'); };
+    for (const Row& row : {Row{"0", true},
+                           {"[1.7976931348623157e308]", true},
+                           {"[-1.7976931348623157E+308]", true},
+                           {"[1.7976931348623159e308]", false},
+                           {"1e999", false},
+                           {"-1e999", false},
+                           {"1e-999", true},
+                           {"0e999", true},
+                           {"0." + zeros(400) + "1e500", true},
+                           {"1" + zeros(308), true},
+                           {"2" + zeros(308), false},
+                           {"1" + zeros(400), false},
+                           {"1" + zeros(400) + "e-200", true},
+                           {"1." + zeros(400), true},
+                           {"{\"a\":[{\"b\":1e309}]}", false},
+                           {"\"1e999\"", true}}) {
+        assert_row(row.text, read_json(row.text, 64).has_value());
+        assert_row(row.text, read_json(row.text, 64, nullptr, JsonNumbers::Doubles).has_value() ==
+                                 row.is_double);
+    }
+}
+
 static void test_parts(void**) {
     std::vector<JsonPart> parts;
     assert_true(read_json(" { \"a\" : [1, {\"b\" :2}] ,\"\\u0061\":\t-1.0 , \"a\":{} } ", 64,
@@ -119,9 +147,10 @@ static void test_text(void**) {
 
 int main() {
     const CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepted),      cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_depth),         cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_string_places), cmocka_unit_test(test_text),
+        cmocka_unit_test(test_accepted), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_depth),    cmocka_unit_test(test_numbers_of_doubles),
+        cmocka_unit_test(test_parts),    cmocka_unit_test(test_string_places),
+        cmocka_unit_test(test_text),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
