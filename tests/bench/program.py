@@ -73,6 +73,7 @@ class Program:
     ports = 1
     max_connects = 0  # a second; 0: as fast as it goes
     settle = 0  # seconds from listening to ready
+    own_processes = 1  # that it starts, itself included
 
     def __init__(self, options=None):
         self.options = options or {}
@@ -130,13 +131,12 @@ class Program:
         return (self.dir / "log").read_text(errors="replace")[-2000:]
 
     def wait_ready(self):
-        """Until it listens on all of its ports."""
+        """Until all its processes are there and it listens on all of its ports."""
         deadline = time.monotonic() + PATIENCE
-        for port in self.port:
-            while not self.listens_on(port):
-                if time.monotonic() > deadline:
-                    raise Failed(f"{self.name} is not ready after {PATIENCE:.0f} s:\n{self.log()}")
-                time.sleep(0.02)
+        while not (all(map(self.listens_on, self.port)) and len(self.pids()) >= self.own_processes):
+            if time.monotonic() > deadline:
+                raise Failed(f"{self.name} is not ready after {PATIENCE:.0f} s:\n{self.log()}")
+            time.sleep(0.02)
         time.sleep(self.settle)
 
     def listens_on(self, port):

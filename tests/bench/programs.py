@@ -68,6 +68,7 @@ class Limit(Program):
 class Nchan(Program):
     name = "nchan"
     transports = {"websocket": "websocket", "sse": "sse", "longpoll": "longpoll"}
+    own_processes = 2  # nginx listens before its worker is there
     module = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 
     def version(self):
@@ -122,6 +123,7 @@ class Pushpin(Program):
     publish_formats = {"json-items"}
     ports = 6
     max_connects = 400  # faster ramps lose connections
+    own_processes = 5
     settle = 0.5  # its processes find each other
 
     def version(self):

@@ -85,9 +85,10 @@ def headlines(runs_by_scenario, programs):
 
 def provenance(about, versions, rounds):
     names = ", ".join(f"{name} {version}" for name, version in versions.items())
+    taken = f"medians of {rounds} rounds" if rounds > 1 else "one round"
     return (f"{about['date']}; {about['cpus']} x {about['cpu']}, {about['memory_kb'] / 1024 / 1024:.0f} GiB, "
             f"Linux {about['kernel']}; server on one CPU, load generator on another, loopback; "
-            f"medians of {rounds} rounds; {names}.")
+            f"{taken}; {names}.")
 
 
 def as_json(about, versions, rounds, runs_by_scenario, programs):

@@ -99,9 +99,9 @@ SCENARIOS = (
         "burst-1000-ws", "the same, publishers 256 messages ahead: what a turn brought is coalesced",
         NEAREST, (CPU, RATE),
         ({"subscribers": 1000, "messages": 300, "publishers": 16, "window": 256},),
-        differs={"fanhorn": {"publish-format": "ndjson", "publishers": 1, "messages": 3000},
-                 "limit": {"pipeline": 16, "messages": 3000}},
-        options={"limit": {"coalesce": 16}}, quick={"messages": 200}),
+        differs={"fanhorn": {"publish-format": "ndjson", "publishers": 1, "messages": 10000},
+                 "limit": {"pipeline": 16, "messages": 10000}},
+        options={"limit": {"coalesce": 256}}, quick={"messages": 200}),
     Scenario(
         "channels-10000x1", "10,000 channels with one WS subscriber each, flat out",
         NEAREST, (CPU, RATE),
@@ -114,7 +114,7 @@ SCENARIOS = (
     Scenario(
         "publish-post", "POSTs on 16 kept-alive connections, no subscribers",
         ("fanhorn", "limit", "nchan", "ws"), (PUBLISHES, CPU_PUBLISH),
-        ({"subscribers": 0, "messages": 100000, "publishers": 16},), quick={"messages": 10000}),
+        ({"subscribers": 0, "messages": 50000, "publishers": 16},), quick={"messages": 10000}),
     Scenario(
         "publish-ndjson", "streamed NDJSON on one connection, no subscribers",
         ("fanhorn",), (PUBLISHES, CPU_PUBLISH),
