@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // WebSocket (RFC 6455) with permessage-deflate (RFC 7692): plain, or with envelopes.
+#include "base/pool.h"
 #include "base/text.h"
 #include "base/utf8.h"
 #include "http/response.h"
@@ -132,7 +133,7 @@ class EnvelopedWebsocket final : public WebsocketEncoding {
 };
 
 // What a client sends: control frames, and messages to publish.
-class WebsocketInbound final : public Inbound {
+class WebsocketInbound final : public Inbound, public Pooled<WebsocketInbound> {
   public:
     WebsocketInbound(Inflater& inflater, const ReaderLimits& limits)
         : inflater_(inflater), limits_(limits) {}
@@ -213,8 +214,8 @@ class WebsocketInbound final : public Inbound {
     }
 
     Inflater& inflater_;
-    const ReaderLimits limits_;
     MessageReader reader_;
+    const ReaderLimits limits_;
     uint8_t unanswered_ = 0;
 };
 
@@ -244,7 +245,7 @@ class WebsocketTransport final : public Transport {
         Opening opening;
         opening.encoding = &encoding(asked.is_envelope, is_deflated);
         opening.inbound = std::make_unique<WebsocketInbound>(
-            inflater_, ReaderLimits{.message_size = asked.message_size,
+            inflater_, ReaderLimits{.message_size = static_cast<uint32_t>(asked.message_size),
                                     .fragments = asked.fragments,
                                     .deflate = is_deflated});
         http::append_status(opening.head, 101);

@@ -54,9 +54,9 @@ void apply_mask(std::span<char> bytes, MaskKey& key);
 // The bounds of what a client may send. They are passed at each feed, so that a connection does
 // not store them and a reload changes them.
 struct ReaderLimits {
-    size_t message_size = 65536; // bytes of a message over all its fragments
-    uint32_t fragments = 10000;  // frames of one message
-    bool deflate = false;        // permessage-deflate was negotiated: RSV1 may be set
+    uint32_t message_size = 65536; // bytes of a message over all its fragments
+    uint32_t fragments = 10000;    // frames of one message
+    bool deflate = false;          // permessage-deflate was negotiated: RSV1 may be set
 };
 
 // Hears what a MessageReader found. Views live for the call only. A handler must not destroy the

@@ -17,7 +17,7 @@ Acceptor::Acceptor(Loop& loop, const Clock& clock, Descriptor socket,
                    std::function<void(int)> on_accept, std::function<void()> on_exhausted)
     : clock_(clock), socket_(std::move(socket)), reserve_(open_reserve()),
       on_accept_(std::move(on_accept)), on_exhausted_(std::move(on_exhausted)) {
-    CHECK(watch_reading(loop, socket_.get()));
+    CHECK(watch(loop, socket_.get()));
 }
 
 Acceptor::~Acceptor() {
@@ -30,7 +30,7 @@ void Acceptor::stop() {
     paused_until_ = 0;
 }
 
-void Acceptor::on_ready(uint8_t) {
+void Acceptor::on_readable() {
     for (int i = 0; i < kAcceptsPerTurn && socket_; ++i) {
         const int fd = accept_socket(socket_.get());
         if (fd >= 0) {

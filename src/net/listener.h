@@ -28,7 +28,7 @@ class Acceptor final : public Watch {
     void stop();
 
   private:
-    void on_ready(uint8_t what) override;
+    void on_readable() override;
     void refuse_one();
 
     const Clock& clock_;

@@ -5,6 +5,7 @@
 #include <event2/event_compat.h>
 
 #include <csignal>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -12,35 +13,49 @@ namespace fanhorn {
 
 namespace {
 
+constexpr int kEdgesPerTurn = 512;
+
 event_base* make_base() {
     event_config* config = event_config_new();
     CHECK(config);
     // IGNORE_ENV: the environment must not change the method.
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
-    event_config_require_features(config, EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE);
+    event_config_require_features(config, EV_FEATURE_O1);
     event_base* base = event_base_new_with_config(config);
     event_config_free(config);
     CHECK(base);
     return base;
 }
 
-uint8_t bits_of(short events) {
+// An error wakes both sides, whose next call meets it.
+uint8_t bits_of(uint32_t events) {
+    if ((events & EPOLLERR) || ((events & EPOLLHUP) && !(events & EPOLLRDHUP)))
+        return EdgeWatch::kReadable | EdgeWatch::kWritable;
     uint8_t what = 0;
-    if (events & EV_READ)
-        what |= Watch::kReadable;
-    if (events & EV_WRITE)
-        what |= Watch::kWritable;
-    if (events & EV_CLOSED)
-        what |= Watch::kClosed;
+    if (events & EPOLLIN)
+        what |= EdgeWatch::kReadable;
+    if (events & EPOLLOUT)
+        what |= EdgeWatch::kWritable;
+    if (events & EPOLLRDHUP)
+        what |= EdgeWatch::kClosed;
     return what;
 }
 
 } // namespace
 
-Loop::Loop() : base_(make_base()) {}
+Loop::Loop() : base_(make_base()), edges_(epoll_create1(EPOLL_CLOEXEC)) {
+    CHECK(edges_ >= 0);
+    const auto call = [](evutil_socket_t, short, void* self) {
+        static_cast<Loop*>(self)->run_edges();
+    };
+    CHECK(event_assign(&edges_event_, base_, edges_, EV_READ | EV_PERSIST, call, this) == 0);
+    CHECK(event_add(&edges_event_, nullptr) == 0);
+}
 
 Loop::~Loop() {
+    event_del(&edges_event_);
     event_base_free(base_);
+    close(edges_);
 }
 
 void Loop::turn(Wait wait) {
@@ -48,23 +63,44 @@ void Loop::turn(Wait wait) {
     CHECK(event_base_loop(base_, flags) >= 0);
 }
 
-bool Watch::add(Loop& loop, int fd, short events) {
+// What is left over makes the set readable in the next turn.
+void Loop::run_edges() {
+    epoll_event events[kEdgesPerTurn];
+    const int count = epoll_wait(edges_, events, kEdgesPerTurn, 0);
+    for (int i = 0; i < count; ++i) {
+        auto* watch = static_cast<EdgeWatch*>(events[i].data.ptr);
+        if (watch->set_ >= 0) // not unwatched by one before it
+            watch->on_ready(bits_of(events[i].events));
+    }
+}
+
+bool EdgeWatch::watch(Loop& loop, int fd) {
+    CHECK(set_ < 0);
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    event.data.ptr = this;
+    if (epoll_ctl(loop.edges_, EPOLL_CTL_ADD, fd, &event) != 0)
+        return false;
+    set_ = loop.edges_;
+    fd_ = fd;
+    return true;
+}
+
+void EdgeWatch::unwatch() {
+    if (set_ >= 0)
+        epoll_ctl(set_, EPOLL_CTL_DEL, fd_, nullptr);
+    set_ = -1;
+}
+
+bool Watch::watch(Loop& loop, int fd) {
     CHECK(!is_assigned_);
-    const auto call = [](evutil_socket_t, short what, void* self) {
-        static_cast<Watch*>(self)->on_ready(bits_of(what));
+    const auto call = [](evutil_socket_t, short, void* self) {
+        static_cast<Watch*>(self)->on_readable();
     };
-    CHECK(event_assign(&event_, loop.base(), fd, events, call, this) == 0);
+    CHECK(event_assign(&event_, loop.base(), fd, EV_READ | EV_PERSIST, call, this) == 0);
     is_assigned_ = true;
     is_added_ = event_add(&event_, nullptr) == 0;
     return is_added_;
-}
-
-bool Watch::watch_edges(Loop& loop, int fd) {
-    return add(loop, fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST);
-}
-
-bool Watch::watch_reading(Loop& loop, int fd) {
-    return add(loop, fd, EV_READ | EV_PERSIST);
 }
 
 void Watch::pause() {
@@ -100,7 +136,7 @@ Ticker::~Ticker() {
 Waker::Waker(Loop& loop, std::function<void()> on_wake) : on_wake_(std::move(on_wake)) {
     const int descriptor = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     CHECK(descriptor >= 0);
-    CHECK(watch_reading(loop, descriptor));
+    CHECK(watch(loop, descriptor));
 }
 
 Waker::~Waker() {
@@ -115,7 +151,7 @@ void Waker::wake() {
     [[maybe_unused]] const ssize_t written = write(fd(), &one, sizeof one);
 }
 
-void Waker::on_ready(uint8_t) {
+void Waker::on_readable() {
     uint64_t count = 0;
     [[maybe_unused]] const ssize_t got = read(fd(), &count, sizeof count);
     on_wake_();

@@ -143,9 +143,12 @@ class Broker {
     virtual void tick() = 0;
 };
 
+class Hub;
+
 // A broker as a worker knows it.
 struct BrokerEnd {
     Broker* broker = nullptr;
+    Hub* hub = nullptr;
     size_t worker = 0; // our number there
     uint64_t epoch = 0;
     uint64_t delivered = 0; // the newest seq that this worker has put into its feeds

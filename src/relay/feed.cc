@@ -144,7 +144,6 @@ void Feed::put_away(Subscription& subscription) {
     if (subscription.place == Subscription::Place::Held)
         --held_;
     subscription.hook.unlink();
-    subscription.pending.unlink();
     subscription.place = Subscription::Place::Away;
 }
 

@@ -28,8 +28,7 @@ struct Subscription {
     Subscriber* subscriber = nullptr;
     uint64_t placed_at = 0; // the newest seq when it was placed: ends up to there are not its
     uint64_t ordinal = 0;   // the next frame to send; Young: the seq up to which it has everything
-    Hook hook;              // on a list of its feed
-    Hook pending;           // on its subscriber's list of Held ones
+    Hook hook;              // on a list of its feed; Held: of its subscriber; Gone: of the hub
     Hook of_channel;        // on its channel's list of members
     Place place = Place::Away;
     enum class Ending : uint8_t { No, Deleted, Unknown };

@@ -24,6 +24,7 @@ Hub::~Hub() {
 BrokerEnd& Hub::add_broker(Broker& broker, Mailbox& box) {
     auto end = std::make_unique<BrokerEnd>();
     end->broker = &broker;
+    end->hub = this;
     end->worker = broker.add_worker(box);
     end->epoch = broker.pushed().epoch;
     ends_.push_back(std::move(end));

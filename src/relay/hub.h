@@ -105,7 +105,7 @@ class Hub {
     uint64_t turn_ = 1;
     List<Subscriber, &Subscriber::turn> ready_;   // several channels, something to send
     List<Subscriber, &Subscriber::turn> stalled_; // their sockets are full
-    List<Subscription, &Subscription::pending> retired_;
+    List<Subscription, &Subscription::hook> retired_;
 };
 
 } // namespace fanhorn

@@ -5,52 +5,52 @@
 
 namespace fanhorn {
 
-void Outbox::set_rest(SegmentRef segment, uint32_t begin, uint32_t end) {
+void Outbox::set_rest(Rest rest) {
     CHECK(empty());
-    CHECK(begin < end);
-    rest_ = std::move(segment);
-    rest_begin_ = begin;
-    rest_end_ = end;
+    CHECK(rest.size() > 0);
+    waiting_ = std::make_unique<Waiting>();
+    waiting_->rest = std::move(rest);
 }
 
 std::string& Outbox::own() {
-    if (!own_) {
-        own_ = make_ref<Segment>();
-        own_begin_ = 0;
-    }
-    return own_->bytes;
+    if (!waiting_)
+        waiting_ = std::make_unique<Waiting>();
+    return waiting_->own;
 }
 
-bool Outbox::write(Sink& sink) {
-    if (own_ && own_bytes() == 0)
-        own_ = nullptr;
-    while (!empty()) {
+void Outbox::Waiting::advance(size_t written) {
+    const size_t of_rest = std::min(written, rest.size());
+    rest.begin += static_cast<uint32_t>(of_rest);
+    if (rest.size() == 0)
+        rest.segment = nullptr;
+    own_sent += written - of_rest;
+}
+
+Outbox::Written Outbox::write(Sink& sink) {
+    Written result;
+    while (waiting_ && !waiting_->empty()) {
+        Rest& rest = waiting_->rest;
+        const bool has_rest = rest.size() > 0;
         iovec pieces[2];
         int count = 0;
-        if (rest_)
-            pieces[count++] = {rest_->bytes.data() + rest_begin_, rest_end_ - rest_begin_};
-        if (own_)
-            pieces[count++] = {own_->bytes.data() + own_begin_, own_bytes()};
+        if (has_rest)
+            pieces[count++] = {rest.segment->bytes.data() + rest.begin, rest.size()};
+        if (own_bytes() > 0)
+            pieces[count++] = {waiting_->own.data() + waiting_->own_sent, own_bytes()};
+        size_t wanted = 0;
+        for (int i = 0; i < count; ++i)
+            wanted += pieces[i].iov_len;
         const ssize_t written = sink.write(pieces, count);
         if (written < 0)
-            return false;
-        size_t left = static_cast<size_t>(written);
-        if (rest_) {
-            const size_t of_rest = std::min<size_t>(left, rest_end_ - rest_begin_);
-            rest_begin_ += static_cast<uint32_t>(of_rest);
-            left -= of_rest;
-            if (rest_begin_ < rest_end_)
-                return true;
-            rest_ = nullptr;
-        }
-        if (own_) {
-            own_begin_ += static_cast<uint32_t>(left);
-            if (own_bytes() != 0)
-                return true;
-            own_ = nullptr;
-        }
+            return {.is_broken = true};
+        waiting_->advance(static_cast<size_t>(written));
+        if (has_rest && rest.size() == 0)
+            result.seq = rest.seq;
+        if (static_cast<size_t>(written) < wanted)
+            return result;
     }
-    return true;
+    waiting_ = nullptr;
+    return result;
 }
 
 } // namespace fanhorn

@@ -1,34 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a subscriber still has to send that is in no feed: the rest of a frame, control frames,
-// replayed history. Empty for all who keep up.
+// replayed history. A pointer, and null, for all who keep up.
 #pragma once
 
 #include "relay/segment.h"
 #include "relay/sink.h"
 
+#include <memory>
 #include <string>
-#include <string_view>
 
 namespace fanhorn {
 
 class Outbox {
   public:
-    bool empty() const { return !rest_ && !own_; }
+    bool empty() const { return !waiting_; }
     // Bytes of our own that wait.
-    size_t own_bytes() const { return own_ ? own_->bytes.size() - own_begin_ : 0; }
+    size_t own_bytes() const { return waiting_ ? waiting_->own.size() - waiting_->own_sent : 0; }
 
-    // The unsent rest of a shared frame; only into an empty box.
-    void set_rest(SegmentRef segment, uint32_t begin, uint32_t end);
+    // The unsent rest of a shared frame, which has that seq; only into an empty box.
+    struct Rest {
+        SegmentRef segment;
+        uint32_t begin = 0, end = 0;
+        uint64_t seq = 0;
+        size_t size() const { return end - begin; }
+    };
+    void set_rest(Rest rest);
     // A buffer behind everything else; append to it.
     std::string& own();
-    // Writes as much as the sink takes. False when the sink broke.
-    bool write(Sink& sink);
+
+    struct Written {
+        bool is_broken = false;
+        uint64_t seq = 0; // of the rest, when the last of it went; else 0
+    };
+    // Writes as much as the sink takes.
+    Written write(Sink& sink);
 
   private:
-    SegmentRef rest_;
-    uint32_t rest_begin_ = 0, rest_end_ = 0;
-    SegmentRef own_;
-    uint32_t own_begin_ = 0;
+    struct Waiting {
+        Rest rest;
+        std::string own;
+        size_t own_sent = 0;
+
+        bool empty() const { return rest.size() == 0 && own.size() == own_sent; }
+        void advance(size_t written);
+    };
+    std::unique_ptr<Waiting> waiting_;
 };
 
 } // namespace fanhorn

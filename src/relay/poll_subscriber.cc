@@ -23,8 +23,8 @@ bool is_known_tag(std::string_view list, std::string_view tag) {
 
 } // namespace
 
-PollSubscriber::PollSubscriber(Hub& hub, Sink& sink, const Wish& wish, PollWish poll)
-    : Subscriber(hub, sink, wish), poll_(std::move(poll)) {}
+PollSubscriber::PollSubscriber(Sink& sink, const Wish& wish, PollWish poll)
+    : Subscriber(sink, wish), poll_(std::move(poll)) {}
 
 void PollSubscriber::begin(const Wish& wish) {
     if (poll_.may_wait)
@@ -159,7 +159,7 @@ void PollSubscriber::add_frame(const Frame& frame) {
 }
 
 void PollSubscriber::add_gap(const Gap& gap) {
-    hub_.counters().gap(gap.why);
+    hub().counters().gap(gap.why);
     encoding_.gap(gaps_, gap);
 }
 
@@ -213,7 +213,7 @@ void PollSubscriber::answer() {
 }
 
 void PollSubscriber::answer_with(SegmentRef body) {
-    hub_.counters().deliveries[static_cast<size_t>(encoding_.use())].add(count_);
+    hub().counters().deliveries[static_cast<size_t>(encoding_.use())].add(count_);
     const std::string etag = '"' + position_text(position_) + '-' + poll_.tag + '"';
     // A list of quoted tags, some perhaps weak (RFC 9110 section 13.1.2: compared weakly).
     const bool is_known = !poll_.may_wait && is_known_tag(poll_.if_none_match, etag);

@@ -21,7 +21,7 @@ struct PollWish {
 
 class PollSubscriber final : public Subscriber {
   public:
-    PollSubscriber(Hub& hub, Sink& sink, const Wish& wish, PollWish poll);
+    PollSubscriber(Sink& sink, const Wish& wish, PollWish poll);
 
     void begin(const Wish& wish);
     // The wait ran out: an empty answer.

@@ -7,17 +7,18 @@
 
 namespace fanhorn {
 
-StreamSubscriber::StreamSubscriber(Hub& hub, Sink& sink, const Wish& wish, std::string head)
-    : Subscriber(hub, sink, wish), heartbeat_ms_(static_cast<uint32_t>(wish.heartbeat)),
-      head_(std::move(head)) {}
+StreamSubscriber::StreamSubscriber(Sink& sink, const Wish& wish, std::string head)
+    : Subscriber(sink, wish), heartbeat_ms_(static_cast<uint32_t>(wish.heartbeat)),
+      replay_(std::make_unique<Replay>()) {
+    replay_->head = std::move(head);
+}
 
 // ---- opening and replay
 
 void StreamSubscriber::on_start(Start start) {
     position_ = start.told;
     std::string& out = outbox_.own();
-    out += head_;
-    head_ = {};
+    out += replay_->head;
     encoding_.hello(out, {connection_, start.told, heartbeat_ms_});
     Stretch stretch;
     stretch.after = start.after;
@@ -61,8 +62,17 @@ void StreamSubscriber::on_page(Page page) {
     replay_->is_end = page.is_end;
     replay_->is_read = true;
     replay_->is_asked = false;
-    if (!is_reading_)
+    if (!replay_->is_reading)
         replay_on();
+}
+
+// The broker answers at once or later.
+void StreamSubscriber::read_page() {
+    replay_->is_read = false;
+    replay_->is_reading = true;
+    read(replay_->rest);
+    replay_->is_reading = false;
+    replay_->is_asked = !replay_->is_read;
 }
 
 // Writes what has been read and reads on, as far as the socket takes it.
@@ -75,11 +85,7 @@ void StreamSubscriber::replay_on() {
                 return go_live();
         }
         is_first = false;
-        replay_->is_read = false;
-        is_reading_ = true;
-        read(replay_->rest);
-        is_reading_ = false;
-        replay_->is_asked = !replay_->is_read;
+        read_page();
         if (replay_->is_asked)
             return;
     }
@@ -103,28 +109,26 @@ void StreamSubscriber::fall_back() {
 // ---- the socket
 
 void StreamSubscriber::stall() {
-    stalled_since_ = hub_.clock().now();
+    stalled_since_ = hub().clock().now();
     turn.unlink(); // it may have been ready
-    hub_.add_stalled(*this);
+    hub().add_stalled(*this);
 }
 
 // False when something is left, or the sink broke.
 bool StreamSubscriber::send_outbox() {
     if (outbox_.empty())
         return true;
-    if (!outbox_.write(sink_)) {
+    const Outbox::Written written = outbox_.write(sink_);
+    if (written.is_broken) {
         abandon();
         return false;
     }
-    if (!outbox_.empty()) {
-        stall();
-        return false;
-    }
-    if (rest_seq_) {
-        delivered(0, rest_seq_);
-        rest_seq_ = 0;
-    }
-    return true;
+    if (written.seq)
+        delivered(0, written.seq);
+    if (outbox_.empty())
+        return true;
+    stall();
+    return false;
 }
 
 void StreamSubscriber::on_writable() {
@@ -211,10 +215,8 @@ bool StreamSubscriber::send_single(Subscription& cursor) {
 
 void StreamSubscriber::keep_rest(const Backlog::Written& written) {
     delivered(written.messages, written.seq);
-    if (written.segment) {
-        outbox_.set_rest(written.segment, written.begin, written.end);
-        rest_seq_ = written.partial_seq;
-    }
+    if (written.segment)
+        outbox_.set_rest({written.segment, written.begin, written.end, written.partial_seq});
     stall();
 }
 
@@ -350,7 +352,7 @@ void StreamSubscriber::on_stalled(Millis now, Millis send_timeout) {
     const bool is_closing = state() == State::Closing;
     if (now - stalled_since_ > (is_closing ? kCloseGrace : send_timeout)) {
         if (!is_closing)
-            hub_.counters().hit(Limit::SendTimeout);
+            hub().counters().hit(Limit::SendTimeout);
         abandon();
         return sink_.finish();
     }
@@ -372,19 +374,19 @@ void StreamSubscriber::note_slow(SlowConsumer policy) {
     if (was_noted_)
         return;
     was_noted_ = true;
-    hub_.counters().hit(Limit::SlowConsumerLimit);
-    hub_.counters().evictions[static_cast<size_t>(policy)].add(1);
+    hub().counters().hit(Limit::SlowConsumerLimit);
+    hub().counters().evictions[static_cast<size_t>(policy)].add(1);
 }
 
 void StreamSubscriber::append_gap(const Gap& gap) {
-    hub_.counters().gap(gap.why);
+    hub().counters().gap(gap.why);
     encoding_.gap(outbox_.own(), gap);
     owes_position_ = true;
 }
 
 void StreamSubscriber::delivered(uint64_t messages, uint64_t seq) {
     if (messages > 0) {
-        hub_.counters().deliveries[static_cast<size_t>(encoding_.use())].add(messages);
+        hub().counters().deliveries[static_cast<size_t>(encoding_.use())].add(messages);
         owes_position_ = false;
     }
     if (seq > position_.seq)
@@ -410,7 +412,7 @@ bool StreamSubscriber::finish_endings() {
             cursor.place == Subscription::Place::Gone || cursor.place == Subscription::Place::Held)
             continue;
         encoding_.end(outbox_.own(), cursor.feed->channel().name(), ending_code(cursor.ending));
-        hub_.retire(cursor);
+        hub().retire(cursor);
         any = true;
     }
     if (any && remaining() == 0)

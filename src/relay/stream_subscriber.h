@@ -2,15 +2,16 @@
 // A client that is sent the log as it grows: WebSocket and SSE.
 #pragma once
 
+#include "base/pool.h"
 #include "relay/subscriber.h"
 
 namespace fanhorn {
 
-class StreamSubscriber final : public Subscriber {
+class StreamSubscriber final : public Subscriber, public Pooled<StreamSubscriber> {
   public:
     // `head` is the answer's head without Fanhorn-Id and the empty line, which Encoding::hello
     // appends.
-    StreamSubscriber(Hub& hub, Sink& sink, const Wish& wish, std::string head);
+    StreamSubscriber(Sink& sink, const Wish& wish, std::string head);
 
     // Asks the broker; the opening may have been written when this returns.
     void begin(const Wish& wish) { place(wish); }
@@ -29,6 +30,7 @@ class StreamSubscriber final : public Subscriber {
     void heartbeat();
     // Whether it is live and its socket is not full.
     bool takes_heartbeat() const { return state() == State::Live && !is_stalled(); }
+    Millis heartbeat_every() const { return heartbeat_ms_; }
 
   private:
     static constexpr size_t kMaxControlBytes = 4096;
@@ -36,13 +38,15 @@ class StreamSubscriber final : public Subscriber {
     static constexpr Millis kCloseGrace = 5000;      // for a full socket to take the last words
     static constexpr int kPieces = 64;               // of one write
 
-    // History on its way to the client.
+    // The answer's head, then history on its way to the client.
     struct Replay {
+        std::string head;
         Stretch rest; // what to read next
         uint64_t epoch = 0;
-        bool is_end = false;   // there is nothing more to read for now
-        bool is_read = false;  // a page has come and is in the outbox
-        bool is_asked = false; // a page will come later
+        bool is_end = false;     // there is nothing more to read for now
+        bool is_read = false;    // a page has come and is in the outbox
+        bool is_asked = false;   // a page will come later
+        bool is_reading = false; // within read(): on_page only takes the page
     };
     // A frame picked from the held subscriptions, in the order of seqs.
     struct Picked {
@@ -54,6 +58,7 @@ class StreamSubscriber final : public Subscriber {
     void on_start(Start start) override;
     void on_page(Page page) override;
     void begin_replay(Stretch stretch);
+    void read_page();
     void replay_on();
     void go_live();
     void fall_back();
@@ -78,15 +83,12 @@ class StreamSubscriber final : public Subscriber {
     bool finish_endings();
     void delivered(uint64_t messages, uint64_t seq);
 
-    Outbox outbox_;
-    std::unique_ptr<Replay> replay_; // in state Replaying
-    uint64_t rest_seq_ = 0;          // of the frame whose rest is in the outbox
-    uint32_t heartbeat_ms_;
-    bool is_reading_ = false;    // within read(): on_page only takes the page
     bool fell_back_ = false;     // this replay is our doing: what it misses is an overflow
     bool was_noted_ = false;     // the slow consumer was counted and not yet told
     bool owes_position_ = false; // a gap was told and nothing with an id since
-    std::string head_;           // until on_start
+    uint32_t heartbeat_ms_;
+    Outbox outbox_;
+    std::unique_ptr<Replay> replay_; // in states Placing and Replaying
 };
 
 } // namespace fanhorn

@@ -7,20 +7,22 @@
 
 namespace fanhorn {
 
-Subscriber::Subscriber(Hub& hub, Sink& sink, const Wish& wish)
-    : hub_(hub), sink_(sink), encoding_(*wish.encoding), end_(*wish.end),
-      connection_(wish.connection), count_(static_cast<uint32_t>(wish.channels.size())) {
+Subscriber::Subscriber(Sink& sink, const Wish& wish)
+    : sink_(sink), encoding_(*wish.encoding), end_(*wish.end), connection_(wish.connection),
+      count_(static_cast<uint32_t>(wish.channels.size())) {
     CHECK(count_ > 0);
-    if (count_ > 1)
-        others_ = std::make_unique<Subscription[]>(count_);
+    if (count_ == 1)
+        return;
+    several_ = std::make_unique<Several>();
+    several_->subscriptions = std::make_unique<Subscription[]>(count_);
 }
 
 Subscriber::~Subscriber() {
-    if (self_)
-        *self_ = nullptr;
+    if (line_)
+        line_->subscriber = nullptr;
     for (size_t i = 0; i < count_; ++i)
         if (subscription(i).feed)
-            hub_.leave(subscription(i));
+            hub().leave(subscription(i));
 }
 
 void Subscriber::enter(State state) {
@@ -31,7 +33,7 @@ void Subscriber::enter(State state) {
     turn.unlink();
     for (size_t i = 0; i < count_; ++i)
         if (subscription(i).feed && subscription(i).place != Subscription::Place::Gone)
-            hub_.retire(subscription(i));
+            hub().retire(subscription(i));
 }
 
 Position Subscriber::position() const {
@@ -44,18 +46,18 @@ bool Subscriber::is_caught_up() const {
     if (stalled_since_ != 0)
         return false; // a gap or an end may be on its way
     if (!is_single())
-        return pending_.empty();
+        return several_->pending.empty();
     return first_.place == Subscription::Place::Young ||
            (first_.place == Subscription::Place::Waiting && first_.ordinal == first_.feed->next());
 }
 
 void Subscriber::place(const Wish& wish) {
     CHECK(state_ == State::Placing);
-    self_ = std::make_shared<Subscriber*>(this);
+    line_ = make_ref<Line>(this);
     end_.broker->subscribe(
         end_.worker, wish.channels, wish.since,
-        [self = self_, channels = wish.channels, settings = wish.settings](Start start) {
-            Subscriber* subscriber = *self;
+        [line = line_, channels = wish.channels, settings = wish.settings](Start start) {
+            Subscriber* subscriber = line->subscriber;
             if (!subscriber || subscriber->state_ != State::Placing)
                 return;
             if (start.status != Start::Status::Placed)
@@ -67,9 +69,9 @@ void Subscriber::place(const Wish& wish) {
 
 void Subscriber::locate(const Wish& wish) {
     CHECK(state_ == State::Placing);
-    self_ = std::make_shared<Subscriber*>(this);
-    end_.broker->locate(wish.channels, wish.since, [self = self_](Start start) {
-        Subscriber* subscriber = *self;
+    line_ = make_ref<Line>(this);
+    end_.broker->locate(wish.channels, wish.since, [line = line_](Start start) {
+        Subscriber* subscriber = line->subscriber;
         if (subscriber && subscriber->state_ == State::Placing)
             subscriber->on_start(std::move(start));
     });
@@ -81,8 +83,8 @@ void Subscriber::enter_feeds(const std::vector<std::string>& channels,
     for (size_t i = 0; i < channels.size(); ++i) {
         Subscription& subscription = this->subscription(i);
         subscription.subscriber = this;
-        hub_.enter(subscription, encoding_, channels[i], end_, *settings[i], start,
-                   start.channels[i]);
+        hub().enter(subscription, encoding_, channels[i], end_, *settings[i], start,
+                    start.channels[i]);
     }
 }
 
@@ -92,10 +94,11 @@ void Subscriber::refuse(Start::Status status) {
 }
 
 void Subscriber::read(Stretch stretch) {
-    if (!self_)
-        self_ = std::make_shared<Subscriber*>(this);
-    end_.broker->read(std::move(stretch), [self = self_](Page page) {
-        if (Subscriber* subscriber = *self; subscriber && subscriber->state_ == State::Replaying)
+    if (!line_)
+        line_ = make_ref<Line>(this);
+    end_.broker->read(std::move(stretch), [line = line_](Page page) {
+        if (Subscriber* subscriber = line->subscriber;
+            subscriber && subscriber->state_ == State::Replaying)
             subscriber->on_page(std::move(page));
     });
 }
@@ -105,7 +108,7 @@ bool Subscriber::join(uint64_t seq) {
         if (subscription(i).feed && seq < subscription(i).feed->floor())
             return false;
     enter(State::Live);
-    self_ = nullptr; // nothing is asked any more
+    line_ = nullptr; // nothing is asked any more
     for (size_t i = 0; i < count_; ++i)
         if (subscription(i).feed && subscription(i).ending == Subscription::Ending::No)
             subscription(i).feed->join(subscription(i), seq);
@@ -115,9 +118,9 @@ bool Subscriber::join(uint64_t seq) {
 void Subscriber::on_pending(Subscription& subscription) {
     if (is_single())
         return;
-    pending_.push_back(subscription);
+    several_->pending.push_back(subscription);
     if (!turn.is_linked())
-        hub_.add_ready(*this);
+        hub().add_ready(*this);
 }
 
 Stretch Subscriber::put_away_all() {
@@ -137,7 +140,7 @@ Stretch Subscriber::put_away_all() {
 size_t Subscriber::remaining() const {
     size_t count = 0;
     for (size_t i = 0; i < count_; ++i) {
-        const Subscription& subscription = count_ == 1 ? first_ : others_[i];
+        const Subscription& subscription = several_ ? several_->subscriptions[i] : first_;
         count += subscription.ending == Subscription::Ending::No ? 1 : 0;
     }
     return count;
@@ -146,7 +149,7 @@ size_t Subscriber::remaining() const {
 Subscription* Subscriber::next_pending() {
     Subscription* lowest = nullptr;
     uint64_t lowest_seq = 0;
-    for (Subscription* each = pending_.front(); each; each = pending_.next(*each)) {
+    for (Subscription* each = first_pending(); each; each = after_pending(*each)) {
         if (each->ordinal >= each->feed->next())
             continue;
         if (each->ordinal < each->feed->first())

@@ -35,14 +35,14 @@ class Subscriber {
         Closed,
     };
 
-    Subscriber(Hub& hub, Sink& sink, const Wish& wish);
+    Subscriber(Sink& sink, const Wish& wish);
     virtual ~Subscriber();
     Subscriber(const Subscriber&) = delete;
     Subscriber& operator=(const Subscriber&) = delete;
 
     State state() const { return state_; }
     const ConnectionId& connection() const { return connection_; }
-    bool is_single() const { return count_ == 1; }
+    bool is_single() const { return !several_; }
     size_t channel_count() const { return count_; }
     // What its client has: what it may be told as its position.
     Position position() const;
@@ -81,34 +81,48 @@ class Subscriber {
     Stretch put_away_all();
     // How many subscriptions have not ended.
     size_t remaining() const;
-    Subscription& subscription(size_t index) { return count_ == 1 ? first_ : others_[index]; }
+    Subscription& subscription(size_t index) {
+        return several_ ? several_->subscriptions[index] : first_;
+    }
     // The held subscription whose next frame has the lowest seq, or null.
     Subscription* next_pending();
     // Of those that have something to get, any; null when none.
-    Subscription* first_pending() { return pending_.front(); }
-    Subscription* after_pending(Subscription& each) { return pending_.next(each); }
+    Subscription* first_pending() { return several_ ? several_->pending.front() : nullptr; }
+    Subscription* after_pending(Subscription& each) { return several_->pending.next(each); }
 
-    Hub& hub_;
+    Hub& hub() const { return *end_.hub; }
+
     Sink& sink_;
     Encoding& encoding_;
     BrokerEnd& end_;
     Position position_;        // the last one wholly written
     Millis stalled_since_ = 0; // when the socket last took bytes but not all; 0: it does
     ConnectionId connection_;
-    State state_ = State::Placing;
 
   private:
+    // What a subscriber of several channels has besides.
+    struct Several {
+        std::unique_ptr<Subscription[]> subscriptions;
+        List<Subscription, &Subscription::hook> pending; // Held ones, that have something to get
+    };
+    // How an answer finds us, or that we are gone.
+    struct Line : AtomicCount {
+        explicit Line(Subscriber* asker) : subscriber(asker) {}
+        Subscriber* subscriber;
+    };
+
     void enter_feeds(const std::vector<std::string>& channels,
                      const std::vector<const ChannelSettings*>& settings, const Start& start);
     void refuse(Start::Status status);
     bool is_caught_up() const;
 
-    Subscription first_;                     // for a single one
-    std::unique_ptr<Subscription[]> others_; // for several
+    std::unique_ptr<Several> several_;
+    Ref<Line> line_;     // while an answer may come
+    Subscription first_; // of a single one
     uint32_t count_ = 0;
-    List<Subscription, &Subscription::pending> pending_;
-    // Answers that come after we are gone find it empty.
-    std::shared_ptr<Subscriber*> self_;
+
+  protected:
+    State state_ = State::Placing; // the last: what derives goes on in its word
 };
 
 } // namespace fanhorn

@@ -17,27 +17,30 @@ constexpr int kReadsPerTurn = 8;   // of the worker's buffer, by one connection
 
 } // namespace
 
-Connection::Connection(Worker& worker, Ref<ListenerEnd> listener, int fd)
-    : worker_(worker), listener_(std::move(listener)) {
+Connection::Connection(Ref<ListenerEnd> listener, int fd) : listener_(std::move(listener)) {
     socket_ = Descriptor(fd);
-    worker_.counters().connections[static_cast<size_t>(use_)].add(1);
-    worker_.counters().accepted.add(1);
+    worker().counters().connections[static_cast<size_t>(use_)].add(1);
+    worker().counters().accepted.add(1);
 }
 
 Connection::~Connection() {
     if (exchange_ && exchange_->owner)
         *exchange_->owner = nullptr;
     unwatch();
-    worker_.counters().connections[static_cast<size_t>(use_)].subtract(1);
+    worker().counters().connections[static_cast<size_t>(use_)].subtract(1);
+}
+
+Worker& Connection::worker() const {
+    return listener_->worker;
 }
 
 bool Connection::begin() {
-    arm(worker_.config().limits.header_timeout);
-    return watch_edges(worker_.loop(), socket_.get());
+    arm(worker().config().limits.header_timeout);
+    return watch(worker().loop(), socket_.get());
 }
 
 void Connection::set_use(Use use) {
-    auto& connections = worker_.counters().connections;
+    auto& connections = worker().counters().connections;
     connections[static_cast<size_t>(use_)].subtract(1);
     connections[static_cast<size_t>(use)].add(1);
     use_ = use;
@@ -51,14 +54,15 @@ void Connection::enter(State state) {
         return;
     unwatch();
     disarm();
-    again.unlink();
+    if (reads_again_)
+        worker().forget(*this);
     if (subscriber_)
         subscriber_->abandon();
-    worker_.bury(*this);
+    worker().bury(*this);
 }
 
 void Connection::arm(Millis duration) {
-    worker_.deadlines().arm(*this, duration, worker_.now());
+    worker().deadlines().arm(*this, duration, worker().now());
 }
 
 void Connection::drop() {
@@ -118,11 +122,11 @@ void Connection::read_some() {
             take(stash);
             continue;
         }
-        const std::span<char> buffer = worker_.read_buffer();
+        const std::span<char> buffer = worker().read_buffer();
         const Received got = receive(socket_.get(), buffer);
         switch (got.state) {
         case Received::State::Bytes:
-            worker_.counters().received_bytes.add(got.size);
+            worker().counters().received_bytes.add(got.size);
             take(buffer.first(got.size));
             break;
         case Received::State::WouldBlock:
@@ -134,8 +138,14 @@ void Connection::read_some() {
             return drop();
         }
     }
-    if (state_ != State::Closed && !again.is_linked())
-        worker_.run_again(*this);
+    if (state_ != State::Closed)
+        read_in_next_turn();
+}
+
+void Connection::read_in_next_turn() {
+    if (!reads_again_)
+        worker().run_again(*this);
+    reads_again_ = true;
 }
 
 void Connection::take(std::span<char> bytes) {
@@ -177,7 +187,7 @@ ssize_t Connection::write(const iovec* pieces, int count) {
         drop();
         return -1;
     }
-    worker_.counters().sent_bytes.add(static_cast<uint64_t>(sent));
+    worker().counters().sent_bytes.add(static_cast<uint64_t>(sent));
     return sent;
 }
 
@@ -194,7 +204,7 @@ void Connection::finish() {
 // ---- time
 
 void Connection::on_deadline() {
-    const auto& limits = worker_.config().limits;
+    const auto& limits = worker().config().limits;
     switch (state_) {
     case State::Idle:
         if (exchange_ && exchange_->out_pending() > 0) {
@@ -230,7 +240,7 @@ void Connection::on_deadline() {
 
 void Connection::on_heartbeat() {
     auto& stream = static_cast<StreamSubscriber&>(*subscriber_);
-    arm(heartbeat_ms_);
+    arm(stream.heartbeat_every());
     // Who still has to take earlier bytes is not asked for a sign of life: send_timeout looks
     // after that.
     if (!stream.takes_heartbeat())
@@ -278,7 +288,7 @@ void Connection::close_with(std::string_view frame) {
     static_cast<StreamSubscriber&>(*subscriber_).close_with(frame);
     if (state_ == State::Streaming) { // not all of it could be written
         enter(State::Flushing);
-        arm(worker_.config().limits.send_timeout);
+        arm(worker().config().limits.send_timeout);
     }
 }
 
@@ -288,7 +298,7 @@ void Connection::note(Limit limit) {
 }
 
 Counters& Connection::counters() const {
-    return worker_.counters();
+    return worker().counters();
 }
 
 } // namespace fanhorn

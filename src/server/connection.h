@@ -2,6 +2,7 @@
 // One accepted socket: HTTP until a transport takes over.
 #pragma once
 
+#include "base/pool.h"
 #include "net/loop.h"
 #include "net/socket.h"
 #include "relay/stream_subscriber.h"
@@ -23,7 +24,11 @@ class Worker;
 // Whether a Content-Type names that media type, whatever its case and parameters.
 bool is_media_type(const std::string* content_type, std::string_view wanted);
 
-class Connection final : public Watch, public Sink, public Client, public Deadline {
+class Connection final : public EdgeWatch,
+                         public Sink,
+                         public Client,
+                         public Deadline,
+                         public Pooled<Connection> {
   public:
     enum class State : uint8_t {
         Idle,      // between requests
@@ -37,7 +42,7 @@ class Connection final : public Watch, public Sink, public Client, public Deadli
         Closed,
     };
 
-    Connection(Worker& worker, Ref<ListenerEnd> listener, int fd);
+    Connection(Ref<ListenerEnd> listener, int fd);
     ~Connection() override;
 
     [[nodiscard]] bool begin();
@@ -46,13 +51,16 @@ class Connection final : public Watch, public Sink, public Client, public Deadli
     // Its deadline has come.
     void on_deadline();
     // Goes on reading, see Worker::run_again.
-    void read_on() { read_some(); }
+    void read_on() {
+        reads_again_ = false;
+        read_some();
+    }
     // Ends it in a way its client understands, now.
     void go_away(uint32_t retry_ms);
     // Ends it without further words.
     void drop();
 
-    Hook of_worker, again;
+    Hook of_worker;
 
     // Sink
     ssize_t write(const iovec* pieces, int count) override;
@@ -67,9 +75,11 @@ class Connection final : public Watch, public Sink, public Client, public Deadli
     Counters& counters() const override;
 
   private:
+    Worker& worker() const;
     void on_ready(uint8_t what) override;
     void on_writable();
     void read_some();
+    void read_in_next_turn();
     void hear(std::span<char> bytes);
     void on_end();
     void on_heartbeat();
@@ -127,14 +137,12 @@ class Connection final : public Watch, public Sink, public Client, public Deadli
     void refuse_subscription(const http::Problem& problem);
     void set_use(Use use);
 
-    Worker& worker_;
     Descriptor socket_;
     const Ref<ListenerEnd> listener_;
     std::unique_ptr<Exchange> exchange_; // while there is HTTP going on
     std::unique_ptr<Subscriber> subscriber_;
     std::unique_ptr<Inbound> inbound_;
     std::unique_ptr<std::string> channel_; // that a WebSocket's messages are published to
-    uint32_t heartbeat_ms_ = 0;
     State state_ = State::Idle;
     Use use_ = Use::Http;
     bool is_fresh_ = true;    // no request has come yet
@@ -142,6 +150,7 @@ class Connection final : public Watch, public Sink, public Client, public Deadli
     bool peer_ended_ = false;
     bool is_feeding_ = false;
     bool may_publish_ = false;
+    bool reads_again_ = false; // in the worker's next turn
 };
 
 } // namespace fanhorn

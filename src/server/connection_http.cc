@@ -26,7 +26,7 @@ void Connection::feed(std::span<char> bytes) {
     CHECK(!is_feeding_);
     is_feeding_ = true;
     if (!exchange_) {
-        const auto& limits = worker_.config().limits;
+        const auto& limits = worker().config().limits;
         exchange_ = std::make_unique<Exchange>(
             http::ParserLimits{limits.header_size, limits.uri_size, limits.header_count});
     }
@@ -63,7 +63,7 @@ void Connection::leave_http(std::span<char> bytes) {
 size_t Connection::feed_head(std::string_view bytes) {
     if (state_ == State::Idle) {
         enter(State::Head);
-        arm(worker_.config().limits.header_timeout);
+        arm(worker().config().limits.header_timeout);
     }
     const auto result = exchange_->parser.feed(bytes);
     switch (result.status) {
@@ -127,13 +127,13 @@ void Connection::on_head() {
 
     const bool is_lines = exchange.route.kind == Route::Kind::PubBatch &&
                           is_media_type(request.header("Content-Type"), "application/x-ndjson");
-    const uint64_t limit = is_lines ? UINT64_MAX : worker_.config().limits.body_size;
+    const uint64_t limit = is_lines ? UINT64_MAX : worker().config().limits.body_size;
     exchange.reader = http::BodyReader(head.framing, head.length, limit);
     enter(State::Body);
-    arm(worker_.config().limits.body_timeout);
+    arm(worker().config().limits.body_timeout);
     if (is_lines)
-        exchange.lines =
-            std::make_unique<LinePublisher>(worker_.publisher(), worker_.config().limits.body_size);
+        exchange.lines = std::make_unique<LinePublisher>(worker().publisher(),
+                                                         worker().config().limits.body_size);
     feed_body({}); // a body that is announced too large is refused before it is invited
     if (request.expects_continue && state_ == State::Body)
         exchange.out += http::kContinue;
@@ -170,7 +170,7 @@ std::optional<http::Problem> Connection::read_channels() {
     auto names = decode_channels(route.channels);
     if (!names)
         return http::problem("bad_channel", names.error());
-    if (names->size() > worker_.config().limits.subscriptions) {
+    if (names->size() > worker().config().limits.subscriptions) {
         note(Limit::Subscriptions);
         return http::problem("bad_channel", "more channels than 'subscriptions' in [limits]");
     }
@@ -204,7 +204,7 @@ void Connection::dispatch() {
     case Route::Kind::PubBatch:
         return publish_batch();
     case Route::Kind::Channels:
-        return worker_.control().channels(exchange_->request, reply());
+        return worker().control().channels(exchange_->request, reply());
     case Route::Kind::History:
         return history();
     case Route::Kind::Sub:
@@ -253,7 +253,7 @@ void Connection::send_answer(Answer answer) {
     Exchange& exchange = *exchange_;
     const http::Request& request = exchange.request;
     const bool close =
-        answer.close || !request.keep_alive || !exchange.is_whole || worker_.is_draining();
+        answer.close || !request.keep_alive || !exchange.is_whole || worker().is_draining();
     std::string& out = exchange.out;
     http::append_status(out, answer.status);
     if (!answer.content_type.empty()) {
@@ -281,19 +281,19 @@ void Connection::next_request() {
         exchange.body = {};
     exchange.lines = nullptr;
     enter(State::Idle);
-    arm(worker_.config().limits.idle_timeout);
+    arm(worker().config().limits.idle_timeout);
     if (is_feeding_)
         return; // the loop goes on with what is left
     flush_out();
-    if (state_ != State::Closed && (has_unread_ || !exchange.stash.empty()) && !again.is_linked())
-        worker_.run_again(*this);
+    if (state_ != State::Closed && (has_unread_ || !exchange.stash.empty()))
+        read_in_next_turn();
 }
 
 void Connection::close_after_out() {
     if (state_ == State::Closed)
         return;
     enter(State::Flushing);
-    arm(worker_.config().limits.send_timeout);
+    arm(worker().config().limits.send_timeout);
     flush_out();
 }
 
@@ -307,7 +307,7 @@ void Connection::flush_out() {
         exchange.out_sent += static_cast<size_t>(sent);
         if (static_cast<size_t>(sent) < piece.iov_len) {
             if (!is_armed())
-                arm(worker_.config().limits.send_timeout);
+                arm(worker().config().limits.send_timeout);
             return;
         }
     }
@@ -315,8 +315,8 @@ void Connection::flush_out() {
     exchange.out_sent = 0;
     if (state_ == State::Flushing)
         finish();
-    else if (!is_feeding_ && has_unread_ && wants_input() && !again.is_linked())
-        worker_.run_again(*this);
+    else if (!is_feeding_ && has_unread_ && wants_input())
+        read_in_next_turn();
 }
 
 void Connection::answer_options() {
@@ -332,7 +332,7 @@ void Connection::answer_options() {
 }
 
 void Connection::answer_health(bool is_ready) {
-    if (is_ready && worker_.is_draining())
+    if (is_ready && worker().is_draining())
         return send_problem(http::problem("draining", "the server is going away"));
     Answer answer;
     answer.content_type = "text/plain; charset=utf-8";
@@ -344,7 +344,7 @@ void Connection::answer_health(bool is_ready) {
 void Connection::answer_metrics() {
     Answer answer;
     answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
-    answer.body = worker_.metrics();
+    answer.body = worker().metrics();
     send_answer(std::move(answer));
 }
 

@@ -37,9 +37,9 @@ bool is_media_type(const std::string* content_type, std::string_view wanted) {
 void Connection::channel_control() {
     const std::string& name = exchange_->channels[0];
     if (exchange_->request.method == http::Method::Delete)
-        worker_.control().remove(name, reply());
+        worker().control().remove(name, reply());
     else
-        worker_.control().channel(name, reply());
+        worker().control().channel(name, reply());
 }
 
 // The draft that the request asks for, without a channel.
@@ -71,16 +71,17 @@ void Connection::publish_to(std::vector<std::string> names, Draft draft) {
         Attempt attempt;
         attempt.channel = std::move(names[0]);
         attempt.draft = std::move(draft);
-        return worker_.publisher().publish_one(std::move(attempt), [reply = reply()](Attempt done) {
-            if (done.problem)
-                return reply(problem_answer(*done.problem));
-            Answer answer = json_answer(attempt_json(done, false));
-            http::append_header(answer.headers, "Fanhorn-Id",
-                                position_text(done.published.position));
-            if (done.published.status == Published::Status::Replayed)
-                http::append_header(answer.headers, "Fanhorn-Replayed", "1");
-            reply(std::move(answer));
-        });
+        return worker().publisher().publish_one(
+            std::move(attempt), [reply = reply()](Attempt done) {
+                if (done.problem)
+                    return reply(problem_answer(*done.problem));
+                Answer answer = json_answer(attempt_json(done, false));
+                http::append_header(answer.headers, "Fanhorn-Id",
+                                    position_text(done.published.position));
+                if (done.published.status == Published::Status::Replayed)
+                    http::append_header(answer.headers, "Fanhorn-Replayed", "1");
+                reply(std::move(answer));
+            });
     }
     Attempts attempts(names.size());
     for (size_t i = 0; i < attempts.size(); ++i) {
@@ -91,7 +92,7 @@ void Connection::publish_to(std::vector<std::string> names, Draft draft) {
 }
 
 void Connection::publish_attempts(Attempts attempts) {
-    worker_.publisher().publish(std::move(attempts), [reply = reply()](Attempts done) {
+    worker().publisher().publish(std::move(attempts), [reply = reply()](Attempts done) {
         std::string body = "{\"results\":[";
         for (size_t i = 0; i < done.size(); ++i)
             body.append(i ? "," : "").append(attempt_json(done[i], true));
@@ -113,7 +114,7 @@ void Connection::publish_batch() {
 // Under the channels' own `client_publish`.
 void Connection::publish_from_client() {
     for (const std::string& name : exchange_->channels) {
-        const ChannelSettings* settings = worker_.directory().settings_for(name);
+        const ChannelSettings* settings = worker().directory().settings_for(name);
         if (!settings)
             return send_problem(
                 http::problem("channel_unknown", "no [channel] section matches '" + name + "'"));
@@ -141,7 +142,7 @@ void Connection::feed_lines(bool is_done) {
             (*owner)->send_lines(lines);
     };
     if (bytes.find('\n') != bytes.npos) // each line has its time, however its bytes dribble
-        arm(worker_.config().limits.body_timeout);
+        arm(worker().config().limits.body_timeout);
     if (exchange.lines->feed(bytes, done) == LinePublisher::Status::TooLong) {
         note(Limit::BodySize);
         begin_lines();

@@ -71,7 +71,7 @@ Connection::find_channels(std::vector<std::string>& channels,
                           std::vector<const ChannelSettings*>& settings) {
     channels = std::move(exchange_->channels);
     for (const std::string& name : channels) {
-        const ChannelSettings* found = worker_.directory().settings_for(name);
+        const ChannelSettings* found = worker().directory().settings_for(name);
         if (!found)
             return http::problem("channel_unknown", "no [channel] section matches '" + name + "'");
         if (found->subscribe != Access::Public)
@@ -89,12 +89,12 @@ Connection::negotiate(const std::vector<const ChannelSettings*>& settings) const
     const http::Request& request = exchange_->request;
     Transport* chosen = nullptr;
     if (const std::string* name = request.parameter("transport")) {
-        chosen = worker_.transport(*name);
+        chosen = worker().transport(*name);
         if (!chosen)
             return http::problem("bad_option", "'transport' is websocket, sse, longpoll or poll");
     }
     for (const auto wanted : {Transport::Asks::Yes, Transport::Asks::Fallback})
-        for (const auto& transport : worker_.transports())
+        for (const auto& transport : worker().transports())
             if (!chosen && transport->asks(request) == wanted)
                 chosen = transport.get();
     if (!chosen)
@@ -115,7 +115,7 @@ void Connection::subscribe() {
         return send_problem(*problem);
     Transport& transport = *std::get<Transport*>(negotiated);
     exchange_->transport = &transport;
-    if (worker_.is_draining())
+    if (worker().is_draining())
         return refuse_subscription(http::problem("draining", "the server is going away"));
     const std::string* since = find_since(exchange_->request);
     if (since) {
@@ -136,7 +136,7 @@ void Connection::subscribe() {
 void Connection::history() {
     Wish wish;
     const std::string& name = exchange_->channels[0];
-    const ChannelSettings* settings = worker_.directory().settings_for(name);
+    const ChannelSettings* settings = worker().directory().settings_for(name);
     if (!settings)
         return send_problem(
             http::problem("channel_unknown", "no [channel] section matches '" + name + "'"));
@@ -149,14 +149,14 @@ void Connection::history() {
             return send_problem(bad_position());
         wish.since = *parsed;
     }
-    start_subscription(*worker_.transport("poll"), std::move(wish));
+    start_subscription(*worker().transport("poll"), std::move(wish));
 }
 
 void Connection::start_subscription(Transport& transport, Wish wish) {
     const http::Request& request = exchange_->request;
-    const auto& limits = worker_.config().limits;
+    const auto& limits = worker().config().limits;
     random_bytes(wish.connection.data(), wish.connection.size());
-    wish.end = &worker_.directory().end_for(*wish.settings[0]);
+    wish.end = &worker().directory().end_for(*wish.settings[0]);
     size_t message_size = 0;
     bool compress = true;
     wish.heartbeat = wish.settings[0]->heartbeat;
@@ -199,14 +199,13 @@ void Connection::open_poll(Opening opening, const Wish& wish) {
             return send_problem(http::problem("bad_option", "'limit' is a number above 0"));
         opening.poll.max_messages = std::min<uint64_t>(*number, PollSubscriber::kMaxMessages);
     }
-    opening.poll.keep_alive = opening.poll.keep_alive && !worker_.is_draining();
+    opening.poll.keep_alive = opening.poll.keep_alive && !worker().is_draining();
     if (opening.poll.keep_alive && exchange_->request.minor_version == 0)
         http::append_header(opening.poll.headers, "Connection", "keep-alive");
     const bool may_wait = opening.poll.may_wait;
     set_use(wish.encoding->use());
     enter(State::Polling);
-    auto subscriber =
-        std::make_unique<PollSubscriber>(worker_.hub(), *this, wish, std::move(opening.poll));
+    auto subscriber = std::make_unique<PollSubscriber>(*this, wish, std::move(opening.poll));
     PollSubscriber& poll = *subscriber;
     subscriber_ = std::move(subscriber);
     if (may_wait)
@@ -223,10 +222,8 @@ void Connection::open_stream(Opening opening, const Wish& wish) {
         return send_problem(http::problem("bad_request", "read your earlier answers first"), true);
     set_use(wish.encoding->use());
     inbound_ = std::move(opening.inbound);
-    heartbeat_ms_ = static_cast<uint32_t>(wish.heartbeat);
     enter(State::Streaming);
-    auto subscriber =
-        std::make_unique<StreamSubscriber>(worker_.hub(), *this, wish, std::move(opening.head));
+    auto subscriber = std::make_unique<StreamSubscriber>(*this, wish, std::move(opening.head));
     StreamSubscriber& stream = *subscriber;
     subscriber_ = std::move(subscriber);
     channel_ = inbound_ && may_publish_ ? std::make_unique<std::string>(wish.channels[0]) : nullptr;
@@ -244,7 +241,7 @@ void Connection::refuse_subscription(const http::Problem& problem) {
 }
 
 void Connection::refuse(Start::Status status) {
-    worker_.bury(std::move(subscriber_));
+    worker().bury(std::move(subscriber_));
     inbound_ = nullptr;
     set_use(Use::Http);
     enter(State::Answering);
@@ -265,7 +262,7 @@ void Connection::answer(std::string head, SegmentRef body) {
         return;
     const bool close =
         !exchange_->request.keep_alive || head.find("\r\nConnection: close\r\n") != head.npos;
-    worker_.bury(std::move(subscriber_));
+    worker().bury(std::move(subscriber_));
     set_use(Use::Http);
     enter(State::Answering);
     exchange_->out += head;
@@ -287,7 +284,7 @@ void Connection::publish(std::string payload, bool is_binary) {
     attempt.draft.payload = std::move(payload);
     attempt.draft.binary = is_binary;
     // A plain WebSocket has nowhere to tell what became of it; refusals are counted.
-    worker_.publisher().publish_one(std::move(attempt), [](const Attempt&) {});
+    worker().publisher().publish_one(std::move(attempt), [](const Attempt&) {});
 }
 
 } // namespace fanhorn

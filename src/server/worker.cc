@@ -109,10 +109,11 @@ bool Worker::has_more() const {
 
 void Worker::turn() {
     loop_->turn(has_more() ? Loop::Wait::No : Loop::Wait::ForEvents);
-    List<Connection, &Connection::again> now;
-    now.splice_back(again_);
-    while (Connection* connection = now.pop_front())
-        connection->read_on();
+    running_.swap(again_);
+    for (Connection* connection : running_)
+        if (connection)
+            connection->read_on();
+    running_.clear();
     // What this turn published on this worker goes out in it.
     deliver();
     if (hub_.has_due()) {
@@ -157,7 +158,7 @@ void Worker::tick() {
 // ---- listeners
 
 void Worker::open(NewListener listener) {
-    auto end = make_ref<ListenerEnd>();
+    auto end = make_ref<ListenerEnd>(*this);
     end->settings = std::move(listener.settings);
     end->key = std::move(listener.key);
     ListenerEnd* raw = end.get();
@@ -181,7 +182,7 @@ void Worker::accept(ListenerEnd& listener, int fd) {
         close(fd);
         return;
     }
-    auto* connection = new Connection(*this, Ref<ListenerEnd>(&listener), fd);
+    auto* connection = new Connection(Ref<ListenerEnd>(&listener), fd);
     connections_.push_back(*connection);
     ++connection_count_;
     if (!connection->begin())

@@ -14,6 +14,7 @@
 #include "server/publisher.h"
 #include "server/shared.h"
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <string>
@@ -22,9 +23,13 @@
 
 namespace fanhorn {
 
+class Worker;
+
 // A listening socket of this worker, and what its connections need to know of it. Lives as long as
 // one of them does.
 struct ListenerEnd final : LocalCount {
+    explicit ListenerEnd(Worker& owner) : worker(owner) {}
+    Worker& worker;
     ListenerSettings settings;
     std::string key; // address text: how a reload recognises it
     std::unique_ptr<Acceptor> acceptor;
@@ -81,7 +86,11 @@ class Worker {
         answered_.push_back(std::move(subscriber));
     }
     // Reading goes on in the next turn: the connection has had its share of this one.
-    void run_again(Connection& connection) { again_.push_back(connection); }
+    void run_again(Connection& connection) { again_.push_back(&connection); }
+    // One that was to run again is closed.
+    void forget(Connection& connection) {
+        std::replace(again_.begin(), again_.end(), &connection, static_cast<Connection*>(nullptr));
+    }
 
   private:
     void run();
@@ -115,7 +124,7 @@ class Worker {
     List<Connection, &Connection::of_worker> leaving_; // told to go by a drain
     List<Connection, &Connection::of_worker> dead_;
     std::vector<std::unique_ptr<Subscriber>> answered_; // polls
-    List<Connection, &Connection::again> again_;
+    std::vector<Connection*> again_, running_;          // some are null
     size_t connection_count_ = 0;
     Millis drain_from_ = 0, drain_until_ = 0; // 0: not draining
     size_t drain_total_ = 0, drain_closed_ = 0;

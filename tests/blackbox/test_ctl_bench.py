@@ -59,7 +59,7 @@ class Bench(FanhornTest):
         for transport in ("websocket", "sse", "longpoll"):
             with self.subTest(transport):
                 report = self.bench("--transport", transport, "--subscribers", "10", "--size", "60000",
-                                    "--messages", "40", "--window", "4")
+                                    "--messages", "40", "--window", "2")
                 self.assert_all_came(report, 10, 40)
 
     def test_processes_and_sources(self):

@@ -212,7 +212,7 @@ class Reload(SignalTest):
 
         def publish():
             with Wire(daemon.private) as wire:
-                while not stop.is_set():
+                while not stop.wait(0.001):  # nobody reads yet: what waits must fit
                     ids.append(wire.request("POST", "/pub/x", body=b"x").json()["id"])
 
         thread = threading.Thread(target=publish)

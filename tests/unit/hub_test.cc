@@ -66,7 +66,7 @@ static void test_frames_are_shared(void**) {
     RelayBench bench;
     std::vector<std::unique_ptr<Stream>> streams;
     for (int i = 0; i < 20; ++i)
-        streams.push_back(std::make_unique<Stream>(bench, bench.wish({"c"}, {}, encoding)));
+        streams.push_back(std::make_unique<Stream>(bench.wish({"c"}, {}, encoding)));
     bench.say("c");
     bench.worker.turn();
     assert_int_equal(encoding.encoded, 1);

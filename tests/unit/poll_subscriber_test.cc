@@ -25,10 +25,8 @@ PollWish short_poll(std::string if_none_match = {}) {
 class Poll {
   public:
     Poll(RelayBench& bench, std::vector<std::string> channels, Since since, PollWish poll)
-        : Poll(bench, bench.wish(std::move(channels), since, bench.poll_encoding),
-               std::move(poll)) {}
-    Poll(RelayBench& bench, const Wish& wish, PollWish poll)
-        : subscriber(bench.worker.hub, sink, wish, std::move(poll)) {
+        : Poll(bench.wish(std::move(channels), since, bench.poll_encoding), std::move(poll)) {}
+    Poll(const Wish& wish, PollWish poll) : subscriber(sink, wish, std::move(poll)) {
         subscriber.begin(wish);
     }
     bool is_answered() const { return sink.is_answered; }

@@ -79,9 +79,8 @@ class Stream {
   public:
     Stream(RelayBench& bench, std::vector<std::string> channels, Since since = {},
            size_t room = SIZE_MAX)
-        : Stream(bench, bench.wish(std::move(channels), since, bench.encoding), room) {}
-    Stream(RelayBench& bench, const Wish& wish, size_t room = SIZE_MAX)
-        : subscriber(bench.worker.hub, sink, wish, "") {
+        : Stream(bench.wish(std::move(channels), since, bench.encoding), room) {}
+    explicit Stream(const Wish& wish, size_t room = SIZE_MAX) : subscriber(sink, wish, "") {
         sink.room = room;
         subscriber.begin(wish);
     }

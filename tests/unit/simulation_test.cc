@@ -314,9 +314,8 @@ class World {
                                                    std::move(starts));
         for (const ChannelSettings*& settings : client.wish.settings)
             settings = &kDefault;
-        Hub& hub = workers_[client.worker]->hub;
         if (client.wish.encoding->carries_unstored()) {
-            auto stream = std::make_unique<StreamSubscriber>(hub, client.sink, client.wish, "");
+            auto stream = std::make_unique<StreamSubscriber>(client.sink, client.wish, "");
             client.stream = stream.get();
             client.subscriber = std::move(stream);
             client.stream->begin(client.wish);
@@ -325,7 +324,7 @@ class World {
             poll.may_wait = chance(70);
             poll.is_retained_due = client.wish.since.kind != Since::Kind::After;
             auto subscriber =
-                std::make_unique<PollSubscriber>(hub, client.sink, client.wish, std::move(poll));
+                std::make_unique<PollSubscriber>(client.sink, client.wish, std::move(poll));
             client.poll = subscriber.get();
             client.subscriber = std::move(subscriber);
             client.poll->begin(client.wish);

@@ -82,14 +82,12 @@ class Reader {
         subscriber_ = nullptr; // before its sink
         sink_ = std::make_unique<FakeSink>();
         if (is_poll_) {
-            auto poll = std::make_unique<PollSubscriber>(bench_.worker.hub, *sink_, wish,
-                                                         std::move(opening.poll));
+            auto poll = std::make_unique<PollSubscriber>(*sink_, wish, std::move(opening.poll));
             PollSubscriber& asking = *poll;
             subscriber_ = std::move(poll);
             asking.begin(wish);
         } else {
-            auto stream = std::make_unique<StreamSubscriber>(bench_.worker.hub, *sink_, wish,
-                                                             std::move(opening.head));
+            auto stream = std::make_unique<StreamSubscriber>(*sink_, wish, std::move(opening.head));
             StreamSubscriber& asking = *stream;
             subscriber_ = std::move(stream);
             asking.begin(wish);
