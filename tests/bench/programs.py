@@ -68,7 +68,6 @@ class Limit(Program):
 class Nchan(Program):
     name = "nchan"
     transports = {"websocket": "websocket", "sse": "sse", "longpoll": "longpoll"}
-    own_processes = 2  # nginx listens before its worker is there
     module = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 
     def version(self):
@@ -78,11 +77,13 @@ class Nchan(Program):
         return f"{debian_version('libnginx-mod-nchan')} (nginx {nginx})"
 
     def start(self):
+        workers = self.options.get("workers", 1)
+        self.own_processes = 1 + workers  # it listens before they are there
         # As root, nginx would run its worker as somebody who may not enter our folder.
         user = "user root;" if os.geteuid() == 0 else ""
         (self.dir / "nginx.conf").write_text(f"""
             load_module {self.module};
-            daemon off; {user} worker_processes {self.options.get("workers", 1)};
+            daemon off; {user} worker_processes {workers};
             pid {self.dir}/pid; error_log stderr crit;
             events {{ worker_connections 19900; multi_accept on; }}
             http {{

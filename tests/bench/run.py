@@ -15,6 +15,8 @@ import report
 import scenarios
 from program import Unavailable
 
+OURS = (programs.Fanhorn.name, programs.Limit.name)
+
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
@@ -45,14 +47,18 @@ def chosen_programs(parser, options):
     return parser.error(f"unknown: {', '.join(unknown)}") if unknown else names
 
 
-def available(names):
-    """The programs that are here, with their versions; the others are named loudly."""
+def available(parser, names):
+    """The programs that are here, with their versions; peers that are not are named loudly."""
     versions = {}
     for name in names:
         try:
             versions[name] = programs.ALL[name]().version()
         except Unavailable as why:
+            if name in OURS:
+                parser.error(f"{why}; `make bench` builds what it needs")
             print(f"*** {name} is LEFT OUT: {why} ***", file=sys.stderr)
+    if not measure.FANHORNCTL.exists():
+        parser.error(f"{measure.FANHORNCTL} is not built")
     return versions
 
 
@@ -81,7 +87,7 @@ def main():
         for scenario in chosen:
             print(f"{scenario.name:20} {scenario.title} ({', '.join(scenario.programs)})")
         return 0
-    about, versions = report.machine(), available(chosen_programs(parser, options))
+    about, versions = report.machine(), available(parser, chosen_programs(parser, options))
     names = list(versions)
     done = list(run_all(chosen, names, options))
     table = [row for scenario, runs in done for row in report.rows(scenario, runs, names)]
@@ -95,8 +101,7 @@ def main():
     write(options.svg, plot.draw(done, names, provenance))
 
     # A peer's losses are its own, and were said; ours, and those of our own limit, fail the run.
-    faulty = [run for _, runs in done for run in runs
-              if run.faults and run.program in (programs.Fanhorn.name, programs.Limit.name)]
+    faulty = [run for _, runs in done for run in runs if run.faults and run.program in OURS]
     return 1 if faulty or not done else 0
 
 
