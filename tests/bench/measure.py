@@ -63,7 +63,7 @@ class Behind:
     long as the `with` lasts; it is not checked."""
 
     def __init__(self, program, step):
-        self.command = step and command_line(program, {**step, "publishers": 16})
+        self.command = step and command_line(program, step)
 
     def __enter__(self):
         if self.command:

@@ -26,9 +26,9 @@ class Panel:
 
 PANELS = (
     Panel("Deliveries a second", "messages delivered a second by one core: longer is better",
-          (("flat out to 1,000 WebSockets, 16 publishing connections", "flatout-1000-ws", "deliveries"),)),
+          (("flat out to 1,000 WebSockets, 32 POSTs under way", "flatout-1000-ws", "deliveries"),)),
     Panel("Deliveries a second in a burst", "messages delivered a second by one core: longer is better",
-          (("publishers 256 messages ahead: coalesced where the program can", "burst-1000-ws", "deliveries"),)),
+          (("to 1,000 WebSockets, the publisher 256 messages ahead: coalesced where the program can", "burst-1000-ws", "deliveries"),)),
     Panel("CPU a delivery", "microseconds of the server's core for one delivery: shorter is better",
           (("50 messages a second to 1,000 WebSockets (Pushpin: 10)", "fanout-1000-ws", "CPU a delivery"),
            ("50 messages a second to 1,000 SSE streams (Pushpin: 10)", "fanout-1000-sse", "CPU a delivery"),
