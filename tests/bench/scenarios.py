@@ -94,12 +94,12 @@ SCENARIOS = (
     Scenario(
         "flatout-1000-ws", "flat out to 1,000 WS subscribers, 32 POSTs under way",
         ("fanhorn", "limit", "nchan", "ws", "socket.io"), (CPU, RATE),
-        ({"subscribers": 1000, "messages": 200, "pipeline": 32},),
+        ({"subscribers": 1000, "messages": 100, "pipeline": 32},),
         differs={"fanhorn": {"messages": 2000}}, quick={"messages": 100}),
     Scenario(
         "burst-1000-ws", "a burst to 1,000 WS subscribers, the publisher 256 messages ahead",
         NEAREST, (CPU, RATE),
-        ({"subscribers": 1000, "messages": 500, "pipeline": 256, "window": 256},),
+        ({"subscribers": 1000, "messages": 300, "pipeline": 256, "window": 256},),
         differs={"fanhorn": {"publish-format": "ndjson", "messages": 10000},
                  "limit": {"messages": 10000}},
         options={"limit": {"coalesce": 256}}, quick={"messages": 200}),
@@ -149,9 +149,9 @@ SCENARIOS = (
               for count, messages in ((100, 300000), (10000, 300000), (1000000, 2000000))),
         rounds=2, quick={"messages": 20000}),
     Scenario(
-        "neighbour", "50 messages/s to 100 WS subscribers, another channel with 10,000 flat out",
-        RELAYS, (P99, P50), ({"subscribers": 100, "messages": 100, "rate": 50},),
-        behind={"subscribers": 10000, "messages": 100000, "pipeline": 2}, quick={"messages": 50}),
+        "neighbour", "20 messages/s to 100 WS subscribers, another channel with 10,000 flat out",
+        RELAYS, (P99, P50), ({"subscribers": 100, "messages": 40, "rate": 20},),
+        behind={"subscribers": 10000, "messages": 100000, "pipeline": 2}, quick={"messages": 20}),
     Scenario(
         "fanout-100000-ws", "a message a second to 100,000 WS subscribers, several workers on one CPU",
         ("fanhorn", "nchan"), (CPU, P50, P99),
