@@ -87,7 +87,7 @@ size_t LocalBroker::channel_count() const {
 
 LocalBroker::Channel* LocalBroker::find(const std::string& name) {
     const auto found = channels_.find(name);
-    return found == channels_.end() ? nullptr : found->second.get();
+    return found == channels_.end() ? nullptr : found->get();
 }
 
 LocalBroker::Channel* LocalBroker::find_or_make(const std::string& name,
@@ -115,7 +115,7 @@ LocalBroker::Channel* LocalBroker::find_or_make(const std::string& name,
     channel->history.raise_trimmed(watermark(name));
     Channel* made = channel.get();
     by_name_.insert(made);
-    channels_.emplace(name, std::move(channel));
+    channels_.insert(std::move(channel));
     channel_count_.store(channels_.size(), std::memory_order_relaxed);
     return made;
 }
@@ -126,7 +126,7 @@ void LocalBroker::free_if_empty(Channel& channel) {
     uint64_t& mark = watermark(channel.name);
     mark = std::max(mark, channel.history.trimmed());
     by_name_.erase(&channel);
-    channels_.erase(channels_.find(channel.name));
+    channels_.erase(channels_.find(channel.key()));
     channel_count_.store(channels_.size(), std::memory_order_relaxed);
 }
 
@@ -229,7 +229,7 @@ void LocalBroker::unsubscribe(size_t worker, const std::string& name) {
     Channel* channel = find(name);
     if (!channel)
         return;
-    std::erase(channel->wanted, static_cast<uint16_t>(worker));
+    std::erase(channel->wanted, static_cast<char16_t>(worker));
     free_if_empty(*channel);
 }
 

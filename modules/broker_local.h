@@ -2,15 +2,14 @@
 // The broker of one process: one sequencer, its log in memory.
 #pragma once
 
-#include "base/hash.h"
 #include "base/list.h"
+#include "base/named_set.h"
 #include "modules/idempotency.h"
 #include "relay/broker.h"
 #include "relay/history.h"
 
 #include <mutex>
 #include <set>
-#include <unordered_map>
 
 namespace fanhorn {
 
@@ -79,7 +78,7 @@ class LocalBroker final : public Broker {
     uint64_t generation_ = 0; // of rules_
     uint32_t max_channels_ = 0;
     std::vector<Mailbox*> boxes_;
-    std::unordered_map<std::string, std::unique_ptr<Channel>, KeyedHash, std::equal_to<>> channels_;
+    NamedSet<Channel> channels_;
     std::set<Channel*, ByName> by_name_; // for lists in order
     IdempotencyKeys keys_;
     // What is left for when the lock is gone.

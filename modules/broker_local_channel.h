@@ -7,13 +7,15 @@
 namespace fanhorn {
 
 struct LocalBroker::Channel {
+    std::string_view key() const { return name; }
+
     std::string name;
     const ChannelSettings* settings = nullptr; // of rules_ when generation is generation_
     uint64_t generation = 0;
     uint64_t n = 0;
     History history;
     MessageRef retained;
-    std::vector<uint16_t> wanted; // workers
+    std::u16string wanted; // numbers of workers; up to seven need no memory of their own
     Ref<Audience> audience = make_ref<Audience>();
     Hook expiry;
 };

@@ -36,6 +36,7 @@ class LocalCount {
     LocalCount& operator=(const LocalCount&) = delete;
     void retain() const { ++count_; }
     bool release() const { return --count_ == 0; }
+    bool is_shared() const { return count_ > 1; }
 
   protected:
     LocalCount() = default;

@@ -13,6 +13,17 @@ iovec piece(const Frame& frame, uint32_t end) {
 
 } // namespace
 
+void Backlog::restart(uint64_t first) {
+    if (!frames_.empty())
+        spare_ = std::move(frames_.back().segment);
+    frames_.clear();
+    if (spare_ && (spare_->is_shared() || spare_->bytes.capacity() > 2 * Segment::kFullBytes))
+        spare_ = nullptr; // somebody still sends from it, or it is large
+    first_ = first;
+    bytes_ = selective_ = 0;
+    turn = turn_begin = 0;
+}
+
 size_t Backlog::bytes_from(uint64_t ordinal) const {
     if (ordinal <= first_)
         return bytes_;
@@ -46,9 +57,12 @@ uint64_t Backlog::within(size_t bytes) const {
 // What is kept while somebody does not read costs what it counts for: no slack from growing by
 // doubling. The first segment, mostly gone with its turn, is not worth the care.
 SegmentRef Backlog::next_segment() {
-    auto segment = make_ref<Segment>();
-    if (frames_.empty())
+    if (frames_.empty()) {
+        SegmentRef segment = spare_ ? std::move(spare_) : make_ref<Segment>();
+        segment->bytes.clear();
         return segment;
+    }
+    auto segment = make_ref<Segment>();
     std::string& full = frames_.back().segment->bytes;
     if (full.capacity() - full.size() > kSlackBytes)
         full.shrink_to_fit();

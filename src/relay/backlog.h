@@ -25,6 +25,8 @@ struct Frame {
 class Backlog {
   public:
     explicit Backlog(uint64_t first) : first_(first) {}
+    // Is as a new one, but for the memory that it keeps: a few KiB.
+    void restart(uint64_t first);
     uint64_t first() const { return first_; }
     uint64_t next() const { return first_ + frames_.size(); }
     bool empty() const { return frames_.empty(); }
@@ -47,6 +49,9 @@ class Backlog {
     // Returns the seq of what was dropped.
     uint64_t drop_front();
 
+    uint64_t turn = 0;       // its owner's, at the last append()
+    uint64_t turn_begin = 0; // the first frame of that turn
+
     // Fills `pieces` with what follows `ordinal` for that connection, up to `count` pieces or the
     // end; moves `ordinal` behind what was taken. Frames that exclude the connection are skipped.
     int gather(uint64_t& ordinal, const ConnectionId& connection, iovec* pieces, int count) const;
@@ -68,6 +73,7 @@ class Backlog {
     SegmentRef next_segment();
 
     std::deque<Frame> frames_;
+    SegmentRef spare_; // for the next first frame
     uint64_t first_;
     size_t bytes_ = 0;
     size_t selective_ = 0; // frames that exclude somebody

@@ -16,10 +16,10 @@ void Feed::append(const MessageRef& message) {
     if (!message->stored && !encoding_.carries_unstored())
         return;
     if (!backlog_)
-        backlog_ = std::make_unique<Backlog>(next_);
-    if (turn_ != channel_.hub().turn()) {
-        turn_ = channel_.hub().turn();
-        turn_begin_ = next_;
+        backlog_ = channel_.hub().take_backlog(next_);
+    if (backlog_->turn != channel_.hub().turn()) {
+        backlog_->turn = channel_.hub().turn();
+        backlog_->turn_begin = next_;
     }
     grow_up(seq, next_);
     backlog_->append(encoding_, message);
@@ -30,7 +30,7 @@ void Feed::append(const MessageRef& message) {
 }
 
 void Feed::lose(uint64_t seq) {
-    backlog_.reset();
+    channel_.hub().give_backlog(std::move(backlog_));
     floor_ = seq;
     grow_up(seq, next_);
     ++next_; // a frame that nobody can have: all cursors are now below first()
@@ -79,7 +79,8 @@ void Feed::trim() {
         return backlog_->bytes() + backlog_->at(backlog_->first()).cost() > limit;
     };
     while (backlog_->first() + 1 < next_ && is_over()) {
-        if (is_early && backlog_->first() >= turn_begin_ && backlog_->bytes() <= kDueBytes) {
+        if (is_early && backlog_->first() >= backlog_->turn_begin &&
+            backlog_->bytes() <= kDueBytes) {
             if (!swollen.is_linked())
                 channel_.hub().add_swollen(*this);
             return;
@@ -94,7 +95,7 @@ void Feed::settle() {
     if (held_ != 0)
         return trim();
     floor_ = backlog_->at(next_ - 1).seq;
-    backlog_.reset();
+    channel_.hub().give_backlog(std::move(backlog_));
     batch = {};
 }
 

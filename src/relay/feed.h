@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "base/pool.h"
 #include "relay/backlog.h"
 #include "relay/settings.h"
 
@@ -39,7 +40,7 @@ std::string_view ending_code(Subscription::Ending ending);
 
 // Has every message of the channel above floor(). Keeps frames only while somebody has still to
 // get them: a slow subscriber costs a number, and the feed's limit bounds what all of them cost.
-class Feed {
+class Feed : public Pooled<Feed> {
   public:
     // A turn that has not yet been flushed to everybody may hold this much, whatever
     // slow_consumer_limit says: those subscribers are not slow, we are.
@@ -92,6 +93,7 @@ class Feed {
     // what is beyond kDueBytes: that is looked at again behind the flush.
     void trim();
 
+    std::unique_ptr<Feed> next_of_channel;
     Hook dirty;   // on the hub's list of feeds to flush
     Hook swollen; // on its list of feeds to trim behind the flush
 
@@ -106,8 +108,6 @@ class Feed {
     Encoding& encoding_;
     std::unique_ptr<Backlog> backlog_; // none while everybody has everything
     uint64_t next_ = 0;
-    uint64_t turn_ = 0;       // the hub's, at the last append()
-    uint64_t turn_begin_ = 0; // its first frame
     uint64_t floor_;
     uint32_t members_ = 0;
     uint32_t held_ = 0;

@@ -6,15 +6,19 @@
 namespace fanhorn {
 
 Feed& Channel::feed(Encoding& encoding, uint64_t floor) {
-    for (const auto& feed : feeds_)
-        if (&feed->encoding() == &encoding)
-            return *feed;
-    feeds_.push_back(std::make_unique<Feed>(*this, encoding, floor));
-    return *feeds_.back();
+    std::unique_ptr<Feed>* place = &feeds_;
+    for (; *place; place = &(*place)->next_of_channel)
+        if (&(*place)->encoding() == &encoding)
+            return **place;
+    *place = std::make_unique<Feed>(*this, encoding, floor);
+    return **place;
 }
 
 void Channel::drop_feed(Feed& feed) {
-    std::erase_if(feeds_, [&](const auto& owned) { return owned.get() == &feed; });
+    std::unique_ptr<Feed>* place = &feeds_;
+    while (place->get() != &feed)
+        place = &(*place)->next_of_channel;
+    *place = std::move(feed.next_of_channel);
 }
 
 Hub::~Hub() {
@@ -33,8 +37,8 @@ BrokerEnd& Hub::add_broker(Broker& broker, Mailbox& box) {
 
 void Hub::configure(std::shared_ptr<const Rules> rules) {
     static const ChannelSettings kNoSection;
-    for (auto& [name, channel] : channels_) {
-        const ChannelSettings* settings = rules->settings_for(name);
+    for (const auto& channel : channels_) {
+        const ChannelSettings* settings = rules->settings_for(channel->name());
         channel->set_settings(settings ? *settings : kNoSection);
         if (!settings)
             end_members(*channel, UINT64_MAX, Subscription::Ending::Unknown);
@@ -88,13 +92,13 @@ void Hub::deliver(Mailbox::Batch& batch, const std::vector<Position>& pushed) {
 }
 
 void Hub::deliver_message(const MessageRef& message) {
-    const auto found = channels_.find(message->channel);
+    const auto found = channels_.find(std::string_view(message->channel));
     if (found == channels_.end())
         return; // its last subscriber went while the message was on its way
-    Channel& channel = *found->second;
+    Channel& channel = **found;
     if (message->position.seq <= channel.wanted_from)
         return; // of an earlier interest in the channel
-    for (const auto& feed : channel.feeds())
+    for (Feed* feed = channel.first_feed(); feed; feed = feed->next_of_channel.get())
         feed->append(message);
     channel.end().delivered = message->position.seq;
 }
@@ -102,18 +106,18 @@ void Hub::deliver_message(const MessageRef& message) {
 void Hub::deliver_notice(Notice& notice) {
     if (notice.kind == Notice::Kind::Task)
         return notice.task();
-    const auto found = channels_.find(notice.channel);
-    if (found == channels_.end() || notice.seq <= found->second->wanted_from)
+    const auto found = channels_.find(std::string_view(notice.channel));
+    if (found == channels_.end() || notice.seq <= (*found)->wanted_from)
         return;
-    end_members(*found->second, notice.seq, Subscription::Ending::Deleted);
+    end_members(**found, notice.seq, Subscription::Ending::Deleted);
 }
 
 void Hub::lose(const std::string& name, uint64_t seq) {
     counters_.hit(Limit::MailboxBytes);
-    const auto found = channels_.find(name);
-    if (found == channels_.end() || seq <= found->second->wanted_from)
+    const auto found = channels_.find(std::string_view(name));
+    if (found == channels_.end() || seq <= (*found)->wanted_from)
         return;
-    for (const auto& feed : found->second->feeds())
+    for (Feed* feed = (*found)->first_feed(); feed; feed = feed->next_of_channel.get())
         feed->lose(seq);
 }
 
@@ -159,14 +163,33 @@ void Hub::tick(Millis send_timeout) {
     }
 }
 
+std::unique_ptr<Backlog> Hub::take_backlog(uint64_t first) {
+    if (spare_.empty())
+        return std::make_unique<Backlog>(first);
+    std::unique_ptr<Backlog> backlog = std::move(spare_.back());
+    spare_.pop_back();
+    backlog->restart(first);
+    return backlog;
+}
+
+void Hub::give_backlog(std::unique_ptr<Backlog> backlog) {
+    if (!backlog || spare_.size() >= kSpareBacklogs)
+        return;
+    backlog->restart(0); // lets go of what is in it
+    spare_.push_back(std::move(backlog));
+}
+
 Channel& Hub::enter(Subscription& subscription, Encoding& encoding, const std::string& name,
                     BrokerEnd& end, const ChannelSettings& settings, const Start& start,
                     const ChannelStart& channel_start) {
-    auto& channel = channels_[name];
+    const auto found = channels_.find(std::string_view(name));
+    Channel* channel = found == channels_.end() ? nullptr : found->get();
     if (!channel) {
-        channel = std::make_unique<Channel>(*this, end, name, settings);
+        auto made = std::make_unique<Channel>(*this, end, name, settings);
+        channel = made.get();
         channel->audience = channel_start.audience;
         channel->wanted_from = start.head;
+        channels_.insert(std::move(made));
     }
     const uint64_t floor = std::max(end.delivered, channel->wanted_from);
     subscription.placed_at = start.head;
@@ -191,7 +214,7 @@ void Hub::leave(Subscription& subscription) {
     if (!channel.members.empty())
         return;
     channel.end().broker->unsubscribe(channel.end().worker, channel.name());
-    channels_.erase(channels_.find(channel.name()));
+    channels_.erase(channels_.find(channel.key()));
 }
 
 } // namespace fanhorn

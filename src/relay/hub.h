@@ -2,20 +2,20 @@
 // One worker's channels: takes the brokers' messages in position order and flushes the feeds.
 #pragma once
 
-#include "base/hash.h"
+#include "base/named_set.h"
+#include "base/pool.h"
 #include "relay/broker.h"
 #include "relay/feed.h"
 #include "relay/subscriber.h"
 
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 namespace fanhorn {
 
 // A channel that has subscribers on this worker.
-class Channel {
+class Channel : public Pooled<Channel> {
   public:
     Channel(Hub& hub, BrokerEnd& end, std::string name, const ChannelSettings& settings)
         : hub_(hub), end_(end), name_(std::move(name)), settings_(&settings) {}
@@ -23,12 +23,14 @@ class Channel {
     Hub& hub() const { return hub_; }
     BrokerEnd& end() const { return end_; }
     const std::string& name() const { return name_; }
+    std::string_view key() const { return name_; }
     const ChannelSettings& settings() const { return *settings_; }
     void set_settings(const ChannelSettings& settings) { settings_ = &settings; }
 
     // The feed of that encoding, made when it is the first; `floor` as Feed has it.
     Feed& feed(Encoding& encoding, uint64_t floor);
-    const std::vector<std::unique_ptr<Feed>>& feeds() const { return feeds_; }
+    // The others follow by Feed::next_of_channel.
+    Feed* first_feed() const { return feeds_.get(); }
     void drop_feed(Feed& feed);
 
     List<Subscription, &Subscription::of_channel> members;
@@ -40,7 +42,7 @@ class Channel {
     BrokerEnd& end_;
     const std::string name_;
     const ChannelSettings* settings_;
-    std::vector<std::unique_ptr<Feed>> feeds_;
+    std::unique_ptr<Feed> feeds_;
 };
 
 // Not thread-safe: everything happens on the worker.
@@ -83,12 +85,17 @@ class Hub {
     // Takes it out of its feed now, and leaves at the end of the turn (reap), so that no feed dies
     // while it is being flushed.
     void retire(Subscription& subscription);
+    // A backlog for a feed that has something to keep, and back when it has not.
+    std::unique_ptr<Backlog> take_backlog(uint64_t first);
+    void give_backlog(std::unique_ptr<Backlog> backlog);
     void add_dirty(Feed& feed) { dirty_.push_back(feed); }
     void add_swollen(Feed& feed) { swollen_.push_back(feed); }
     void add_ready(Subscriber& subscriber) { ready_.push_back(subscriber); }
     void add_stalled(Subscriber& subscriber) { stalled_.push_back(subscriber); }
 
   private:
+    static constexpr size_t kSpareBacklogs = 32;
+
     void deliver_message(const MessageRef& message);
     void deliver_notice(Notice& notice);
     static void end_members(Channel& channel, uint64_t seq, Subscription::Ending ending);
@@ -99,13 +106,15 @@ class Hub {
     Counters& counters_;
     std::shared_ptr<const Rules> rules_;
     std::vector<std::unique_ptr<BrokerEnd>> ends_;
-    std::unordered_map<std::string, std::unique_ptr<Channel>, KeyedHash, std::equal_to<>> channels_;
+    NamedSet<Channel> channels_;
     List<Feed, &Feed::dirty> dirty_;
     List<Feed, &Feed::swollen> swollen_;
     uint64_t turn_ = 1;
     List<Subscriber, &Subscriber::turn> ready_;   // several channels, something to send
     List<Subscriber, &Subscriber::turn> stalled_; // their sockets are full
     List<Subscription, &Subscription::hook> retired_;
+    std::vector<std::unique_ptr<Backlog>>
+        spare_; // a channel's every message would cost five mallocs
 };
 
 } // namespace fanhorn

@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
@@ -94,6 +95,7 @@ class Worker {
 
   private:
     void run();
+    void wake();
     void turn();
     void open(NewListener listener);
     void accept(ListenerEnd& listener, int fd);
@@ -110,6 +112,7 @@ class Worker {
     std::unique_ptr<Waker> waker_;
     std::unique_ptr<Ticker> ticker_;
     Mailbox mailbox_;
+    bool has_own_mail_ = false; // put there in this turn, by this worker
     Mailbox::Batch batch_;
     Hub hub_;
     Directory directory_;
@@ -130,6 +133,7 @@ class Worker {
     size_t drain_total_ = 0, drain_closed_ = 0;
     bool is_stopping_ = false;
     std::thread thread_;
+    std::atomic<std::thread::id> id_;
 };
 
 } // namespace fanhorn

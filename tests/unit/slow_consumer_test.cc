@@ -170,7 +170,7 @@ static void check_pinned(const std::vector<std::string>& others) {
         Subscription probe;
         Channel& channel = bench.worker.hub.enter(probe, bench.encoding, "c", bench.worker.end,
                                                   *wish.settings[0], start, channel_start);
-        feed = channel.feeds()[0].get();
+        feed = channel.first_feed();
         assert_true(feed->next() - feed->first() <= 3);
         bench.worker.hub.leave(probe);
     }
