@@ -75,7 +75,7 @@ class LocalBroker final : public Broker {
     mutable std::mutex mutex_;
     uint64_t head_ = 0;
     std::shared_ptr<const Rules> rules_;
-    uint64_t generation_ = 0; // of rules_
+    uint32_t generation_ = 0; // of rules_
     uint32_t max_channels_ = 0;
     std::vector<Mailbox*> boxes_;
     NamedSet<Channel> channels_;

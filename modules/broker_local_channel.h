@@ -11,7 +11,7 @@ struct LocalBroker::Channel {
 
     std::string name;
     const ChannelSettings* settings = nullptr; // of rules_ when generation is generation_
-    uint64_t generation = 0;
+    uint32_t generation = 0;
     uint64_t n = 0;
     History history;
     MessageRef retained;

@@ -118,7 +118,8 @@ std::string read_words(const Arguments& arguments, Plan& plan) {
         return format.error();
     plan.transport = static_cast<Transport>(*transport);
     plan.format = static_cast<Format>(*format);
-    for (const std::string_view word : split(arguments.option("pid"), ',')) {
+    const std::string pids = arguments.option("pid"); // outlives the views
+    for (const std::string_view word : split(pids, ',')) {
         const auto pid = parse_u64(word);
         if (!pid && arguments.has("pid"))
             return "--pid is a list of process ids";

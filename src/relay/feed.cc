@@ -39,8 +39,10 @@ void Feed::lose(uint64_t seq) {
 
 // A message (or hole) with that seq becomes the frame `ordinal`: who is behind it begins there.
 void Feed::grow_up(uint64_t seq, uint64_t ordinal) {
-    for (Subscription* subscription = young_.front(); subscription;) {
-        Subscription* next = young_.next(*subscription);
+    if (!others_)
+        return;
+    for (Subscription* subscription = others_->young.front(); subscription;) {
+        Subscription* next = others_->young.next(*subscription);
         if (subscription->ordinal < seq) {
             subscription->ordinal = ordinal;
             subscription->hook.unlink();
@@ -50,16 +52,22 @@ void Feed::grow_up(uint64_t seq, uint64_t ordinal) {
     }
 }
 
+Feed::Others& Feed::others() {
+    if (!others_)
+        others_ = std::make_unique<Others>();
+    return *others_;
+}
+
 void Feed::wait(Subscription& subscription) {
     subscription.place = Subscription::Place::Waiting;
     if (subscription.subscriber->is_single())
         waiting_.push_back(subscription);
     else
-        waiting_multi_.push_back(subscription);
+        others().waiting.push_back(subscription);
 }
 
 void Feed::make_due() {
-    while (Subscription* subscription = waiting_multi_.pop_front()) {
+    while (Subscription* subscription = others_ ? others_->waiting.pop_front() : nullptr) {
         hold(*subscription);
         subscription->subscriber->on_pending(*subscription);
     }
@@ -118,7 +126,7 @@ void Feed::join(Subscription& subscription, uint64_t seq) {
     if (seq > channel_.end().delivered) {
         subscription.ordinal = seq;
         subscription.place = Subscription::Place::Young;
-        young_.push_back(subscription);
+        others().young.push_back(subscription);
         return;
     }
     subscription.ordinal = backlog_ ? backlog_->first_after(seq) : next_;

@@ -111,10 +111,15 @@ class Feed : public Pooled<Feed> {
     uint64_t floor_;
     uint32_t members_ = 0;
     uint32_t held_ = 0;
+    struct Others {
+        Cursors waiting; // of subscribers with several channels
+        Cursors young;
+    };
+    Others& others();
+
     Cursors waiting_; // single subscriptions
     Cursors due_;
-    Cursors waiting_multi_; // of subscribers with several channels
-    Cursors young_;
+    std::unique_ptr<Others> others_; // made for the first of them
 };
 
 } // namespace fanhorn

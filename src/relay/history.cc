@@ -9,7 +9,7 @@ void History::append(MessageRef message, const ChannelSettings& limits, Millis n
                      std::vector<MessageRef>& dropped) {
     CHECK(message->stored);
     CHECK(empty() || at(size_ - 1).position.seq < message->position.seq);
-    if (size_ == ring_.size())
+    if (size_ == capacity_)
         grow();
     bytes_ += message->bytes();
     if (message->expires && (first_ttl_ == 0 || message->expires < first_ttl_))
@@ -78,10 +78,12 @@ Millis History::next_expiry(const ChannelSettings& limits) const {
 }
 
 void History::grow() {
-    std::vector<MessageRef> larger(ring_.empty() ? 1 : ring_.size() * 2);
+    const uint32_t capacity = capacity_ == 0 ? 1 : capacity_ * 2;
+    auto larger = std::make_unique<MessageRef[]>(capacity);
     for (size_t i = 0; i < size_; ++i)
         larger[i] = std::move(ring_[slot(i)]);
     ring_ = std::move(larger);
+    capacity_ = capacity;
     head_ = 0;
 }
 
@@ -91,7 +93,7 @@ void History::pop_front(Millis now, std::vector<MessageRef>& dropped) {
         raise_trimmed(oldest->position.seq);
     bytes_ -= oldest->bytes();
     dropped.push_back(std::move(oldest));
-    head_ = (head_ + 1) & static_cast<uint32_t>(ring_.size() - 1);
+    head_ = (head_ + 1) & (capacity_ - 1);
     --size_;
     release_if_empty();
 }
@@ -99,7 +101,8 @@ void History::pop_front(Millis now, std::vector<MessageRef>& dropped) {
 void History::release_if_empty() {
     if (size_ > 0)
         return;
-    ring_ = {};
+    ring_ = nullptr;
+    capacity_ = 0;
     head_ = 0;
     first_ttl_ = 0;
 }

@@ -5,6 +5,7 @@
 #include "relay/message.h"
 #include "relay/settings.h"
 
+#include <memory>
 #include <vector>
 
 namespace fanhorn {
@@ -38,13 +39,14 @@ class History {
     Millis next_expiry(const ChannelSettings& limits) const;
 
   private:
-    size_t slot(size_t index) const { return (head_ + index) & (ring_.size() - 1); }
+    size_t slot(size_t index) const { return (head_ + index) & (capacity_ - 1); }
     void grow();
     void pop_front(Millis now, std::vector<MessageRef>& dropped);
     void drop_expired(Millis now, std::vector<MessageRef>& dropped);
     void release_if_empty();
 
-    std::vector<MessageRef> ring_; // a power of two, or none
+    std::unique_ptr<MessageRef[]> ring_;
+    uint32_t capacity_ = 0; // a power of two, or 0
     uint32_t head_ = 0;
     uint32_t size_ = 0;
     size_t bytes_ = 0;

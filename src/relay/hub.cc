@@ -122,7 +122,7 @@ void Hub::lose(const std::string& name, uint64_t seq) {
 }
 
 bool Hub::flush(size_t budget) {
-    constexpr size_t kSlice = 256; // of one feed, before the next one has its turn
+    constexpr size_t kSlice = 128; // of one feed, before the next one has its turn
     while (budget > 0 && !dirty_.empty()) {
         Feed& feed = *dirty_.pop_front();
         budget -= flush_feed(feed, std::min(budget, kSlice));
@@ -185,7 +185,7 @@ Channel& Hub::enter(Subscription& subscription, Encoding& encoding, const std::s
     const auto found = channels_.find(std::string_view(name));
     Channel* channel = found == channels_.end() ? nullptr : found->get();
     if (!channel) {
-        auto made = std::make_unique<Channel>(*this, end, name, settings);
+        auto made = std::make_unique<Channel>(end, name, settings);
         channel = made.get();
         channel->audience = channel_start.audience;
         channel->wanted_from = start.head;

@@ -17,10 +17,10 @@ namespace fanhorn {
 // A channel that has subscribers on this worker.
 class Channel : public Pooled<Channel> {
   public:
-    Channel(Hub& hub, BrokerEnd& end, std::string name, const ChannelSettings& settings)
-        : hub_(hub), end_(end), name_(std::move(name)), settings_(&settings) {}
+    Channel(BrokerEnd& end, std::string name, const ChannelSettings& settings)
+        : end_(end), name_(std::move(name)), settings_(&settings) {}
 
-    Hub& hub() const { return hub_; }
+    Hub& hub() const { return *end_.hub; }
     BrokerEnd& end() const { return end_; }
     const std::string& name() const { return name_; }
     std::string_view key() const { return name_; }
@@ -38,7 +38,6 @@ class Channel : public Pooled<Channel> {
     uint64_t wanted_from = 0; // messages above this seq come to this worker
 
   private:
-    Hub& hub_;
     BrokerEnd& end_;
     const std::string name_;
     const ChannelSettings* settings_;

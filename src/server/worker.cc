@@ -16,7 +16,7 @@ namespace {
 
 constexpr Millis kTickMs = 200;
 constexpr size_t kReadBufferBytes = 64 << 10;
-constexpr size_t kFlushesPerTurn = 2048; // sends, before the sockets are looked at again
+constexpr size_t kFlushesPerTurn = 512; // sends, some 3 ms, before the sockets are looked at again
 constexpr uint32_t kRetryMinMs = 500;
 constexpr uint32_t kRetrySpreadMs = 10'000;
 
