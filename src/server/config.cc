@@ -33,6 +33,8 @@ class Checker {
         bool listens = false;
         for (const Section& section : sections_) {
             listens |= is(section, "listener");
+            if (is(section, "server"))
+                check_descriptors(section);
             if (is(section, "listener"))
                 check_addresses(section);
             if (is(section, "channel"))
@@ -45,6 +47,21 @@ class Checker {
     }
 
   private:
+    // syslog(3) keeps the number of its socket, which would be another one's in a worker's table.
+    void check_descriptors(const Section& server) {
+        const auto has = [](const Section& section, std::string_view key, std::string_view value) {
+            const auto& items = section.setting(key).items;
+            return !items.empty() && items.back().text == value;
+        };
+        if (!has(server, "descriptors", "worker"))
+            return;
+        for (const Section& log : sections_)
+            if (is(log, "log") && has(log, "target", "syslog"))
+                faults_.add(log.setting("target").items.back().place,
+                            "target: syslog cannot be with descriptors = worker; take stderr or "
+                            "a file");
+    }
+
     void check_addresses(const Section& listener) {
         for (const Item& item : listener.setting("address").items) {
             std::string key = address_key(*parse_address(item.text));

@@ -16,9 +16,13 @@
 
 namespace fanhorn {
 
+// Whose table of descriptors a worker's connections are in.
+enum class Descriptors : uint8_t { Process, Worker };
+
 struct ServerSettings {
     uint32_t workers = 0; // event loops; 0 is `auto`, one a core
     uint32_t max_connections = 1'000'000;
+    Descriptors descriptors = Descriptors::Process;
     Millis drain = 30'000; // QUIT spreads the closes over this time
     std::string pid_file;  // empty: none
 };

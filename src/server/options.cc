@@ -44,6 +44,18 @@ constexpr Row kServerRows[] = {
      .documentation = "Open connections of all listeners together; what comes beyond is closed "
                       "at once.\n"
                       "The limit of open files has to be higher than this."},
+    {.name = "descriptors",
+     .type = Type::Choice,
+     .binding = kField<&ServerSettings::descriptors>,
+     .preset = "process",
+     .choices = "process worker",
+     .reloadable = false,
+     .documentation = "Whose limit of open files counts.\n"
+                      "With worker each worker has a table of descriptors of its own, and that "
+                      "many times the limit can be open: for machines where the limit cannot be "
+                      "raised.\n"
+                      "The log then goes to stderr or a file, and stays where it is until the next "
+                      "start."},
     {.name = "drain",
      .type = Type::Duration,
      .binding = kField<&ServerSettings::drain>,

@@ -19,6 +19,7 @@ constexpr Millis kTickMs = 200;
 constexpr Millis kDrainGraceMs = 6000;
 // Descriptors that are not connections: loops, listeners, log, reserves.
 constexpr uint64_t kOtherDescriptors = 64;
+constexpr uint64_t kWorkerDescriptors = 8; // and these for each worker
 
 constexpr std::initializer_list<int> kSignals = {SIGTERM, SIGINT,  SIGQUIT,
                                                  SIGHUP,  SIGUSR1, SIGUSR2};
@@ -57,6 +58,7 @@ Server::Server(std::shared_ptr<const Config> config, std::function<LoadedConfig(
     : config_(std::move(config)), load_(std::move(load)) {
     shared_.started_micros = monotonic_micros();
     shared_.workers = worker_count(*config_);
+    shared_.descriptors = config_->server.descriptors;
     make_brokers();
     for (size_t i = 0; i < shared_.workers; ++i)
         workers_.push_back(std::make_unique<Worker>(shared_, i, config_));
@@ -90,10 +92,12 @@ void Server::make_brokers() {
 
 uint32_t Server::descriptors_allow(uint32_t wanted) const {
     const uint64_t limit = raise_descriptor_limit();
-    const uint64_t others = kOtherDescriptors + 8 * shared_.workers;
-    if (limit >= wanted + others)
+    const uint64_t others = kOtherDescriptors + kWorkerDescriptors * shared_.workers;
+    const uint64_t tables = shared_.descriptors == Descriptors::Worker ? shared_.workers : 1;
+    const uint64_t possible = limit > others ? (limit - others) * tables : 1;
+    if (possible >= wanted)
         return wanted;
-    const auto allowed = static_cast<uint32_t>(limit > others ? limit - others : 1);
+    const auto allowed = static_cast<uint32_t>(possible);
     log_event(LogLevel::Warning, "max_connections_lowered",
               {{"from", wanted}, {"to", allowed}, {"descriptor_limit", limit}});
     return allowed;
@@ -109,9 +113,9 @@ Result<void> Server::open() {
     auto listeners = open_listeners(*config_);
     if (!listeners)
         return Error{listeners.error()};
-    for (size_t i = 0; i < workers_.size(); ++i)
-        for (NewListener& listener : (*listeners)[i])
-            workers_[i]->add_listener(std::move(listener));
+    if (auto added = hand_over(std::move(*listeners)); !added)
+        return added;
+    log_target_ = config_->log.target;
     pid_file_ = config_->server.pid_file;
     return write_pid_file(pid_file_);
 }
@@ -163,10 +167,18 @@ Result<void> Server::open_address(const ListenerSettings& listener, const Addres
     return {};
 }
 
+Result<void> Server::hand_over(std::vector<std::vector<NewListener>> listeners) {
+    for (size_t i = 0; i < workers_.size(); ++i)
+        for (NewListener& listener : listeners[i])
+            if (auto added = workers_[i]->add_listener(std::move(listener)); !added)
+                return added;
+    return {};
+}
+
 int Server::run() {
     std::signal(SIGPIPE, SIG_IGN); // a log that is a closed pipe is no reason to end
     for (const auto& worker : workers_)
-        worker->start();
+        worker->start(shared_.descriptors);
     {
         const Signals signals(loop_, kSignals, [this](int signal) { on_signal(signal); });
         mask_signals(SIG_UNBLOCK);
@@ -197,15 +209,35 @@ void Server::on_signal(int signal) {
     case SIGHUP:
         return reload();
     case SIGUSR1:
-        if (auto reopened = log_reopen(); !reopened)
-            log_event(LogLevel::Error, "log_not_reopened", {{"reason", reopened.error()}});
-        return;
+        return reopen_log();
     case SIGUSR2: // its default would end us
         return log_event(LogLevel::Warning, "upgrade_refused",
                          {{"reason", "not in this version; drain with QUIT and start anew"}});
     default:
         return;
     }
+}
+
+// In every table of descriptors.
+void Server::reopen_log() {
+    const auto reopen = [] {
+        if (auto reopened = log_reopen(); !reopened)
+            log_event(LogLevel::Error, "log_not_reopened", {{"reason", reopened.error()}});
+    };
+    reopen();
+    if (shared_.descriptors == Descriptors::Worker)
+        for (const auto& worker : workers_)
+            worker->post(reopen);
+}
+
+// Where it goes cannot change with tables of their own: a new file's number is another one's there.
+void Server::reload_log(const LogSettings& log) {
+    if (shared_.descriptors == Descriptors::Process)
+        log_target_ = log.target;
+    else if (log_target_ != log.target)
+        log_event(LogLevel::Warning, "needs_restart", {{"setting", "[log] target"}});
+    if (auto opened = log_open(log_target_, log.level, log.format); !opened)
+        log_event(LogLevel::Error, "log_not_opened", {{"reason", opened.error()}});
 }
 
 void Server::reload() {
@@ -226,21 +258,16 @@ void Server::reload() {
     auto opened = open_listeners(*loaded.config);
     if (!opened)
         return keep_old(opened.error());
-    if (auto log = log_open(loaded.config->log.target, loaded.config->log.level,
-                            loaded.config->log.format);
-        !log)
-        log_event(LogLevel::Error, "log_not_opened", {{"reason", log.error()}});
+    reload_log(loaded.config->log);
 
     config_ = loaded.config;
     const auto rules = std::make_shared<ConfigRules>(config_);
     for (const auto& named : shared_.brokers)
         named->broker->configure(rules, config_->limits.channels);
-    for (size_t i = 0; i < workers_.size(); ++i) {
-        auto sockets = std::make_shared<std::vector<NewListener>>(std::move((*opened)[i]));
-        workers_[i]->post([worker = workers_[i].get(), config = config_, sockets] {
-            worker->reload(config, std::move(*sockets));
-        });
-    }
+    for (const auto& worker : workers_)
+        worker->post([raw = worker.get(), config = config_] { raw->reload(config); });
+    if (auto added = hand_over(std::move(*opened)); !added)
+        log_event(LogLevel::Error, "listener_not_opened", {{"reason", added.error()}});
     shared_.reloads.fetch_add(1, std::memory_order_relaxed);
     log_event(LogLevel::Notice, "reloaded", {{"file", config_->file}});
     notify_service_manager("READY=1");

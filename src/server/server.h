@@ -34,7 +34,10 @@ class Server {
     Result<std::vector<std::vector<NewListener>>> open_listeners(const Config& config);
     Result<void> open_address(const ListenerSettings& listener, const Address& address,
                               std::vector<std::vector<NewListener>>& opened);
+    Result<void> hand_over(std::vector<std::vector<NewListener>> listeners);
     void on_signal(int signal);
+    void reopen_log();
+    void reload_log(const LogSettings& log);
     void reload();
     void begin_drain();
     void stop();
@@ -48,6 +51,7 @@ class Server {
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<std::string> open_keys_; // addresses
     std::string pid_file_;
+    std::string log_target_;
     State state_ = State::Serving;
     Millis drain_until_ = 0;
     // The watchdog is fed when each worker has answered since the last time.

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "relay/broker.h"
+#include "server/config.h"
 
 #include <atomic>
 #include <memory>
@@ -28,6 +29,7 @@ struct Shared {
     std::atomic<uint64_t> reloads{0};
     std::atomic<bool> is_draining{false};
     size_t workers = 0;
+    Descriptors descriptors = Descriptors::Process;
 };
 
 } // namespace fanhorn

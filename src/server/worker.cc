@@ -61,16 +61,27 @@ Worker::~Worker() {
     CHECK(!thread_.joinable());
 }
 
-void Worker::add_listener(NewListener listener) {
-    unopened_.push_back(std::move(listener));
+Result<void> Worker::add_listener(NewListener listener) {
+    if (auto sent = handoff_.send(std::move(listener.socket)); !sent)
+        return sent;
+    const auto shared = std::make_shared<NewListener>(std::move(listener));
+    post([this, shared] {
+        shared->socket = handoff_.receive();
+        if (shared->socket)
+            open(std::move(*shared));
+        else
+            log_event(LogLevel::Error, "listener_not_opened",
+                      {{"address", shared->key}, {"reason", "no descriptor left"}});
+    });
+    return {};
 }
 
-void Worker::start() {
+void Worker::start(Descriptors descriptors) {
     sigset_t all;
     sigset_t before;
     sigfillset(&all); // signals are the main thread's
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { run(); });
+    thread_ = std::thread([this, descriptors] { run(descriptors); });
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
@@ -96,12 +107,12 @@ void Worker::wake() {
         waker_->wake();
 }
 
-void Worker::run() {
+void Worker::run(Descriptors descriptors) {
     id_.store(std::this_thread::get_id(), std::memory_order_relaxed);
     pthread_setname_np(pthread_self(), ("fanhorn/w" + std::to_string(number_)).c_str());
-    for (NewListener& listener : unopened_)
-        open(std::move(listener));
-    unopened_.clear();
+    if (descriptors == Descriptors::Worker)
+        if (auto owned = own_descriptor_table(); !owned)
+            log_event(LogLevel::Error, "descriptor_table_shared", {{"reason", owned.error()}});
     while (!is_stopping_)
         turn();
     for (auto* list : {&connections_, &leaving_})
@@ -200,7 +211,7 @@ void Worker::accept(ListenerEnd& listener, int fd) {
 
 // ---- life
 
-void Worker::reload(std::shared_ptr<const Config> config, std::vector<NewListener> opened) {
+void Worker::reload(std::shared_ptr<const Config> config) {
     // Listeners that stay take their new settings; those that are gone accept no more, and their
     // connections go on.
     for (auto& listener : listeners_) {
@@ -215,8 +226,6 @@ void Worker::reload(std::shared_ptr<const Config> config, std::vector<NewListene
             listener->acceptor = nullptr;
     }
     std::erase_if(listeners_, [](const auto& listener) { return !listener->acceptor; });
-    for (NewListener& listener : opened)
-        open(std::move(listener));
     mailbox_.set_capacity(config->limits.mailbox_bytes);
     hub_.configure(std::make_shared<ConfigRules>(config));
     directory_.set_config(std::move(config));
@@ -269,6 +278,8 @@ std::string Worker::metrics() const {
     facts.uptime_s = static_cast<uint64_t>(monotonic_micros() - shared_.started_micros) / 1'000'000;
     facts.resident_bytes = resident_bytes();
     facts.descriptors = open_descriptors();
+    if (shared_.descriptors == Descriptors::Worker) // those are in other tables than what it reads
+        facts.descriptors += shared_.connections.load(std::memory_order_relaxed);
     facts.reloads = shared_.reloads.load(std::memory_order_relaxed);
     facts.is_draining = shared_.is_draining.load(std::memory_order_relaxed);
     return metrics_text(shared_.counters, facts);

@@ -4,6 +4,7 @@
 
 #include "http/response.h"
 #include "modules/modules.h"
+#include "net/handoff.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "relay/hub.h"
@@ -48,16 +49,17 @@ class Worker {
     Worker(Shared& shared, size_t number, std::shared_ptr<const Config> config);
     ~Worker();
 
-    // Any thread, before start().
-    void add_listener(NewListener listener);
-    void start();
+    // The main thread. The worker opens it, in the order of these calls and of post(): the socket
+    // reaches it by a handoff, since its table of descriptors may be its own.
+    Result<void> add_listener(NewListener listener);
+    void start(Descriptors descriptors);
     void join();
     // Any thread; `task` runs on the worker.
     void post(std::function<void()> task) { mailbox_.post(std::move(task)); }
     const Counters& counters() const { return counters_; }
 
     // The worker's own thread, by post():
-    void reload(std::shared_ptr<const Config> config, std::vector<NewListener> opened);
+    void reload(std::shared_ptr<const Config> config);
     void drain(Millis over);
     void stop();
 
@@ -94,7 +96,7 @@ class Worker {
     }
 
   private:
-    void run();
+    void run(Descriptors descriptors);
     void wake();
     void turn();
     void open(NewListener listener);
@@ -120,7 +122,7 @@ class Worker {
     Control control_;
     std::vector<std::unique_ptr<Transport>> transports_;
     std::vector<Ref<ListenerEnd>> listeners_;
-    std::vector<NewListener> unopened_;
+    Handoff handoff_;
     std::vector<char> read_buffer_;
     Deadlines<Connection> deadlines_;
     List<Connection, &Connection::of_worker> connections_;

@@ -101,6 +101,11 @@ class Check(unittest.TestCase):
         self.assertEqual(code, 78)
         self.assertIn("missing.conf", output)
 
+    def test_syslog_has_no_place_in_own_tables(self):
+        code, output = self.check(GOOD + "[server]\ndescriptors = worker\n[log]\ntarget = syslog\n")
+        self.assertEqual(code, 78, output)
+        self.assertIn("syslog cannot be with descriptors = worker", output)
+
     def test_effective_configuration(self):
         code, output = run("-T", "-c", self.file(GOOD))
         self.assertEqual(code, 0, output)
