@@ -66,9 +66,10 @@ void wait_for_connections(const Plan& plan, const Shared& shared) {
              [&] { return shared.sum(&Tally::connected) + shared.sum(&Tally::failed); });
 }
 
-void begin_run(const Plan& plan, Shared& shared) {
-    shared.phase.store(Phase::kRun, std::memory_order_release);
-    wait_for(plan, plan.processes * static_cast<uint64_t>(Phase::kRun),
+// Until all processes have seen it.
+void enter(const Plan& plan, Shared& shared, Phase phase) {
+    shared.phase.store(phase, std::memory_order_release);
+    wait_for(plan, plan.processes * static_cast<uint64_t>(phase),
              [&] { return shared.sum(&Tally::phase); });
 }
 
@@ -87,7 +88,7 @@ Result<Outcome> run(const Plan& plan, Shared& shared) {
     Outcome outcome;
     std::string trouble;
     const auto look = [&](Usage& usage) {
-        auto read = read_usage(plan.pids);
+        auto read = read_usage(plan.pids, plan.subscribe.port());
         if (read)
             usage = *read;
         else if (trouble.empty())
@@ -105,8 +106,10 @@ Result<Outcome> run(const Plan& plan, Shared& shared) {
     look(outcome.connected);
     sleep(static_cast<unsigned>(plan.hold_s));
     look(outcome.held);
-    begin_run(plan, shared);
+    enter(plan, shared, Phase::kRun);
     outcome.published = Publisher(plan, shared).run();
+    shared.messages = outcome.published.messages;
+    enter(plan, shared, Phase::kDrain);
     wait_for(plan, shared.sum(&Tally::expected), [&] { return shared.sum(&Tally::deliveries); });
     look(outcome.after);
     if (!finish(plan, shared))

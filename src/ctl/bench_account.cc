@@ -2,12 +2,15 @@
 #include "ctl/bench_account.h"
 
 #include "base/text.h"
+#include "ctl/bench_sockets.h"
 
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
-#include <filesystem>
+#include <cstring>
+#include <ctime>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -29,15 +32,14 @@ uint64_t number_behind(std::string_view text, std::string_view key) {
 }
 
 Result<uint64_t> cpu_ns_of(int pid) {
-    std::error_code failed;
-    const std::string folder = fmt::format("/proc/{}/task", pid);
-    uint64_t ns = 0;
-    for (std::filesystem::directory_iterator at(folder, failed), end; !failed && at != end;
-         at.increment(failed))
-        ns += std::strtoull(read_file(at->path() / "schedstat").c_str(), nullptr, 10);
+    clockid_t clock = 0;
+    timespec used{};
+    int failed = clock_getcpuclockid(pid, &clock);
+    if (!failed && clock_gettime(clock, &used) != 0)
+        failed = errno;
     if (failed)
-        return Error{fmt::format("process {} cannot be accounted: {}", pid, failed.message())};
-    return ns;
+        return Error{fmt::format("process {} cannot be accounted: {}", pid, std::strerror(failed))};
+    return static_cast<uint64_t>(used.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(used.tv_nsec);
 }
 
 uint64_t user_bytes_of(int pid) {
@@ -47,7 +49,7 @@ uint64_t user_bytes_of(int pid) {
 
 } // namespace
 
-Result<Usage> read_usage(std::span<const int> pids) {
+Result<Usage> read_usage(std::span<const int> pids, uint16_t port) {
     Usage usage;
     for (const int pid : pids) {
         const auto ns = cpu_ns_of(pid);
@@ -62,6 +64,7 @@ Result<Usage> read_usage(std::span<const int> pids) {
     usage.tcp_bytes = number_behind(std::string_view(sockets).substr(tcp), " mem ") *
                       static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
     usage.slab_bytes = number_behind(read_file("/proc/meminfo"), "Slab:") * 1024;
+    usage.server_tcp_bytes = buffered_bytes(port);
     return usage;
 }
 

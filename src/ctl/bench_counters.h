@@ -23,12 +23,17 @@ class Counter {
     std::atomic<uint64_t> value_ = 0;
 };
 
-enum class Phase : uint32_t { kConnect, kRun, kFinish };
+enum class Phase : uint32_t {
+    kConnect,
+    kRun,
+    kDrain, // all is published
+    kFinish,
+};
 
 // One process's. Written by it alone.
 struct alignas(64) Tally {
     Counter connected, failed, closed; // connections; closed ones were connected before
-    Counter expected;                  // deliveries, set as the run begins
+    Counter expected;                  // deliveries, set as the publishing has ended
     Counter deliveries, doubled, disordered, lost;
     Counter reads, last_delivery_ns;
     Counter cpu_before_ns, cpu_after_ns; // this process's own, around the run
@@ -39,6 +44,7 @@ struct alignas(64) Tally {
 
 struct Shared {
     std::atomic<Phase> phase = Phase::kConnect;
+    std::atomic<uint64_t> messages = 0; // that were published, from kDrain on
     std::span<Tally> tallies;
 
     uint64_t sum(Counter Tally::*counter) const {

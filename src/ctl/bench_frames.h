@@ -55,6 +55,7 @@ struct FrameHeader {
 FrameHeader read_frame_header(std::string_view bytes);
 
 inline constexpr uint8_t kClose = 8, kPing = 9;
+inline constexpr size_t kMaxControlBytes = 125; // RFC 6455 section 5.5
 // A marker begins within so many bytes of its frame, or is not looked for.
 inline constexpr size_t kMaxPrefixBytes = 1024;
 
@@ -79,7 +80,9 @@ size_t read_frames(std::string_view bytes, uint64_t& left, Handler& handler) {
         const bool is_whole = payload.size() == frame.length;
         const bool is_control = frame.opcode >= kClose;
         bool goes_on = true;
-        if (is_control) {
+        if (is_control && frame.length > kMaxControlBytes) {
+            goes_on = handler.on_control(kClose, {}); // none to be waited for
+        } else if (is_control) {
             if (!is_whole)
                 break;
             goes_on = handler.on_control(frame.opcode, payload);

@@ -17,7 +17,7 @@ class Lane {
   public:
     Lane(const Plan& plan, uint64_t number);
 
-    // The place in the plan of the message that is next here; plan.messages or above when none is.
+    // The place in the plan of the message that is next here; behind its end when none is.
     uint64_t next() const { return round_ * plan_.channels + channel_; }
     uint64_t next_channel() const { return channel_; }
     bool has_room() const;
@@ -26,7 +26,7 @@ class Lane {
     // cannot go on; then `trouble` says why.
     bool turn(bool is_readable);
 
-    bool is_done() const { return next() >= plan_.messages && in_flight_ == 0; }
+    bool is_done(uint64_t limit) const { return next() >= limit && in_flight_ == 0; }
     int fd() const { return socket_ ? socket_->fd() : -1; }
     bool wants_write() const { return sent_ < out_.size(); }
     uint64_t in_flight() const { return in_flight_; }

@@ -21,6 +21,7 @@ constexpr Option kRows[] = {
     {"subscribers", "N", "in all, dealt out over the channels [100]"},
     {"channels", "N", "[1]"},
     {"messages", "N", "in all, to the channels in turn [1000]"},
+    {"seconds", "N", "after which no more is published; 0: no limit [0]"},
     {"size", "BYTES", "of a message [128]"},
     {"rate", "N", "messages a second; 0: as fast as it goes [0]"},
     {"window", "N", "messages at most ahead of the mean subscriber [32]"},
@@ -38,6 +39,8 @@ constexpr Option kRows[] = {
     {"json", "", "print one JSON object"},
 };
 
+constexpr uint64_t kEndless = 1'000'000'000'000;
+
 struct Number {
     std::string_view name;
     uint64_t Plan::*field;
@@ -47,7 +50,8 @@ constexpr Number kNumbers[] = {
     {"subscribers", &Plan::subscribers, 100, 0, 4'000'000},
     {"stopped", &Plan::stopped, 0, 0, 4'000'000},
     {"channels", &Plan::channels, 1, 1, 10'000'000},
-    {"messages", &Plan::messages, 1000, 0, 1'000'000'000'000},
+    {"messages", &Plan::messages, 1000, 0, kEndless},
+    {"seconds", &Plan::seconds, 0, 0, 1'000'000},
     {"size", &Plan::size, 128, kMinMessageBytes, 16 << 20},
     {"rate", &Plan::rate, 0, 0, 100'000'000},
     {"window", &Plan::window, 32, 1, 100'000'000},
@@ -180,9 +184,11 @@ std::string settle_sources(Plan& plan) {
     return {};
 }
 
-std::string check(Plan& plan) {
+std::string check(const Arguments& arguments, Plan& plan) {
     if (plan.stopped > plan.subscribers)
         return "--stopped is more than --subscribers";
+    if (plan.seconds && !arguments.has("messages"))
+        plan.messages = kEndless;
     if (plan.pipeline == 0)
         plan.pipeline = plan.format == Format::kNdjson ? 4096 : 1;
     // The messages of a channel go over one connection, or nothing would keep their order.
@@ -199,11 +205,9 @@ const std::span<const Option> kOptions = kRows;
 Result<Plan> make_plan(const Arguments& arguments) {
     Plan plan;
     using Step = std::string (*)(const Arguments&, Plan&);
-    for (const Step step : {read_numbers, read_words, read_urls})
+    for (const Step step : {read_numbers, read_words, read_urls, check})
         if (std::string wrong = step(arguments, plan); !wrong.empty())
             return Error{std::move(wrong)};
-    if (std::string wrong = check(plan); !wrong.empty())
-        return Error{std::move(wrong)};
     return plan;
 }
 

@@ -23,8 +23,9 @@ struct Plan {
     Format format = Format::kRaw;
     uint64_t subscribers = 0, stopped = 0; // the last `stopped` of them never read
     uint64_t channels = 0, messages = 0, size = 0;
-    uint64_t rate = 0;   // messages a second; 0: flat out, within the window
-    uint64_t window = 0; // messages
+    uint64_t seconds = 0; // of publishing at most; 0: no limit
+    uint64_t rate = 0;    // messages a second; 0: flat out, within the window
+    uint64_t window = 0;  // messages
     uint64_t publishers = 0, pipeline = 0;
     uint64_t processes = 0, sources = 0; // no sources: the kernel's choice
     uint64_t connect_rate = 0;           // a second, of all processes; 0: no limit
@@ -34,11 +35,8 @@ struct Plan {
     bool as_json = false;
 
     uint64_t readers() const { return subscribers - stopped; }
-    // The readers of one channel, and the messages that it gets: both are dealt out in turn.
     uint64_t readers_of(uint64_t channel) const { return share(readers(), channel); }
-    uint64_t messages_of(uint64_t channel) const { return share(messages, channel); }
-
-  private:
+    // Of what is dealt out over the channels in turn, as readers and messages are.
     uint64_t share(uint64_t all, uint64_t channel) const {
         return all / channels + (channel < all % channels);
     }

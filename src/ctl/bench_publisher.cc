@@ -21,7 +21,8 @@ uint64_t process_cpu_ns() {
 
 } // namespace
 
-Publisher::Publisher(const Plan& plan, const Shared& shared) : plan_(plan), shared_(shared) {
+Publisher::Publisher(const Plan& plan, const Shared& shared)
+    : plan_(plan), shared_(shared), limit_(plan.messages) {
     lanes_.reserve(plan.publishers);
     for (uint64_t i = 0; i < plan.publishers; ++i)
         lanes_.emplace_back(plan, i);
@@ -50,8 +51,21 @@ uint64_t Publisher::due_in_ns(uint64_t message) const {
     return at_ns > now ? at_ns - now : 0;
 }
 
+// Where the lane that came farthest stands: the others follow, so that no place before is left out.
+void Publisher::cut() {
+    uint64_t farthest = 0;
+    for (const Lane& lane : lanes_)
+        farthest = std::max(farthest, lane.next());
+    limit_ = std::min(limit_, farthest);
+}
+
+void Publisher::look_at_the_clock() {
+    if (plan_.seconds && now_ns() - began_ns_ >= plan_.seconds * 1'000'000'000)
+        cut();
+}
+
 void Publisher::fill(Lane& lane) {
-    while (lane.next() < plan_.messages && lane.has_room() && is_window_open() &&
+    while (lane.next() < limit_ && lane.has_room() && is_window_open() &&
            due_in_ns(lane.next()) == 0) {
         fanned_ += plan_.readers_of(lane.next_channel());
         lane.append();
@@ -60,12 +74,13 @@ void Publisher::fill(Lane& lane) {
 
 bool Publisher::turn() {
     delivered_ = shared_.sum(&Tally::deliveries);
+    look_at_the_clock();
     bool is_done = true;
     for (size_t i = 0; i < lanes_.size(); ++i) {
         fill(lanes_[i]);
         if (!lanes_[i].turn(polled_[i].revents != 0))
             return false;
-        is_done &= lanes_[i].is_done();
+        is_done &= lanes_[i].is_done(limit_);
     }
     return !is_done && has_moved();
 }
@@ -93,7 +108,7 @@ bool Publisher::has_moved() {
 
 // How long there is nothing to make for this lane.
 uint64_t Publisher::idle_ns(const Lane& lane) const {
-    if (lane.next() >= plan_.messages || !lane.has_room())
+    if (lane.next() >= limit_ || !lane.has_room())
         return kAnswerNs;
     return is_window_open() ? due_in_ns(lane.next()) : kLookNs;
 }
@@ -118,6 +133,9 @@ Published Publisher::run() {
     while (turn())
         wait();
     published.ended_ns = now_ns();
+    if (plan_.seconds) // which a failure may have kept from coming
+        cut();
+    published.messages = limit_;
     published.cpu_ns = process_cpu_ns() - cpu_ns;
     for (const Lane& lane : lanes_) {
         published.accepted += lane.accepted();

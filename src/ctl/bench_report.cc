@@ -104,8 +104,14 @@ Json server(const Shared& shared, const Outcome& outcome) {
                    connections)}};
 }
 
+Json bytes(const std::optional<uint64_t>& count) {
+    return count ? Json(*count) : Json(nullptr);
+}
+
 Json kernel(const Outcome& outcome) {
-    return {{"tcp_bytes_before", outcome.before.tcp_bytes},
+    return {{"server_tcp_bytes_connected", bytes(outcome.held.server_tcp_bytes)},
+            {"server_tcp_bytes_after", bytes(outcome.after.server_tcp_bytes)},
+            {"tcp_bytes_before", outcome.before.tcp_bytes},
             {"tcp_bytes_connected", outcome.held.tcp_bytes},
             {"tcp_bytes_after", outcome.after.tcp_bytes},
             {"slab_bytes_before", outcome.before.slab_bytes},

@@ -58,8 +58,8 @@ void Subscribers::run() {
         for (int i = 0; i < count; ++i)
             on_event(events[i].data.u64, events[i].events);
         const Phase phase = shared_.phase.load(std::memory_order_acquire);
-        if (phase == Phase::kRun && seen == Phase::kConnect)
-            begin_run();
+        if (phase != seen)
+            enter(phase);
         seen = phase;
     }
     finish();
@@ -118,6 +118,8 @@ void Subscribers::on_event(size_t i, uint32_t events) {
     Subscriber& subscriber = subscribers_[i];
     if (subscriber.state == Subscriber::State::kOver)
         return;
+    if (subscriber.is_stopped && subscriber.is_connected)
+        return events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR) ? give_up(subscriber) : void();
     if (subscriber.state == Subscriber::State::kConnecting && events & EPOLLOUT)
         obey(i, reader_.ask(subscriber));
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR) && subscriber.fd >= 0)
@@ -141,8 +143,12 @@ void Subscribers::obey(size_t i, Reader::Verdict verdict) {
     }
 }
 
+// Its end is still noticed, where it comes before the unread bytes fill the connection.
 void Subscribers::stop_reading(Subscriber& subscriber) {
-    epoll_ctl(epoll_.fd(), EPOLL_CTL_DEL, subscriber.fd, nullptr);
+    epoll_event event{};
+    event.events = EPOLLRDHUP | EPOLLET;
+    event.data.u64 = static_cast<uint64_t>(&subscriber - subscribers_.data());
+    epoll_ctl(epoll_.fd(), EPOLL_CTL_MOD, subscriber.fd, &event);
 }
 
 void Subscribers::give_up(Subscriber& subscriber) {
@@ -154,20 +160,31 @@ void Subscribers::give_up(Subscriber& subscriber) {
     (subscriber.is_connected ? tally_.closed : tally_.failed).add(1);
 }
 
+void Subscribers::enter(Phase phase) {
+    if (phase == Phase::kRun)
+        begin_run();
+    if (phase == Phase::kDrain)
+        count_expected();
+    tally_.phase.set(static_cast<uint64_t>(phase));
+}
+
 void Subscribers::begin_run() {
-    uint64_t expected = 0;
     for (Subscriber& subscriber : subscribers_) {
         if (!subscriber.is_connected)
             give_up(subscriber);
         subscriber.is_awaited =
             subscriber.state != Subscriber::State::kOver && !subscriber.is_stopped;
-        if (subscriber.is_awaited)
-            expected += plan_.messages_of(subscriber.channel);
     }
-    tally_.expected.set(expected);
     tally_.reads.set(0);
     tally_.cpu_before_ns.set(process_cpu_ns());
-    tally_.phase.set(static_cast<uint64_t>(Phase::kRun));
+}
+
+void Subscribers::count_expected() {
+    uint64_t expected = 0;
+    for (const Subscriber& subscriber : subscribers_)
+        if (subscriber.is_awaited)
+            expected += plan_.share(shared_.messages, subscriber.channel);
+    tally_.expected.set(expected);
 }
 
 // Reset, or each would hold its port in TIME-WAIT for the next run to stumble over.
@@ -185,7 +202,7 @@ void Subscribers::finish() {
     tally_.cpu_after_ns.set(process_cpu_ns());
     uint64_t lost = 0;
     for (const Subscriber& subscriber : subscribers_) {
-        const uint64_t all = plan_.messages_of(subscriber.channel);
+        const uint64_t all = plan_.share(shared_.messages, subscriber.channel);
         if (subscriber.is_awaited)
             lost += all - std::min(subscriber.next, all) + subscriber.missing;
     }

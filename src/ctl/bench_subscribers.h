@@ -30,7 +30,9 @@ class Subscribers {
     void obey(size_t i, Reader::Verdict verdict);
     void stop_reading(Subscriber& subscriber);
     void give_up(Subscriber& subscriber);
+    void enter(Phase phase);
     void begin_run();
+    void count_expected();
     void close_all();
     void finish();
 

@@ -28,6 +28,12 @@ Result<void> resolve(Target& target) {
 
 } // namespace
 
+uint16_t Target::port() const {
+    sockaddr_in in{}; // sockaddr_in6 has it at the same place
+    std::memcpy(&in, &address, sizeof in);
+    return ntohs(in.sin_port);
+}
+
 bool Target::is_loopback() const {
     if (address.ss_family != AF_INET)
         return false;

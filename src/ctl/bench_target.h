@@ -21,6 +21,7 @@ struct Target {
     sockaddr_storage address{};
     socklen_t address_size = 0;
 
+    uint16_t port() const;
     // IPv4's 127.0.0.0/8: there, any of its addresses can be a client's.
     bool is_loopback() const;
     // "prefix7" for channel 7.

@@ -17,7 +17,7 @@ SERVER_KEYS = {"cpu_us_connect", "cpu_us_hold", "cpu_us_run", "cpu_us_per_connec
                "cpu_us_per_publish", "user_bytes_before", "user_bytes_connected", "user_bytes_after",
                "user_bytes_per_connection"}
 KERNEL_KEYS = {"tcp_bytes_before", "tcp_bytes_connected", "tcp_bytes_after", "slab_bytes_before",
-               "slab_bytes_connected"}
+               "slab_bytes_connected", "server_tcp_bytes_connected", "server_tcp_bytes_after"}
 
 
 def bench(subscribe, publish, *args):
@@ -92,6 +92,23 @@ class Bench(FanhornTest):
         report = self.bench("--subscribers", "10", "--stopped", "3", "--messages", "100")
         self.assert_all_came(report, 10, 100)
         self.assertEqual(report["deliveries"], 700)
+
+    def test_what_the_server_holds_for_a_stopped_reader(self):
+        report = self.bench("--subscribers", "5", "--stopped", "2", "--messages", "600", "--size", "16000",
+                            "--pid", str(self.daemon.process.pid))
+        kernel = report["kernel"]
+        self.assertLess(kernel["server_tcp_bytes_connected"], kernel["server_tcp_bytes_after"])
+        self.assertLessEqual(kernel["server_tcp_bytes_after"], kernel["tcp_bytes_after"])
+
+    def test_for_a_time(self):
+        for lanes in ("1", "3"):
+            with self.subTest(lanes=lanes):
+                report = self.bench("--seconds", "1", "--subscribers", "6", "--channels", "3", "--publishers", lanes)
+                self.assertGreater(report["published"], 100)
+                self.assert_all_came(report, 6, report["published"])
+                self.assertEqual(report["deliveries"], 2 * report["published"])
+                self.assertLess(report["publish_seconds"], 2)
+        self.assertEqual(self.bench("--seconds", "9", "--messages", "7", "--subscribers", "1")["published"], 7)
 
     def test_heartbeats_are_answered(self):
         for transport in ("websocket", "sse"):

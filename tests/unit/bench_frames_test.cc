@@ -88,6 +88,14 @@ struct Body {
 
 } // namespace
 
+// What no reader could keep until it is whole ends the connection.
+static void test_oversized_control_frame(void**) {
+    Seen seen;
+    uint64_t left = 0;
+    read_frames(frame(kPing, std::string(70'000, 'x')).substr(0, 20), left, seen);
+    assert_true(seen.controls == std::vector<std::string>{""});
+}
+
 static void test_marker(void**) {
     const std::string text = message(0x1234567890abcdef, 64);
     assert_int_equal(text.size(), 64);
@@ -196,6 +204,7 @@ static void test_histogram_quantiles(void**) {
 int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(test_marker),
+        cmocka_unit_test(test_oversized_control_frame),
         cmocka_unit_test(test_marker_behind_others),
         cmocka_unit_test(test_frames_in_pieces),
         cmocka_unit_test(test_events_in_chunks),
