@@ -12,6 +12,7 @@ namespace {
 
 constexpr uint64_t kDefaultWaitS = 25;
 constexpr uint64_t kMaxWaitS = 60;
+constexpr size_t kOwnHeaderBytes = 64;
 
 // Frames are envelopes with a comma behind each; PollSubscriber puts them together.
 class PollEncoding final : public Encoding {
@@ -67,7 +68,8 @@ class PollTransport : public Transport {
         opening.is_poll = true;
         opening.poll.is_retained_due = asked.since.kind != Since::Kind::After;
         opening.poll.keep_alive = asked.request.keep_alive;
-        opening.poll.headers = asked.headers;
+        opening.poll.headers.reserve(asked.headers.size() + kOwnHeaderBytes);
+        opening.poll.headers += asked.headers;
         return opening;
     }
 
@@ -103,7 +105,7 @@ class LongpollTransport final : public PollTransport {
         Opening opening = this->opening(asked);
         opening.poll.may_wait = *wait > 0;
         opening.wait = static_cast<Millis>(*wait) * 1000;
-        http::append_header(opening.poll.headers, "Cache-Control", "no-store");
+        opening.poll.headers += "Cache-Control: no-store\r\n";
         return opening;
     }
 };

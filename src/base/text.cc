@@ -146,10 +146,11 @@ std::optional<std::string> base64_decode(std::string_view text) {
 }
 
 std::string hex_encode(std::span<const uint8_t> bytes) {
-    std::string out;
-    out.reserve(bytes.size() * 2);
-    for (const uint8_t byte : bytes)
-        append_hex(out, byte);
+    std::string out(bytes.size() * 2, '\0');
+    for (size_t i = 0; i < bytes.size(); ++i) {
+        out[2 * i] = kHexDigits[bytes[i] >> 4];
+        out[2 * i + 1] = kHexDigits[bytes[i] & 15];
+    }
     return out;
 }
 
@@ -158,9 +159,11 @@ std::string hex_encode(std::string_view bytes) {
 }
 
 std::optional<std::string> percent_decode(std::string_view text) {
+    const size_t plain = std::min(text.find('%'), text.size());
     std::string out;
     out.reserve(text.size());
-    for (size_t i = 0; i < text.size(); ++i) {
+    out.append(text.substr(0, plain));
+    for (size_t i = plain; i < text.size(); ++i) {
         if (text[i] != '%') {
             out += text[i];
             continue;

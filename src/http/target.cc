@@ -24,6 +24,8 @@ bool has_good_escapes(std::string_view text) {
 }
 
 std::optional<std::string> decode_parameter(std::string_view text) {
+    if (text.find('+') == text.npos)
+        return percent_decode(text);
     std::string plain(text);
     std::replace(plain.begin(), plain.end(), '+', ' ');
     return percent_decode(plain);

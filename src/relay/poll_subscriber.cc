@@ -26,9 +26,9 @@ bool is_known_tag(std::string_view list, std::string_view tag) {
 PollSubscriber::PollSubscriber(Sink& sink, const Wish& wish, PollWish poll)
     : Subscriber(sink, wish), poll_(std::move(poll)) {}
 
-void PollSubscriber::begin(const Wish& wish) {
+void PollSubscriber::begin(Wish wish) {
     if (poll_.may_wait)
-        return place(wish);
+        return place(std::move(wish));
     names_ = wish.channels;
     locate(wish);
 }
@@ -214,9 +214,8 @@ void PollSubscriber::answer() {
 
 void PollSubscriber::answer_with(SegmentRef body) {
     hub().counters().deliveries[static_cast<size_t>(encoding_.use())].add(count_);
-    const std::string etag = '"' + position_text(position_) + '-' + poll_.tag + '"';
     // A list of quoted tags, some perhaps weak (RFC 9110 section 13.1.2: compared weakly).
-    const bool is_known = !poll_.may_wait && is_known_tag(poll_.if_none_match, etag);
+    const bool is_known = !poll_.may_wait && is_known_tag(poll_.if_none_match, etag());
     enter(State::Closed);
     if (is_known)
         body = make_ref<Segment>();
@@ -224,17 +223,22 @@ void PollSubscriber::answer_with(SegmentRef body) {
     sink_.answer(std::move(out), std::move(body));
 }
 
+std::string PollSubscriber::etag() const {
+    return '"' + position_text(position_) + '-' + poll_.tag + '"';
+}
+
 std::string PollSubscriber::head(size_t body_size, int status) const {
     std::string out;
     http::append_status(out, status);
     if (status == 200) {
-        http::append_header(out, "Content-Type", "application/json");
+        out += "Content-Type: application/json\r\n";
         http::append_content_length(out, body_size);
     }
-    const std::string position = position_text(position_);
-    http::append_header(out, "Fanhorn-Id", position);
+    out += "Fanhorn-Id: ";
+    append_position(out, position_);
+    out += "\r\n";
     if (!poll_.may_wait)
-        http::append_header(out, "ETag", '"' + position + '-' + poll_.tag + '"');
+        http::append_header(out, "ETag", etag());
     if (retry_after_s_)
         http::append_header(out, "Retry-After", std::to_string(retry_after_s_));
     if (!poll_.keep_alive)

@@ -23,7 +23,7 @@ class PollSubscriber final : public Subscriber {
   public:
     PollSubscriber(Sink& sink, const Wish& wish, PollWish poll);
 
-    void begin(const Wish& wish);
+    void begin(Wish wish);
     // The wait ran out: an empty answer.
     void on_timeout();
     void on_writable() override {}
@@ -48,6 +48,7 @@ class PollSubscriber final : public Subscriber {
     void add_end(const Subscription& subscription);
     void answer();
     void answer_with(SegmentRef body);
+    std::string etag() const;
     std::string head(size_t body_size, int status) const;
     SegmentRef body() const;
 

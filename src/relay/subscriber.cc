@@ -51,20 +51,20 @@ bool Subscriber::is_caught_up() const {
            (first_.place == Subscription::Place::Waiting && first_.ordinal == first_.feed->next());
 }
 
-void Subscriber::place(const Wish& wish) {
+void Subscriber::place(Wish wish) {
     CHECK(state_ == State::Placing);
     line_ = make_ref<Line>(this);
-    end_.broker->subscribe(
-        end_.worker, wish.channels, wish.since,
-        [line = line_, channels = wish.channels, settings = wish.settings](Start start) {
-            Subscriber* subscriber = line->subscriber;
-            if (!subscriber || subscriber->state_ != State::Placing)
-                return;
-            if (start.status != Start::Status::Placed)
-                return subscriber->refuse(start.status);
-            subscriber->enter_feeds(channels, settings, start);
-            subscriber->on_start(std::move(start));
-        });
+    line_->wish = std::move(wish);
+    end_.broker->subscribe(end_.worker, line_->wish.channels, line_->wish.since,
+                           [line = line_](Start start) {
+                               Subscriber* subscriber = line->subscriber;
+                               if (!subscriber || subscriber->state_ != State::Placing)
+                                   return;
+                               if (start.status != Start::Status::Placed)
+                                   return subscriber->refuse(start.status);
+                               subscriber->enter_feeds(line->wish, start);
+                               subscriber->on_start(std::move(start));
+                           });
 }
 
 void Subscriber::locate(const Wish& wish) {
@@ -77,13 +77,11 @@ void Subscriber::locate(const Wish& wish) {
     });
 }
 
-void Subscriber::enter_feeds(const std::vector<std::string>& channels,
-                             const std::vector<const ChannelSettings*>& settings,
-                             const Start& start) {
-    for (size_t i = 0; i < channels.size(); ++i) {
+void Subscriber::enter_feeds(const Wish& wish, const Start& start) {
+    for (size_t i = 0; i < wish.channels.size(); ++i) {
         Subscription& subscription = this->subscription(i);
         subscription.subscriber = this;
-        hub().enter(subscription, encoding_, channels[i], end_, *settings[i], start,
+        hub().enter(subscription, encoding_, wish.channels[i], end_, *wish.settings[i], start,
                     start.channels[i]);
     }
 }

@@ -68,7 +68,7 @@ class Subscriber {
   protected:
     // Asks the broker: on_start follows, for place() with all subscriptions in their feeds, for
     // locate() with none.
-    void place(const Wish& wish);
+    void place(Wish wish);
     void locate(const Wish& wish);
     virtual void on_start(Start start) = 0;
     virtual void on_page(Page page) = 0;
@@ -109,10 +109,10 @@ class Subscriber {
     struct Line : AtomicCount {
         explicit Line(Subscriber* asker) : subscriber(asker) {}
         Subscriber* subscriber;
+        Wish wish; // while it is being placed
     };
 
-    void enter_feeds(const std::vector<std::string>& channels,
-                     const std::vector<const ChannelSettings*>& settings, const Start& start);
+    void enter_feeds(const Wish& wish, const Start& start);
     void refuse(Start::Status status);
     bool is_caught_up() const;
 
