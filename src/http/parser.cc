@@ -71,6 +71,8 @@ class RequestParser::Partial {
     bool is_complete() const { return part_ == Part::Done; }
     // Only an empty line before the request line has come.
     bool is_empty_line() const { return is_empty_line_; }
+    // As new, but for the memory.
+    void restart();
 
     Head head;
     Problem problem;
@@ -92,6 +94,16 @@ class RequestParser::Partial {
     size_t size_ = 0;  // of the lines before this one
     std::string line_; // what is there of a line that is not complete
 };
+
+void RequestParser::Partial::restart() {
+    head.request.clear();
+    head.framing = Framing::None;
+    head.length = 0;
+    part_ = Part::Start;
+    is_empty_line_ = has_host_ = has_length_ = has_coding_ = false;
+    size_ = 0;
+    line_.clear();
+}
 
 Verdict RequestParser::Partial::take(std::string_view bytes, const ParserLimits& limits,
                                      size_t& taken) {
@@ -229,22 +241,22 @@ Verdict RequestParser::Partial::finish() {
     return {};
 }
 
-RequestParser::RequestParser(const ParserLimits& limits) : limits_(&limits) {}
+RequestParser::RequestParser(const ParserLimits& limits)
+    : limits_(&limits), partial_(std::make_unique<Partial>()) {}
 RequestParser::~RequestParser() = default;
 RequestParser::RequestParser(RequestParser&&) noexcept = default;
 RequestParser& RequestParser::operator=(RequestParser&&) noexcept = default;
 
 RequestParser::Step RequestParser::feed(std::string_view bytes) {
-    CHECK(!partial_ || !partial_->is_complete());
     for (size_t at = 0, taken = 0; at < bytes.size(); at += taken, taken = 0) {
-        if (!partial_)
-            partial_ = std::make_unique<Partial>();
+        if (std::exchange(is_idle_, false))
+            partial_->restart();
         auto verdict = partial_->take(bytes.substr(at), *limits_, taken);
         // RFC 9112 section 2.2: one empty line before a request is an old client's habit. It is
         // no beginning: the connection stays idle.
         if (partial_->is_empty_line()) {
             if (!std::exchange(skipped_empty_line_, true)) {
-                partial_.reset();
+                is_idle_ = true;
                 continue;
             }
             verdict = bad("there are empty lines before the request line");
@@ -253,22 +265,25 @@ RequestParser::Step RequestParser::feed(std::string_view bytes) {
             partial_->problem = std::move(*verdict);
             return {Status::Error, at + taken};
         }
-        if (partial_->is_complete())
+        if (partial_->is_complete()) {
+            restart();
             return {Status::Head, at + taken};
+        }
     }
     return {Status::NeedMore, bytes.size()};
 }
 
-Head RequestParser::take_head() {
-    CHECK(partial_ && partial_->is_complete());
-    Head head = std::move(partial_->head);
-    partial_.reset();
+void RequestParser::restart() {
+    is_idle_ = true;
     skipped_empty_line_ = false;
-    return head;
+}
+
+Head& RequestParser::head() {
+    return partial_->head;
 }
 
 const Problem& RequestParser::problem() const {
-    CHECK(partial_ && !partial_->problem.code.empty());
+    CHECK(!partial_->problem.code.empty());
     return partial_->problem;
 }
 

@@ -31,8 +31,10 @@ struct Head {
 // Feed it what comes from the socket; it copies only what it needs of a head that is not complete
 // yet. The result does not depend on how the bytes are cut.
 //
-//   idle -> feed() -> NeedMore ... -> Head: take_head(), then the body's bytes, then idle again
+//   idle -> feed() -> NeedMore ... -> Head: head(), the body's bytes go elsewhere; idle again
 //                              ... -> Error: problem(), then nothing more
+//
+// One request after the other is read into the same memory.
 class RequestParser {
   public:
     enum class Status : uint8_t { NeedMore, Head, Error };
@@ -48,18 +50,21 @@ class RequestParser {
     RequestParser& operator=(RequestParser&&) noexcept;
 
     Step feed(std::string_view bytes);
-    // After Status::Head, once. The parser is idle again.
-    Head take_head();
+    // After Status::Head, until the next feed(). It may be changed, or moved away.
+    Head& head();
     // After Status::Error.
     const Problem& problem() const;
-    // Whether no byte of a request has come: it holds no memory then.
-    bool is_idle() const { return !partial_; }
+    // Whether no byte of the next request has come.
+    bool is_idle() const { return is_idle_; }
+    // As a new one, but for its memory.
+    void restart();
 
   private:
     class Partial;
 
     const ParserLimits* limits_;
-    std::unique_ptr<Partial> partial_; // while a head is coming, and until it is taken
+    std::unique_ptr<Partial> partial_; // the head that is coming, or the last one
+    bool is_idle_ = true;
     bool skipped_empty_line_ = false;
 };
 

@@ -25,9 +25,20 @@ Method method_named(std::string_view token) {
     return static_cast<Method>(found - kMethods.begin());
 }
 
+void Request::clear() {
+    method = Method::Get;
+    minor_version = 1;
+    for (std::string* each : {&path, &query, &authority})
+        each->clear();
+    headers.clear();
+    parameters.clear();
+    keep_alive = true;
+    expects_continue = false;
+}
+
 const std::string* Request::header(std::string_view name) const {
     for (const Header& field : headers) {
-        if (equal_ignoring_case(field.name, name))
+        if (field.name.size() == name.size() && equal_ignoring_case(field.name, name))
             return &field.value;
     }
     return nullptr;

@@ -37,6 +37,8 @@ struct Request {
     bool keep_alive = true;                 // RFC 9112 section 9.3
     bool expects_continue = false;
 
+    // As new, but for the memory.
+    void clear();
     // The first header of that name in any case, or null.
     const std::string* header(std::string_view name) const;
     // How often that header occurs.

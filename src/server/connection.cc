@@ -72,6 +72,8 @@ void Connection::drop() {
 // ---- the socket
 
 void Connection::on_ready(uint8_t what) {
+    if (what & kClosed)
+        is_end_due_ = true;
     if ((what & kClosed) && (state_ == State::Polling || state_ == State::Answering))
         peer_ended_ = true; // told by the read that follows, when one is wanted
     if (what & kWritable)
@@ -106,26 +108,29 @@ bool Connection::wants_input() const {
 }
 
 void Connection::read_some() {
+    bool is_drained = false;
     for (int i = 0; i < kReadsPerTurn; ++i) {
         if (state_ == State::Closed)
             return;
-        if (!wants_input()) {
-            has_unread_ = true;
-            // Nobody may be there any more to hear the answer that is being waited for.
-            if (state_ == State::Polling && (peer_ended_ || is_broken(socket_.get())))
-                drop();
-            return;
-        }
+        if (!wants_input())
+            return leave_unread(is_drained);
         if (exchange_ && !exchange_->stash.empty()) { // came before, and had to wait
             std::string stash = std::move(exchange_->stash);
             exchange_->stash.clear();
             take(stash);
             continue;
         }
+        if (is_drained)
+            return;
         const std::span<char> buffer = worker().read_buffer();
         const Received got = receive(socket_.get(), buffer);
         switch (got.state) {
         case Received::State::Bytes:
+            // What did not fill the buffer was all, and what comes later has an edge of its own.
+            // An end that came with the bytes has had its edge, and has still to be read.
+            is_drained = got.size < buffer.size() && !is_end_due_;
+            if (is_drained)
+                has_unread_ = false;
             worker().counters().received_bytes.add(got.size);
             take(buffer.first(got.size));
             break;
@@ -140,6 +145,16 @@ void Connection::read_some() {
     }
     if (state_ != State::Closed)
         read_in_next_turn();
+}
+
+// What has come must wait until the request before it is answered.
+void Connection::leave_unread(bool is_drained) {
+    if (is_drained)
+        return;
+    has_unread_ = true;
+    // Nobody may be there any more to hear the answer that is being waited for.
+    if (state_ == State::Polling && (peer_ended_ || is_broken(socket_.get())))
+        drop();
 }
 
 void Connection::read_in_next_turn() {

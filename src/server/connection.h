@@ -80,6 +80,7 @@ class Connection final : public EdgeWatch,
     void on_writable();
     void read_some();
     void read_in_next_turn();
+    void leave_unread(bool is_drained);
     void hear(std::span<char> bytes);
     void on_end();
     void on_heartbeat();
@@ -99,8 +100,9 @@ class Connection final : public EdgeWatch,
     std::optional<http::Problem> read_channels();
     void on_request();
     void dispatch();
+    std::shared_ptr<Connection*> owner();
     Reply reply();
-    void send_answer(Answer answer);
+    void send_answer(const Answer& answer);
     void send_problem(const http::Problem& problem, bool close = false);
     void next_request();
     void flush_out();
@@ -114,7 +116,8 @@ class Connection final : public EdgeWatch,
     void channel_control();
     std::optional<http::Problem> read_draft(Draft& draft);
     void publish_raw();
-    void publish_to(std::vector<std::string> channels, Draft draft);
+    void publish_draft(Draft&& draft);
+    void answer_published(const Attempt& attempt);
     void publish_attempts(Attempts attempts);
     void publish_batch();
     void publish_from_client();
@@ -131,13 +134,14 @@ class Connection final : public EdgeWatch,
                                                std::vector<const ChannelSettings*>& settings);
     std::variant<Transport*, http::Problem>
     negotiate(const std::vector<const ChannelSettings*>& settings) const;
-    void start_subscription(Transport& transport, Wish wish);
-    void open_poll(Opening opening, const Wish& wish);
-    void open_stream(Opening opening, const Wish& wish);
+    void start_subscription(Transport& transport, Wish&& wish);
+    void open_poll(Opening&& opening, Wish&& wish);
+    void open_stream(Opening&& opening, const Wish& wish);
     void refuse_subscription(const http::Problem& problem);
     void set_use(Use use);
 
     Descriptor socket_;
+    bool is_end_due_ = false; // the peer has shut down, and its last bytes may not be read yet
     const Ref<ListenerEnd> listener_;
     std::unique_ptr<Exchange> exchange_; // while there is HTTP going on
     std::unique_ptr<Subscriber> subscriber_;

@@ -27,7 +27,7 @@ void Connection::feed(std::span<char> bytes) {
     is_feeding_ = true;
     if (!exchange_) {
         const auto& limits = worker().config().limits;
-        exchange_ = std::make_unique<Exchange>(
+        exchange_ = take_exchange(
             http::ParserLimits{limits.header_size, limits.uri_size, limits.header_count});
     }
     while (!bytes.empty() && wants_input() && state_ != State::Streaming) {
@@ -45,29 +45,31 @@ void Connection::feed(std::span<char> bytes) {
     if (state_ == State::Closed)
         return;
     exchange_->stash.assign(bytes.data(), bytes.size());
+    if (state_ == State::Body && !is_armed()) // the body did not come with its head
+        arm(worker().config().limits.body_timeout);
     if (exchange_->out_pending() > 0)
         flush_out();
     if (state_ == State::Idle && exchange_->is_unused())
-        exchange_ = nullptr; // an idle connection has no memory for HTTP
+        give_back(std::move(exchange_)); // an idle connection has no memory for HTTP
 }
 
 // A stream needs nothing of HTTP any more, once it cannot be refused; `bytes` came behind its
 // request.
 void Connection::leave_http(std::span<char> bytes) {
     if (subscriber_->state() != Subscriber::State::Placing)
-        exchange_ = nullptr;
+        give_back(std::move(exchange_));
     if (!bytes.empty())
         hear(bytes);
 }
 
 size_t Connection::feed_head(std::string_view bytes) {
-    if (state_ == State::Idle) {
-        enter(State::Head);
-        arm(worker().config().limits.header_timeout);
-    }
+    const bool is_first = state_ == State::Idle;
+    enter(State::Head);
     const auto result = exchange_->parser.feed(bytes);
     switch (result.status) {
     case http::RequestParser::Status::NeedMore:
+        if (is_first)
+            arm(worker().config().limits.header_timeout);
         if (exchange_->parser.is_idle()) // an empty line between requests
             enter(State::Idle);
         break;
@@ -108,16 +110,16 @@ size_t Connection::feed_body(std::string_view bytes) {
 
 void Connection::on_head() {
     Exchange& exchange = *exchange_;
-    http::Head head = exchange.parser.take_head();
-    exchange.request = std::move(head.request);
+    const http::Head& head = exchange.parser.head();
     const http::Request& request = exchange.request;
     is_fresh_ = false;
     disarm();
     counters().requests.add(1);
     exchange.is_head = request.method == http::Method::Head;
     exchange.route = find_route(request.path, listener_->settings.serve);
-    exchange.cors =
-        is_private(exchange.route.kind) ? "" : cors_headers(request, listener_->settings);
+    exchange.cors.clear();
+    if (!is_private(exchange.route.kind))
+        exchange.cors = cors_headers(request, listener_->settings);
     exchange.has_body = head.framing != http::Framing::None;
     exchange.is_whole = !exchange.has_body;
     if (auto problem = check_head())
@@ -130,7 +132,6 @@ void Connection::on_head() {
     const uint64_t limit = is_lines ? UINT64_MAX : worker().config().limits.body_size;
     exchange.reader = http::BodyReader(head.framing, head.length, limit);
     enter(State::Body);
-    arm(worker().config().limits.body_timeout);
     if (is_lines)
         exchange.lines = std::make_unique<LinePublisher>(worker().publisher(),
                                                          worker().config().limits.body_size);
@@ -224,12 +225,18 @@ void Connection::dispatch() {
 
 // ---- answering
 
-Reply Connection::reply() {
+// For what may come when the connection has gone.
+std::shared_ptr<Connection*> Connection::owner() {
     if (!exchange_->owner)
-        exchange_->owner = std::make_shared<Connection*>(this);
-    return [owner = exchange_->owner](Answer answer) {
+        exchange_->owner = std::make_shared<Connection*>();
+    *exchange_->owner = this;
+    return exchange_->owner;
+}
+
+Reply Connection::reply() {
+    return [owner = owner()](const Answer& answer) {
         if (*owner)
-            (*owner)->send_answer(std::move(answer));
+            (*owner)->send_answer(answer);
     };
 }
 
@@ -244,10 +251,10 @@ void Connection::send_problem(const http::Problem& problem, bool close) {
         http::append_header(answer.headers, "Upgrade", "websocket");
         http::append_header(answer.headers, "Sec-WebSocket-Version", "13");
     }
-    send_answer(std::move(answer));
+    send_answer(answer);
 }
 
-void Connection::send_answer(Answer answer) {
+void Connection::send_answer(const Answer& answer) {
     if (state_ == State::Closed)
         return;
     Exchange& exchange = *exchange_;
@@ -258,7 +265,7 @@ void Connection::send_answer(Answer answer) {
     http::append_status(out, answer.status);
     if (!answer.content_type.empty()) {
         http::append_header(out, "Content-Type", answer.content_type);
-        http::append_header(out, "X-Content-Type-Options", "nosniff");
+        out += "X-Content-Type-Options: nosniff\r\n";
     }
     if (answer.status != 204 && answer.status != 304)
         http::append_content_length(out, answer.body.size());
@@ -275,10 +282,7 @@ void Connection::send_answer(Answer answer) {
 
 void Connection::next_request() {
     Exchange& exchange = *exchange_;
-    exchange.request = {};
-    exchange.body.clear();
-    if (exchange.body.capacity() > Exchange::kMaxOut)
-        exchange.body = {};
+    exchange.body = {};
     exchange.lines = nullptr;
     enter(State::Idle);
     arm(worker().config().limits.idle_timeout);
@@ -315,7 +319,7 @@ void Connection::flush_out() {
     exchange.out_sent = 0;
     if (state_ == State::Flushing)
         finish();
-    else if (!is_feeding_ && has_unread_ && wants_input())
+    else if (!is_feeding_ && (has_unread_ || !exchange.stash.empty()) && wants_input())
         read_in_next_turn();
 }
 
@@ -328,7 +332,7 @@ void Connection::answer_options() {
     http::append_header(answer.headers, "Allow", allow);
     if (!exchange_->cors.empty())
         answer.headers += preflight_headers();
-    send_answer(std::move(answer));
+    send_answer(answer);
 }
 
 void Connection::answer_health(bool is_ready) {
@@ -338,14 +342,14 @@ void Connection::answer_health(bool is_ready) {
     answer.content_type = "text/plain; charset=utf-8";
     answer.body = "ok\n";
     http::append_header(answer.headers, "Cache-Control", "no-store");
-    send_answer(std::move(answer));
+    send_answer(answer);
 }
 
 void Connection::answer_metrics() {
     Answer answer;
     answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
     answer.body = worker().metrics();
-    send_answer(std::move(answer));
+    send_answer(answer);
 }
 
 void Connection::answer_page() {
@@ -357,7 +361,7 @@ void Connection::answer_page() {
                         "default-src 'none'; style-src 'unsafe-inline'; script-src "
                         "'unsafe-inline'; connect-src 'self' ws: wss:; img-src data:; "
                         "frame-ancestors 'none'; base-uri 'none'; form-action 'self'");
-    send_answer(std::move(answer));
+    send_answer(answer);
 }
 
 } // namespace fanhorn

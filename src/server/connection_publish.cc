@@ -63,32 +63,36 @@ void Connection::publish_raw() {
     Draft draft;
     if (auto problem = read_draft(draft))
         return send_problem(*problem);
-    publish_to(std::move(exchange_->channels), std::move(draft));
+    publish_draft(std::move(draft));
 }
 
-void Connection::publish_to(std::vector<std::string> names, Draft draft) {
-    if (names.size() == 1) {
-        Attempt attempt;
-        attempt.channel = std::move(names[0]);
-        attempt.draft = std::move(draft);
-        return worker().publisher().publish_one(
-            std::move(attempt), [reply = reply()](Attempt done) {
-                if (done.problem)
-                    return reply(problem_answer(*done.problem));
-                Answer answer = json_answer(attempt_json(done, false));
-                http::append_header(answer.headers, "Fanhorn-Id",
-                                    position_text(done.published.position));
-                if (done.published.status == Published::Status::Replayed)
-                    http::append_header(answer.headers, "Fanhorn-Replayed", "1");
-                reply(std::move(answer));
-            });
-    }
+// To each channel of the path.
+void Connection::publish_draft(Draft&& draft) {
+    std::vector<std::string>& names = exchange_->channels;
+    if (names.size() == 1)
+        return worker().publisher().publish_one({std::move(names[0]), std::move(draft), {}, {}},
+                                                [owner = owner()](const Attempt& done) {
+                                                    if (*owner)
+                                                        (*owner)->answer_published(done);
+                                                });
     Attempts attempts(names.size());
     for (size_t i = 0; i < attempts.size(); ++i) {
         attempts[i].channel = std::move(names[i]);
         attempts[i].draft = draft;
     }
     publish_attempts(std::move(attempts));
+}
+
+void Connection::answer_published(const Attempt& attempt) {
+    if (attempt.problem)
+        return send_answer(problem_answer(*attempt.problem));
+    Answer answer = json_answer(attempt_json(attempt, false));
+    answer.headers = "Fanhorn-Id: ";
+    append_position(answer.headers, attempt.published.position);
+    answer.headers += "\r\n";
+    if (attempt.published.status == Published::Status::Replayed)
+        http::append_header(answer.headers, "Fanhorn-Replayed", "1");
+    send_answer(answer);
 }
 
 void Connection::publish_attempts(Attempts attempts) {
@@ -126,7 +130,7 @@ void Connection::publish_from_client() {
     if (auto problem = read_draft(draft))
         return send_problem(*problem);
     counters().client_published.add(exchange_->channels.size());
-    publish_to(std::move(exchange_->channels), std::move(draft));
+    publish_draft(std::move(draft));
 }
 
 // ---- a streamed body of lines
@@ -135,9 +139,7 @@ void Connection::feed_lines(bool is_done) {
     Exchange& exchange = *exchange_;
     const std::string bytes = std::move(exchange.body);
     exchange.body = {};
-    if (!exchange.owner)
-        exchange.owner = std::make_shared<Connection*>(this);
-    const auto done = [owner = exchange.owner](std::string lines) {
+    const auto done = [owner = owner()](std::string lines) {
         if (*owner)
             (*owner)->send_lines(lines);
     };

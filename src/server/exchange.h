@@ -22,13 +22,13 @@ struct Exchange {
     // Output that waits for the socket before further requests are looked at.
     static constexpr size_t kMaxOut = 256 << 10;
 
-    explicit Exchange(const http::ParserLimits& bounds) : limits(bounds), parser(limits) {}
+    Exchange() : parser(limits), request(parser.head().request) {}
     Exchange(const Exchange&) = delete;
     Exchange& operator=(const Exchange&) = delete;
 
-    const http::ParserLimits limits;
+    http::ParserLimits limits;
     http::RequestParser parser;
-    http::Request request;
+    http::Request& request; // the parser's
     http::BodyReader reader;
     Route route;
     std::vector<std::string> channels; // of the path, decoded
@@ -49,6 +49,14 @@ struct Exchange {
     // Whether nothing of a request or an answer is in it.
     bool is_unused() const { return parser.is_idle() && out.empty() && stash.empty(); }
     size_t out_pending() const { return out.size() - out_sent; }
+
+    // As new, but for what memory the next request will need.
+    void clear();
 };
+
+// Each thread keeps one for whoever needs one next: a request on a kept-alive connection then
+// allocates nothing for being read, and the connection still has no memory for HTTP while idle.
+std::unique_ptr<Exchange> take_exchange(const http::ParserLimits& limits);
+void give_back(std::unique_ptr<Exchange> exchange);
 
 } // namespace fanhorn

@@ -58,10 +58,10 @@ void Publisher::settle(Attempt& attempt, const Published& published) {
         counters_.published.add(1);
 }
 
-void Publisher::publish_one(Attempt attempt, std::function<void(Attempt)> done) {
+void Publisher::publish_one(Attempt&& attempt, std::function<void(const Attempt&)> done) {
     const ChannelSettings* settings = check(attempt);
     if (!settings)
-        return done(std::move(attempt));
+        return done(attempt);
     std::vector<Draft> drafts;
     drafts.push_back(std::move(attempt.draft));
     directory_.end_for(*settings).broker->publish(
@@ -70,7 +70,7 @@ void Publisher::publish_one(Attempt attempt, std::function<void(Attempt)> done) 
             Attempt settled;
             settled.channel = std::move(channel);
             settle(settled, published[0]);
-            done(std::move(settled));
+            done(settled);
         });
 }
 

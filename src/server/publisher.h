@@ -49,7 +49,7 @@ class Publisher {
     // the call returns, when all have been answered.
     void publish(Attempts attempts, std::function<void(Attempts)> done);
     // The same for one.
-    void publish_one(Attempt attempt, std::function<void(Attempt)> done);
+    void publish_one(Attempt&& attempt, std::function<void(const Attempt&)> done);
 
   private:
     const ChannelSettings* check(Attempt& attempt);

@@ -33,7 +33,7 @@ void check_first(std::string_view bytes, const ParserLimits& limits) {
     const auto step = parser.feed(bytes);
     CHECK(step.consumed <= bytes.size());
     if (step.status == RequestParser::Status::Head)
-        check_request(parser.take_head().request);
+        check_request(parser.head().request);
 }
 
 } // namespace

@@ -61,7 +61,7 @@ class HttpSession {
             fail(parser_.problem());
         if (step.status != RequestParser::Status::Head)
             return step.consumed;
-        Head head = parser_.take_head();
+        Head head = parser_.head();
         ++heads;
         request_ = std::move(head.request);
         reader_ = BodyReader(head.framing, head.length, body_limit_);

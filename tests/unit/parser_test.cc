@@ -396,7 +396,7 @@ static void test_idle_holds_nothing(void**) {
     const auto step = parser.feed(rest);
     assert_true(step.status == RequestParser::Status::Head);
     assert_int_equal(step.consumed, rest.size() - 6);
-    const Head head = parser.take_head();
+    const Head head = parser.head();
     assert_true(head.request.method == Method::Get);
     assert_true(head.framing == Framing::None);
     assert_true(parser.is_idle());
@@ -409,7 +409,7 @@ static void test_framing(void**) {
     const auto head_of = [](const std::string& fields) {
         RequestParser parser(kLimits);
         parser.feed("POST / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n");
-        return parser.take_head();
+        return parser.head();
     };
     assert_true(head_of("").framing == Framing::None);
     assert_true(head_of("Content-Length: 0\r\n").framing == Framing::None);
@@ -431,7 +431,7 @@ static void test_lookups(void**) {
     RequestParser parser(kLimits);
     parser.feed(
         "GET /?a=1&a=2&B=3 HTTP/1.1\r\nHost: a\r\nAccept: one\r\nACCEPT: two ,three,\r\n\r\n");
-    const Request request = parser.take_head().request;
+    const Request request = parser.head().request;
     assert_text(*request.header("accept"), "one");
     assert_null(request.header("accep"));
     assert_int_equal(request.header_count("Accept"), 2);
