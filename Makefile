@@ -3,6 +3,7 @@
 
 JOBS    ?= $(shell nproc)
 WERROR  ?= OFF
+RECORD  := build/bench
 # Of each fuzz target.
 SECONDS := 20
 PREFIX  ?= /usr/local
@@ -27,7 +28,8 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help build run test all-tests layers lists man unit blackbox clients npm soak bench \
-        bench-long bench-programs asan tsan fuzz format tidy deb rpm package-test install clean \
+        bench-long bench-record bench-programs asan tsan fuzz format tidy deb rpm package-test \
+        install clean \
         build-packages test-packages clang-packages package-packages bench-packages
 
 help: ## print this
@@ -67,11 +69,13 @@ npm: test-packages ## fetch the npm clients, from their lock file
 	@tests/packages/npm.sh tests/clients
 
 bench: bench-programs ## Fanhorn, its peers and the kernel's limit, side by side (BENCH=options)
-	@python3 tests/bench/run.py --json build/bench/bench.json --markdown build/bench/bench.md \
-	    --svg build/bench/bench.svg $(LONG) $(BENCH)
+	@python3 tests/bench/run.py --record $(RECORD) $(LONG) $(BENCH)
 
 bench-long: LONG := --long
-bench-long: bench ## the same, and 100,000 subscribers
+bench-long: bench ## the same, and 100,000 and a million subscribers
+
+bench-record: RECORD := tests/bench/results
+bench-record: bench ## the same as bench, into what the README shows
 
 bench-programs: build bench-packages
 	@$(call COMPILE,build) bench-limit

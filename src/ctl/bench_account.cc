@@ -2,6 +2,7 @@
 #include "ctl/bench_account.h"
 
 #include "base/text.h"
+#include "ctl/bench_marker.h"
 #include "ctl/bench_sockets.h"
 
 #include <fmt/core.h>
@@ -51,6 +52,7 @@ uint64_t user_bytes_of(int pid) {
 
 Result<Usage> read_usage(std::span<const int> pids, uint16_t port) {
     Usage usage;
+    usage.at_ns = now_ns();
     for (const int pid : pids) {
         const auto ns = cpu_ns_of(pid);
         if (!ns)

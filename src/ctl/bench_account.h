@@ -11,6 +11,7 @@
 namespace fanhorn::ctl::load {
 
 struct Usage {
+    uint64_t at_ns = 0; // CLOCK_MONOTONIC
     // Of these processes and all their threads, those that ended included: their CPU clocks.
     uint64_t cpu_ns = 0;
     // Pss_Anon and Pss_Shmem of smaps_rollup: anonymous and shared memory, each page that several

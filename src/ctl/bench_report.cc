@@ -92,6 +92,7 @@ Json server(const Shared& shared, const Outcome& outcome) {
     const uint64_t connections = shared.sum(&Tally::connected);
     return {{"cpu_us_connect", connect_us},
             {"cpu_us_hold", micros(outcome.connected.cpu_ns, held.cpu_ns)},
+            {"hold_seconds", seconds(held.at_ns - outcome.connected.at_ns)},
             {"cpu_us_run", run_us},
             {"cpu_us_per_connect", ratio(connect_us, connections)},
             {"cpu_us_per_delivery", ratio(run_us, shared.sum(&Tally::deliveries))},

@@ -14,7 +14,6 @@ from program import CLIENT_CPU, ROOT, Failed, pin
 from programs import Fanhorn
 
 FANHORNCTL = Path(os.environ.get("FANHORNCTL", Fanhorn.binary.parent / "fanhornctl")).absolute()
-TIME_LIMIT = 60  # seconds, for one step
 SOURCES = 8  # loopback addresses: one has 28,000 ports, and connects slow down at half of them
 HEAD_START = 2  # seconds, for the work behind to connect its subscribers
 FAULTS = ("lost", "doubled", "disordered", "failed", "closed")
@@ -23,9 +22,10 @@ FAULTS = ("lost", "doubled", "disordered", "failed", "closed")
 class Run:
     """One scenario by one program in one round."""
 
-    def __init__(self, scenario, program, number, values, steps, faults):
+    def __init__(self, scenario, program, number, values, steps, faults, notes):
         self.scenario, self.program, self.round = scenario, program, number
         self.values, self.steps, self.faults = values, steps, faults
+        self.notes = notes
 
 
 def command_line(program, step):
@@ -41,59 +41,73 @@ def command_line(program, step):
             *(str(word) for name, value in options.items() for word in (f"--{name}", value))]
 
 
-def bench(command):
-    """The parsed result and what was wrong, a list of words."""
+def take_precedence():
+    """Over other load generators on the same CPU, as far as this user may."""
+    os.sched_setaffinity(0, {CLIENT_CPU})
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              timeout=TIME_LIMIT, preexec_fn=pin(CLIENT_CPU))
-    except subprocess.TimeoutExpired:
-        return {}, [f"not done within {TIME_LIMIT} s"]
-    try:
-        result = json.loads(done.stdout)
-    except json.JSONDecodeError:
-        return {}, [f"exit code {done.returncode}: {(done.stderr or done.stdout).strip()[-400:]}"]
-    faults = [f"{result[name]} {name}" for name in FAULTS if result.get(name)]
-    if done.returncode != 0 and not faults:
-        faults = [f"exit code {done.returncode}: {done.stderr.strip()[-400:]}"]
-    return result, faults
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError:
+        pass
 
 
-class Behind:
-    """Other work on the same program, on channels of its own (each fanhornctl names its own), for as
-    long as the `with` lasts; it is not checked."""
+class Bench:
+    """A `fanhornctl bench` that was started."""
 
-    def __init__(self, program, step):
-        self.command = step and command_line(program, step)
+    def __init__(self, command, prepare):
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        text=True, preexec_fn=prepare)
 
-    def __enter__(self):
-        if self.command:
-            self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL,
-                                            stderr=subprocess.DEVNULL, preexec_fn=pin(CLIENT_CPU))
-            time.sleep(HEAD_START)
-        return self
+    def has_ended(self):
+        return self.process.poll() is not None
 
-    def __exit__(self, *_):
-        if self.command:
-            self.ended_early = self.process.poll() is not None
-            self.process.terminate()
-            self.process.wait()
+    def result(self, time_limit):
+        """The parsed result and what was wrong, a list of words."""
+        try:
+            out, errors = self.process.communicate(timeout=time_limit)
+        except subprocess.TimeoutExpired:
+            self.process.kill()  # what it forked goes with it
+            self.process.communicate()
+            return {}, [f"not done within {time_limit} s"]
+        code = self.process.returncode
+        try:
+            result = json.loads(out)
+        except json.JSONDecodeError:
+            return {}, [f"exit code {code}: {(errors or out).strip()[-400:]}"]
+        faults = [f"{result[name]} {name}" for name in FAULTS if result.get(name)]
+        if code != 0 and not faults:
+            faults = [f"exit code {code}: {errors.strip()[-400:]}"]
+        return result, faults
+
+
+def run_alone(program, scenario, step):
+    return Bench(command_line(program, step), pin(CLIENT_CPU)).result(scenario.time_limit)
+
+
+def run_beside(program, scenario, step):
+    """The step while other work goes on, on channels of its own: each fanhornctl names its own."""
+    behind = Bench(command_line(program, scenario.behind), pin(CLIENT_CPU))
+    time.sleep(HEAD_START)
+    result, faults = Bench(command_line(program, step), take_precedence).result(scenario.time_limit)
+    if behind.has_ended():
+        faults.append("the work behind ended early")
+    result["behind"], faults_behind = behind.result(scenario.time_limit)
+    return result, faults + [f"{fault} behind it" for fault in faults_behind]
 
 
 def run_step(kind, scenario, step):
     with kind(scenario.options.get(kind.name)) as program:
-        with Behind(program, scenario.behind) as behind:
-            result, faults = bench(command_line(program, step))
-        if scenario.behind and behind.ended_early:
-            faults.append("the work behind ended early")
-    return result, faults
+        return (run_beside if scenario.behind else run_alone)(program, scenario, step)
 
 
 def run_once(kind, scenario, number, quick):
-    steps, faults = [], []
+    steps, faults, notes = [], [], []
     for step in scenario.steps:
         step = {**step, **scenario.differs.get(kind.name, {})}
         if quick:
             step = {**step, **{name: value for name, value in scenario.quick.items() if name in step}}
+        if scenario.fit:
+            step, reason = scenario.fit(step)
+            notes += reason
         try:
             result, wrong = run_step(kind, scenario, step)
         except Failed as error:
@@ -102,7 +116,7 @@ def run_once(kind, scenario, number, quick):
         faults += wrong
     results = [step["result"] for step in steps]
     values = [measure.value(results) if all(results) else None for measure in scenario.measures]
-    return Run(scenario, kind.name, number, values, steps, faults)
+    return Run(scenario, kind.name, number, values, steps, faults, notes)
 
 
 def run_scenario(scenario, kinds, rounds, quick, progress=sys.stderr):
@@ -113,8 +127,8 @@ def run_scenario(scenario, kinds, rounds, quick, progress=sys.stderr):
         for kind in kinds[turn:] + kinds[:turn]:
             run = run_once(kind, scenario, number, quick)
             runs.append(run)
-            for fault in run.faults:
-                print(f"*** {scenario.name}, {kind.name}: {fault} ***", file=progress, flush=True)
+            for words in run.faults + run.notes:
+                print(f"*** {scenario.name}, {kind.name}: {words} ***", file=progress, flush=True)
     return runs
 
 

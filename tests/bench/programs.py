@@ -37,11 +37,12 @@ class Fanhorn(Program):
         return first_line(self.binary, "-v").removeprefix("fanhorn ")
 
     def start(self):
+        server = {"workers": 1, **self.options}
         (self.dir / "fanhorn.conf").write_text(
-            "[server]\nworkers = {workers}\n"
+            "[server]\n" + "".join(f"{key} = {value}\n" for key, value in server.items()) +
             "[listener public]\naddress = 127.0.0.1:{0}\nserve = subscribe, client\n"
             "[listener private]\naddress = 127.0.0.1:{1}\nserve = publish, control, metrics\n"
-            "[channel **]\n".format(*self.port, workers=self.options.get("workers", 1)))
+            "[channel **]\n".format(*self.port))
         self.launch(self.binary, "-c", self.dir / "fanhorn.conf")
 
     def publish_url(self, publish_format):

@@ -45,12 +45,33 @@ def ratio(value, base):
     return f"{value / base:.2f}" if value is not None and base else "-"
 
 
-def rows(scenario, runs, programs):
-    """One row a measure: its name and unit, each program's median, Fanhorn's ratios."""
-    for index, measure in enumerate(scenario.measures):
-        medians = {name: median(runs, name, index) for name in programs}
-        yield (scenario.name, f"{measure.title}, {measure.unit}", *map(figure, medians.values()),
-               *(ratio(medians.get("fanhorn"), medians.get(base)) for base in RATIOS))
+def medians_of(runs, programs, index):
+    return {name: median(runs, name, index) for name in programs}
+
+
+def row(title, what, medians):
+    """Each program's median, and Fanhorn's ratios."""
+    return (title, what, *map(figure, medians.values()),
+            *(ratio(medians.get("fanhorn"), medians.get(base)) for base in RATIOS))
+
+
+def rows(scenario, runs, programs, count=None):
+    """One row a measure, of the first `count`."""
+    for index, measure in enumerate(scenario.measures[:count]):
+        yield row(scenario.name, measure.label(), medians_of(runs, programs, index))
+
+
+def growth_rows(growths, done, programs):
+    """One row for each scenario that a measure is followed to; where both ends of it were run."""
+    medians = {(scenario.name, measure): medians_of(runs, programs, index)
+               for scenario, runs in done for index, measure in enumerate(scenario.measures)}
+    for growth in growths:
+        base = medians.get((growth.base, growth.measure))
+        for title, other in growth.others:
+            there = medians.get((other, growth.measure))
+            if base and there:
+                yield row(growth.name, title, {name: there[name] and base[name] and there[name] / base[name]
+                                               for name in programs})
 
 
 def header(programs):
@@ -77,10 +98,12 @@ def markdown_table(head, body):
 
 
 def headlines(runs_by_scenario, programs):
-    """The first measure of each scenario, under the scenario's title."""
+    """What of each scenario the README is for, under the scenario's title."""
     for scenario, runs in runs_by_scenario:
-        _, measure, *cells = next(rows(scenario, runs, programs))
-        yield (scenario.title, measure, *cells)
+        title = scenario.title
+        for _, measure, *cells in rows(scenario, runs, programs, scenario.headlines):
+            yield (title, measure, *cells)
+            title = ""
 
 
 def provenance(about, versions, rounds):
@@ -100,6 +123,7 @@ def as_json(about, versions, rounds, runs_by_scenario, programs):
             for scenario, runs in runs_by_scenario for index, measure in enumerate(scenario.measures)],
         "runs": [
             {"scenario": scenario.name, "program": run.program, "round": run.round, "faults": run.faults,
+             "notes": run.notes,
              "values": {measure.title: value for measure, value in zip(scenario.measures, run.values)},
              "steps": run.steps}
             for scenario, runs in runs_by_scenario for run in runs],

@@ -29,7 +29,10 @@ def arguments():
     parser.add_argument("--json", type=Path, metavar="FILE", help="every single value")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="the headlines")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="the plot")
+    parser.add_argument("--record", type=Path, metavar="FOLDER", help="bench.json, bench.md and bench.svg there")
     options = parser.parse_args()
+    if options.record:
+        options.json, options.markdown, options.svg = (options.record / f"bench.{kind}" for kind in ("json", "md", "svg"))
     options.rounds = options.rounds or (1 if options.quick else 3)
     return parser, options
 
@@ -91,6 +94,7 @@ def main():
     names = list(versions)
     done = list(run_all(chosen, names, options))
     table = [row for scenario, runs in done for row in report.rows(scenario, runs, names)]
+    table += report.growth_rows(scenarios.GROWTHS, done, names)
     headlines = list(report.headlines(done, names))
     provenance = report.provenance(about, versions, options.rounds)
 

@@ -3,6 +3,8 @@
 
 from dataclasses import dataclass, field
 
+import capacity
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -10,6 +12,9 @@ class Measure:
     unit: str
     value: object  # of the results of a scenario's steps, in order; None where there is none
     more_is_better: bool = False
+
+    def label(self):
+        return f"{self.title}, {self.unit}" if self.unit else self.title
 
 
 def one(*path):
@@ -26,9 +31,23 @@ def dig(result, *path):
 def difference(per, *paths):
     """How much more of it the second step took than the first, a `per`."""
     def value(results):
-        sums = [sum(dig(result, *path) or 0 for path in paths) for result in results]
-        return max(0, sums[1] - sums[0]) / per
+        parts = [[dig(result, *path) for path in paths] for result in results]
+        if None in parts[0] + parts[1]:
+            return None
+        return max(0, sum(parts[1]) - sum(parts[0])) / per
     return value
+
+
+def quotient(factor, over, under):
+    def value(results):
+        above, below = dig(results[-1], *over), dig(results[-1], *under)
+        return above / below * factor if above is not None and below else None
+    return value
+
+
+def slab_a_connection(results):
+    kernel, connected = results[-1].get("kernel", {}), results[-1].get("connected")
+    return connected and (kernel["slab_bytes_connected"] - kernel["slab_bytes_before"]) / connected
 
 
 def step(index, *path):
@@ -63,6 +82,9 @@ class Scenario:
     quick: dict = field(default_factory=dict)  # what --quick changes
     behind: dict = field(default_factory=dict)  # work that goes on meanwhile, on other channels
     long: bool = False  # only in `make bench-long`
+    fit: object = None  # makes a step fit this machine: the step, and a list of reasons
+    time_limit: int = 60  # seconds, for one step
+    headlines: int = 1  # so many of the measures are for the README
 
 
 def fan_out(transport, subscribers, rate, programs, **more):
@@ -82,15 +104,15 @@ def idle(transport, programs):
         f"idle-10000-{word}", f"10,000 idle {word.upper()} subscribers, after a storm of connects",
         programs, (USER_BYTES, CONNECTS, CPU_CONNECT),
         ({"transport": transport, "subscribers": 10000, "messages": 0, "hold": 1},),
-        quick={"subscribers": 2000})
+        quick={"subscribers": 2000}, headlines=2)
 
 
 SCENARIOS = (
     fan_out("websocket", 1000, 50, EVERYBODY, quick={"messages": 50}),
     fan_out("sse", 1000, 50, ("fanhorn", "limit", "nchan", "ws", "pushpin"), quick={"messages": 50}),
     fan_out("websocket", 10000, 5, NEAREST, quick={"subscribers": 5000, "messages": 6}),
-    fan_out("sse", 10000, 5, NEAREST, quick={"subscribers": 5000, "messages": 6}),
-    fan_out("websocket", 18000, 3, NEAREST[:2], quick={"subscribers": 9000, "messages": 4}),
+    fan_out("sse", 10000, 5, NEAREST, quick={"subscribers": 5000, "messages": 6}, headlines=0),
+    fan_out("websocket", 18000, 3, NEAREST[:2], quick={"subscribers": 9000, "messages": 4}, headlines=0),
     Scenario(
         "flatout-1000-ws", "flat out to 1,000 WS subscribers, 32 POSTs under way",
         ("fanhorn", "limit", "nchan", "ws", "socket.io"), (CPU, RATE),
@@ -104,9 +126,16 @@ SCENARIOS = (
                  "limit": {"messages": 10000}},
         options={"limit": {"coalesce": 256}}, quick={"messages": 200}),
     Scenario(
-        "channels-10000x1", "10,000 channels with one WS subscriber each, flat out",
+        "channels-10000x1", "10,000 channels with one WS subscriber each, by POST",
         NEAREST, (CPU, RATE),
         ({"subscribers": 10000, "channels": 10000, "messages": 30000, "publishers": 16},),
+        quick={"subscribers": 2000, "channels": 2000, "messages": 4000}),
+    Scenario(
+        "channels-fastest", "the same, each by the fastest way it offers: NDJSON, pipelined POSTs",
+        RELAYS, (CPU, RATE),
+        ({"subscribers": 10000, "channels": 10000, "messages": 60000, "publishers": 16,
+          "pipeline": 32, "window": 512},),
+        differs={"fanhorn": {"publish-format": "ndjson", "publishers": 1, "pipeline": 512}},
         quick={"subscribers": 2000, "channels": 2000, "messages": 4000}),
     Scenario(
         "longpoll-1000", "20 messages/s to 1,000 long polling subscribers, the next request included",
@@ -135,9 +164,11 @@ SCENARIOS = (
     Scenario(
         "stopped-readers", "30 of 100 WS subscribers stop reading: 6 MB of 4 KiB messages for each",
         ("fanhorn", "nchan", "ws"),
-        (Measure("memory a stopped reader", "B",
-                 difference(30, ("server", "user_bytes_after"), ("kernel", "tcp_bytes_after"))),
-         Measure("the kernel's part", "B", difference(30, ("kernel", "tcp_bytes_after"))), P99),
+        (Measure("the server's memory", "B",
+                 difference(30, ("server", "user_bytes_after"), ("kernel", "server_tcp_bytes_after"))),
+         Measure("of that its sockets'", "B", difference(30, ("kernel", "server_tcp_bytes_after"))),
+         Measure("memory of both ends", "B",
+                 difference(30, ("server", "user_bytes_after"), ("kernel", "tcp_bytes_after"))), P99),
         ({"subscribers": 100, "messages": 1500, "rate": 750, "size": 4096},
          {"subscribers": 100, "messages": 1500, "rate": 750, "size": 4096, "stopped": 30}), rounds=1),
     Scenario(
@@ -147,14 +178,46 @@ SCENARIOS = (
               for i, count in enumerate((100, 10000, 1000000))),
         tuple({"subscribers": 0, "channels": count, "messages": messages, "publish-format": "ndjson"}
               for count, messages in ((100, 300000), (10000, 300000), (1000000, 2000000))),
-        rounds=2, quick={"messages": 20000}),
+        rounds=2, quick={"messages": 20000}, headlines=0),
     Scenario(
-        "neighbour", "20 messages/s to 100 WS subscribers, another channel with 10,000 flat out",
-        RELAYS, (P99, P50), ({"subscribers": 100, "messages": 40, "rate": 20},),
-        behind={"subscribers": 10000, "messages": 100000, "pipeline": 2}, quick={"messages": 20}),
+        "neighbour", "50 messages/s to 100 WS subscribers, another channel with 10,000 flat out",
+        RELAYS, (P99, P50, Measure("deliveries to the 10,000", "/s", one("behind", "deliveries_per_second"), True)),
+        ({"subscribers": 100, "messages": 100, "rate": 50},),
+        behind={"subscribers": 10000, "seconds": 6, "pipeline": 2}, quick={"messages": 50}),
     Scenario(
         "fanout-100000-ws", "a message a second to 100,000 WS subscribers, several workers on one CPU",
-        ("fanhorn", "nchan"), (CPU, P50, P99),
+        RELAYS, (CPU, P50, P99, USER_BYTES),
         ({"subscribers": 100000, "messages": 5, "rate": 1, "processes": 6, "sources": 40},),
-        options={"fanhorn": {"workers": 8}, "nchan": {"workers": 8}}, long=True),
+        options={"fanhorn": {"workers": 8, "descriptors": "worker"}, "nchan": {"workers": 8}},
+        time_limit=180, long=True),
+    Scenario(
+        "million", "1,000,000 idle WS subscribers, 64 workers, a ping each 25 s; then a message to all",
+        ("fanhorn",),
+        (USER_BYTES,
+         Measure("connected", "", one("connected"), True),
+         Measure("slab a connection, both ends", "B", slab_a_connection),
+         Measure("CPU for the pings", "% of a core", quotient(1e-4, ("server", "cpu_us_hold"), ("server", "hold_seconds"))),
+         CONNECTS, CPU_CONNECT, CPU,
+         Measure("until all have the message", "s", one("seconds"))),
+        ({"subscribers": 1000000, "messages": 1, "processes": 56, "sources": 200, "ahead": 64, "hold": 50,
+          "patience": 60},),
+        options={"fanhorn": {"workers": 64, "descriptors": "worker", "max_connections": "2m"}},
+        rounds=1, fit=capacity.fit, time_limit=600, headlines=4, long=True),
+)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How a measure of one scenario grows to that of others: no runs of its own."""
+
+    name: str
+    base: str
+    measure: Measure
+    others: tuple  # (title, scenario)
+
+
+GROWTHS = (
+    Growth("linearity", "fanout-1000-ws", CPU,
+           tuple((f"CPU a delivery to {count:,} / to 1,000", f"fanout-{count}-ws")
+                 for count in (10000, 18000, 100000))),
 )

@@ -13,8 +13,8 @@ from harness import FANHORNCTL, TIMEOUT, FanhornTest, config
 KEYS = {"connected", "failed", "closed", "connect_seconds", "connects_per_second", "published", "refused",
         "publish_seconds", "publishes_per_second", "deliveries", "expected", "lost", "doubled", "disordered",
         "seconds", "deliveries_per_second", "reads_per_delivery", "latency_us", "client"}
-SERVER_KEYS = {"cpu_us_connect", "cpu_us_hold", "cpu_us_run", "cpu_us_per_connect", "cpu_us_per_delivery",
-               "cpu_us_per_publish", "user_bytes_before", "user_bytes_connected", "user_bytes_after",
+SERVER_KEYS = {"cpu_us_connect", "cpu_us_hold", "hold_seconds", "cpu_us_run", "cpu_us_per_connect",
+               "cpu_us_per_delivery", "cpu_us_per_publish", "user_bytes_before", "user_bytes_connected", "user_bytes_after",
                "user_bytes_per_connection"}
 KERNEL_KEYS = {"tcp_bytes_before", "tcp_bytes_connected", "tcp_bytes_after", "slab_bytes_before",
                "slab_bytes_connected", "server_tcp_bytes_connected", "server_tcp_bytes_after"}
