@@ -72,11 +72,15 @@ void append_status(std::string& out, int status) {
     CHECK(status >= 100 && status <= 599);
     constexpr size_t kUsualBytes = 512; // of a head and a short body
     out.reserve(out.size() + kUsualBytes);
-    out += "HTTP/1.1 ";
-    append_number(out, static_cast<uint64_t>(status));
-    out += ' '; // stays without a phrase (RFC 9112 section 4)
-    out += reason_phrase(status);
-    out += "\r\n";
+    if (status == 200) { // nearly all
+        out += "HTTP/1.1 200 OK\r\n";
+    } else {
+        out += "HTTP/1.1 ";
+        append_number(out, static_cast<uint64_t>(status));
+        out += ' '; // stays without a phrase (RFC 9112 section 4)
+        out += reason_phrase(status);
+        out += "\r\n";
+    }
     out += date_line();
 }
 

@@ -11,8 +11,9 @@ namespace {
 
 // RFC 3986 allows fewer, but browsers send quotes and bars as they are; none of them can end the
 // target or hide in a log.
-bool is_target_char(char byte) {
-    return byte > ' ' && byte < 0x7f && byte != '#';
+bool is_target_text(std::string_view text) {
+    return std::all_of(text.begin(), text.end(),
+                       [](char byte) { return byte > ' ' && byte < 0x7f && byte != '#'; });
 }
 
 bool has_good_escapes(std::string_view text) {
@@ -62,7 +63,7 @@ bool parse_query(std::string_view query, std::vector<QueryParameter>& parameters
 }
 
 std::string_view parse_target(std::string_view target, Request& request) {
-    if (!std::all_of(target.begin(), target.end(), is_target_char) || !has_good_escapes(target))
+    if (!is_target_text(target) || !has_good_escapes(target))
         return "the request target has a character or a percent-escape that may not be there";
     if (request.method == Method::Connect)
         return "CONNECT is for proxies";

@@ -35,25 +35,30 @@ void PollSubscriber::begin(Wish wish) {
 
 void PollSubscriber::on_start(Start start) {
     position_ = start.told;
-    Stretch stretch;
-    stretch.after = start.after;
-    for (size_t i = 0; i < start.channels.size(); ++i) {
-        const ChannelStart& channel = start.channels[i];
+    for (const ChannelStart& channel : start.channels) {
         if (channel.retained && poll_.is_retained_due)
             encoding_.retained(messages_, *channel.retained);
         if (channel.gap)
             add_gap(*channel.gap);
-        const std::string& name =
-            poll_.may_wait ? subscription(i).feed->channel().name() : names_[i];
-        stretch.parts.push_back({name, channel.floor});
     }
     if (start.after < start.head)
-        return read_on(std::move(stretch));
+        return read_on(stretch_behind(start));
     if (!gaps_.empty()) // nothing is kept: the ids go on from here
         position_ = {start.epoch, start.after};
     if (poll_.may_wait && messages_.empty() && gaps_.empty())
         return wait_on(start.after);
     answer();
+}
+
+Stretch PollSubscriber::stretch_behind(const Start& start) {
+    Stretch stretch;
+    stretch.after = start.after;
+    for (size_t i = 0; i < start.channels.size(); ++i) {
+        const std::string& name =
+            poll_.may_wait ? subscription(i).feed->channel().name() : names_[i];
+        stretch.parts.push_back({name, start.channels[i].floor});
+    }
+    return stretch;
 }
 
 void PollSubscriber::read_on(Stretch stretch) {

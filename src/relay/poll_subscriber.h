@@ -32,12 +32,16 @@ class PollSubscriber final : public Subscriber {
     void on_stalled(Millis, Millis) override {}
     void close(const Farewell& farewell) override;
 
+    // Whether the connection may go on behind the answer.
+    bool keeps_alive() const { return poll_.keep_alive; }
+
     static constexpr size_t kMaxMessages = 1000;
     static constexpr size_t kMaxBytes = 1 << 20;
 
   private:
     void on_start(Start start) override;
     void on_page(Page page) override;
+    Stretch stretch_behind(const Start& start);
     void read_on(Stretch stretch);
     void wait_on(uint64_t after);
     void flush_single();

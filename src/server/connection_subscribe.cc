@@ -276,8 +276,8 @@ void Connection::refuse(Start::Status status) {
 void Connection::answer(std::string head, SegmentRef body) {
     if (state_ == State::Closed)
         return;
-    const bool close =
-        !exchange_->request.keep_alive || head.find("\r\nConnection: close\r\n") != head.npos;
+    const auto& poll = static_cast<const PollSubscriber&>(*subscriber_);
+    const bool close = !exchange_->request.keep_alive || !poll.keeps_alive();
     worker().bury(std::move(subscriber_));
     set_use(Use::Http);
     enter(State::Answering);

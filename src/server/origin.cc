@@ -26,7 +26,8 @@ std::string_view authority_of(std::string_view origin) {
 bool is_address(std::string_view host) {
     if (host.starts_with('['))
         return true;
-    return !host.empty() && host.find_first_not_of("0123456789.") == host.npos;
+    const auto is_part = [](char byte) { return is_digit(byte) || byte == '.'; };
+    return !host.empty() && std::all_of(host.begin(), host.end(), is_part);
 }
 
 bool is_listed(std::string_view origin, const std::vector<std::string>& origins) {

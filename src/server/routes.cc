@@ -36,11 +36,8 @@ constexpr Fixed kFixed[] = {
 } // namespace
 
 bool Route::allows(http::Method method) const {
-    std::string_view rest = allow;
-    while (!rest.empty())
-        if (trim_blanks(take_until(rest, ',')) == http::method_name(method))
-            return true;
-    return false;
+    // No method's name is a part of another's, and "-" of none.
+    return allow.find(http::method_name(method)) != allow.npos;
 }
 
 Route find_route(std::string_view path, uint8_t serve) {
@@ -94,8 +91,9 @@ Result<std::string> decode_channel(std::string_view encoded) {
 
 Result<std::vector<std::string>> decode_channels(std::string_view encoded) {
     std::vector<std::string> names;
-    for (const std::string_view each : split(encoded, ',')) {
-        auto name = decode_channel(each);
+    for (size_t start = 0, end = 0; end != encoded.npos; start = end + 1) {
+        end = encoded.find(',', start);
+        auto name = decode_channel(encoded.substr(start, end - start));
         if (!name)
             return Error{name.error()};
         if (std::find(names.begin(), names.end(), *name) == names.end())
