@@ -108,7 +108,7 @@ def headlines(runs_by_scenario, programs):
 
 def provenance(about, versions, rounds):
     names = ", ".join(f"{name} {version}" for name, version in versions.items())
-    taken = f"medians of {rounds} rounds" if rounds > 1 else "one round"
+    taken = f"medians of {rounds} rounds (fewer in some rows, see tests/bench)" if rounds > 1 else "one round"
     return (f"{about['date']}; {about['cpus']} x {about['cpu']}, {about['memory_kb'] / 1024 / 1024:.0f} GiB, "
             f"Linux {about['kernel']}; server on one CPU, load generator on another, loopback; "
             f"{taken}; {names}.")
