@@ -16,6 +16,7 @@ namespace {
 
 constexpr int kTurnMs = 50; // between looks at the phase where nothing comes
 constexpr int kEvents = 256;
+constexpr useconds_t kDrainUs = 20'000; // in which more comes, if there is more
 
 uint64_t process_cpu_ns() {
     timespec used{};
@@ -118,8 +119,6 @@ void Subscribers::on_event(size_t i, uint32_t events) {
     Subscriber& subscriber = subscribers_[i];
     if (subscriber.state == Subscriber::State::kOver)
         return;
-    if (subscriber.is_stopped && subscriber.is_connected)
-        return events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR) ? give_up(subscriber) : void();
     if (subscriber.state == Subscriber::State::kConnecting && events & EPOLLOUT)
         obey(i, reader_.ask(subscriber));
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR) && subscriber.fd >= 0)
@@ -143,12 +142,8 @@ void Subscribers::obey(size_t i, Reader::Verdict verdict) {
     }
 }
 
-// Its end is still noticed, where it comes before the unread bytes fill the connection.
 void Subscribers::stop_reading(Subscriber& subscriber) {
-    epoll_event event{};
-    event.events = EPOLLRDHUP | EPOLLET;
-    event.data.u64 = static_cast<uint64_t>(&subscriber - subscribers_.data());
-    epoll_ctl(epoll_.fd(), EPOLL_CTL_MOD, subscriber.fd, &event);
+    epoll_ctl(epoll_.fd(), EPOLL_CTL_DEL, subscriber.fd, nullptr);
 }
 
 void Subscribers::give_up(Subscriber& subscriber) {
@@ -198,8 +193,32 @@ void Subscribers::close_all() {
     }
 }
 
+// Reads away what waits. False when nothing did.
+bool Subscribers::drain(Subscriber& subscriber) {
+    char bytes[64 << 10];
+    bool has_read = false;
+    ssize_t size;
+    while ((size = recv(subscriber.fd, bytes, sizeof bytes, MSG_DONTWAIT)) > 0)
+        has_read = true;
+    if (size == 0 || errno != EAGAIN)
+        give_up(subscriber);
+    return has_read;
+}
+
+// The server's end of a connection that nobody read stands behind all that was not read.
+void Subscribers::find_closed() {
+    for (bool moves = plan_.stopped > 0; moves;) {
+        usleep(kDrainUs);
+        moves = false;
+        for (Subscriber& subscriber : subscribers_)
+            if (subscriber.is_stopped && subscriber.fd >= 0)
+                moves |= drain(subscriber);
+    }
+}
+
 void Subscribers::finish() {
     tally_.cpu_after_ns.set(process_cpu_ns());
+    find_closed();
     uint64_t lost = 0;
     for (const Subscriber& subscriber : subscribers_) {
         const uint64_t all = plan_.share(shared_.messages, subscriber.channel);

@@ -33,6 +33,8 @@ class Subscribers {
     void enter(Phase phase);
     void begin_run();
     void count_expected();
+    bool drain(Subscriber& subscriber);
+    void find_closed();
     void close_all();
     void finish();
 

@@ -117,14 +117,14 @@ SCENARIOS = (
         "flatout-1000-ws", "flat out to 1,000 WS subscribers, 32 POSTs under way",
         ("fanhorn", "limit", "nchan", "ws", "socket.io"), (CPU, RATE),
         ({"subscribers": 1000, "messages": 100, "pipeline": 32},),
-        differs={"fanhorn": {"messages": 2000}}, quick={"messages": 100}),
+        differs={"fanhorn": {"messages": 2000}}, quick={"messages": 100}, headlines=2),
     Scenario(
         "burst-1000-ws", "a burst to 1,000 WS subscribers, the publisher 256 messages ahead",
         NEAREST, (CPU, RATE),
         ({"subscribers": 1000, "messages": 300, "pipeline": 256, "window": 256},),
         differs={"fanhorn": {"publish-format": "ndjson", "messages": 10000},
                  "limit": {"messages": 10000}},
-        options={"limit": {"coalesce": 256}}, quick={"messages": 200}),
+        options={"limit": {"coalesce": 256}}, quick={"messages": 200}, headlines=2),
     Scenario(
         "channels-10000x1", "10,000 channels with one WS subscriber each, by POST",
         NEAREST, (CPU, RATE),

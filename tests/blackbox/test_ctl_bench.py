@@ -28,7 +28,8 @@ def bench(subscribe, publish, *args):
 
 class Bench(FanhornTest):
     config = config(defaults="history = 1000",
-                    channels="[channel **]\n[channel beat:*]\nheartbeat = 1s\n")
+                    channels="[channel **]\n[channel beat:*]\nheartbeat = 1s\n[channel cut:*]\n"
+                             "slow_consumer = disconnect\n")
 
     def bench(self, *args, code=0):
         urls = ("http://%s:%d" % self.daemon.address(listener) for listener in ("public", "private"))
@@ -99,6 +100,11 @@ class Bench(FanhornTest):
         kernel = report["kernel"]
         self.assertLess(kernel["server_tcp_bytes_connected"], kernel["server_tcp_bytes_after"])
         self.assertLessEqual(kernel["server_tcp_bytes_after"], kernel["tcp_bytes_after"])
+
+    def test_stopped_readers_that_are_closed(self):
+        report = self.bench("--subscribers", "5", "--stopped", "2", "--messages", "600", "--size", "16000",
+                            "--prefix", "cut:", code=1)
+        self.assertEqual((report["closed"], report["lost"]), (2, 0))
 
     def test_for_a_time(self):
         for lanes in ("1", "3"):
