@@ -113,7 +113,7 @@ class Bench(FanhornTest):
                 self.assertGreater(report["published"], 100)
                 self.assert_all_came(report, 6, report["published"])
                 self.assertEqual(report["deliveries"], 2 * report["published"])
-                self.assertLess(report["publish_seconds"], 2)
+                self.assertLess(report["publish_seconds"], 6)  # the slower lanes follow the fastest
         self.assertEqual(self.bench("--seconds", "9", "--messages", "7", "--subscribers", "1")["published"], 7)
 
     def test_heartbeats_are_answered(self):
