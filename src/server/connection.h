@@ -92,6 +92,8 @@ class Connection final : public EdgeWatch,
 
     // connection_http.cc
     void feed(std::span<char> bytes);
+    void open_exchange();
+    void close_exchange();
     void leave_http(std::span<char> bytes);
     size_t feed_head(std::string_view bytes);
     size_t feed_body(std::string_view bytes);

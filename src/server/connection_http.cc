@@ -22,14 +22,25 @@ Limit limit_of_status(int status, std::string_view detail) {
 
 // ---- reading
 
+void Connection::open_exchange() {
+    if (exchange_)
+        return;
+    const auto& limits = worker().config().limits;
+    exchange_ = take_exchange({limits.header_size, limits.uri_size, limits.header_count});
+}
+
+// An idle connection has no memory for HTTP, nor has one whose poll waits in the feeds.
+void Connection::close_exchange() {
+    const bool is_waiting = state_ == State::Polling && !exchange_->is_head &&
+                            subscriber_->state() == Subscriber::State::Live;
+    if ((state_ == State::Idle || is_waiting) && exchange_->is_unused())
+        give_back(std::move(exchange_));
+}
+
 void Connection::feed(std::span<char> bytes) {
     CHECK(!is_feeding_);
     is_feeding_ = true;
-    if (!exchange_) {
-        const auto& limits = worker().config().limits;
-        exchange_ = take_exchange(
-            http::ParserLimits{limits.header_size, limits.uri_size, limits.header_count});
-    }
+    open_exchange();
     while (!bytes.empty() && wants_input() && state_ != State::Streaming) {
         const std::string_view text(bytes.data(), bytes.size());
         size_t used = bytes.size(); // Flushing and beyond: dropped
@@ -49,8 +60,8 @@ void Connection::feed(std::span<char> bytes) {
         arm(worker().config().limits.body_timeout);
     if (exchange_->out_pending() > 0)
         flush_out();
-    if (state_ == State::Idle && exchange_->is_unused())
-        give_back(std::move(exchange_)); // an idle connection has no memory for HTTP
+    if (exchange_)
+        close_exchange();
 }
 
 // A stream needs nothing of HTTP any more, once it cannot be refused; `bytes` came behind its
@@ -289,8 +300,11 @@ void Connection::next_request() {
     if (is_feeding_)
         return; // the loop goes on with what is left
     flush_out();
-    if (state_ != State::Closed && (has_unread_ || !exchange.stash.empty()))
+    if (state_ == State::Closed)
+        return;
+    if (has_unread_ || !exchange.stash.empty())
         read_in_next_turn();
+    close_exchange();
 }
 
 void Connection::close_after_out() {

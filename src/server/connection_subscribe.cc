@@ -276,11 +276,11 @@ void Connection::refuse(Start::Status status) {
 void Connection::answer(std::string head, SegmentRef body) {
     if (state_ == State::Closed)
         return;
-    const auto& poll = static_cast<const PollSubscriber&>(*subscriber_);
-    const bool close = !exchange_->request.keep_alive || !poll.keeps_alive();
+    const bool close = !static_cast<const PollSubscriber&>(*subscriber_).keeps_alive();
     worker().bury(std::move(subscriber_));
     set_use(Use::Http);
     enter(State::Answering);
+    open_exchange(); // one that waited has none
     exchange_->out += head;
     if (!exchange_->is_head)
         exchange_->out += body->bytes;

@@ -32,6 +32,8 @@ void Exchange::clear() {
     is_head = is_whole = has_body = has_begun = false;
     transport = nullptr;
     cors.clear();
+    if (owner)
+        *owner = nullptr;
     if (owner.use_count() > 1) // a reply that is still to come must not find another connection
         owner = nullptr;
 }
