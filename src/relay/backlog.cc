@@ -122,6 +122,14 @@ int Backlog::gather(uint64_t& ordinal, const ConnectionId& connection, iovec* pi
     return used;
 }
 
+uint64_t Backlog::count(uint64_t from, uint64_t to, const ConnectionId& connection) const {
+    uint64_t count = to - from;
+    for (uint64_t i = from; selective_ != 0 && i < to; ++i)
+        if (at(i).selective && at(i).selective->is_excluded(connection))
+            --count;
+    return count;
+}
+
 Backlog::Written Backlog::advance(uint64_t ordinal, const ConnectionId& connection,
                                   size_t written) const {
     Written result;

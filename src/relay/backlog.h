@@ -56,6 +56,9 @@ class Backlog {
     // end; moves `ordinal` behind what was taken. Frames that exclude the connection are skipped.
     int gather(uint64_t& ordinal, const ConnectionId& connection, iovec* pieces, int count) const;
 
+    // How many frames of [from, to) are for that connection.
+    uint64_t count(uint64_t from, uint64_t to, const ConnectionId& connection) const;
+
     // Where a write of `written` bytes, gathered from `ordinal`, ended.
     struct Written {
         uint64_t ordinal = 0;        // the next frame that has not begun

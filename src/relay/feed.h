@@ -81,6 +81,7 @@ class Feed : public Pooled<Feed> {
     // Takes it out of the live ones; it stays a member.
     void put_away(Subscription& subscription);
     Subscription* next_due() { return due_.front(); }
+    Subscription* due_after(Subscription& subscription) { return due_.next(subscription); }
 
     // The last poll's answer, for those who wait at the same place for the same.
     struct Batch {

@@ -147,11 +147,44 @@ size_t Hub::flush_feed(Feed& feed, size_t budget) {
         Subscription* subscription = feed.next_due();
         if (!subscription)
             break;
-        subscription->subscriber->flush();
+        const size_t batched = writer_ ? flush_batch(feed, budget - used) : 0;
+        used += std::max<size_t>(batched, 1);
+        if (batched == 0)
+            subscription->subscriber->flush();
         CHECK(feed.next_due() != subscription); // or we would never end
-        ++used;
     }
     return used;
+}
+
+// The first of the due ones that are all sent the same bytes, by one call. How many; 0 when they
+// are too few, or their bytes too scattered, to be worth it.
+size_t Hub::flush_batch(Feed& feed, size_t budget) {
+    constexpr size_t kMin = 2;
+    const uint64_t from = feed.next_due()->ordinal;
+    if (from < feed.first() || from >= feed.next() || feed.backlog().has_selective())
+        return 0;
+    iovec pieces[2];
+    uint64_t end = from;
+    if (feed.backlog().gather(end, kNoConnection, pieces, 2) != 1 || end != feed.next())
+        return 0;
+    Subscriber* subscribers[BatchWriter::kMax];
+    Sink* sinks[BatchWriter::kMax];
+    size_t count = 0;
+    for (Subscription* each = feed.next_due(); each && count < std::min(budget, BatchWriter::kMax);
+         each = feed.due_after(*each)) {
+        if (each->ordinal != from || !each->subscriber->takes_batch())
+            break;
+        subscribers[count] = each->subscriber;
+        sinks[count++] = &each->subscriber->sink();
+    }
+    if (count < kMin)
+        return 0;
+    ssize_t results[BatchWriter::kMax];
+    writer_->write({sinks, count}, pieces[0], {results, count});
+    for (size_t i = 0; i < count; ++i)
+        if (subscribers[i]->takes_batch()) // nothing has ended it meanwhile
+            subscribers[i]->on_batch(pieces[0].iov_len, results[i]);
+    return count;
 }
 
 void Hub::tick(Millis send_timeout) {

@@ -54,6 +54,8 @@ class Hub {
     const Clock& clock() const { return clock_; }
     Counters& counters() const { return counters_; }
 
+    // Used where many subscribers are sent the same; may be null.
+    void set_batch_writer(BatchWriter* writer) { writer_ = writer; }
     // The settings of all channels change; `rules` outlives its use here.
     void configure(std::shared_ptr<const Rules> rules);
 
@@ -100,6 +102,7 @@ class Hub {
     static void end_members(Channel& channel, uint64_t seq, Subscription::Ending ending);
     void lose(const std::string& channel, uint64_t seq);
     size_t flush_feed(Feed& feed, size_t budget);
+    size_t flush_batch(Feed& feed, size_t budget);
 
     const Clock& clock_;
     Counters& counters_;
@@ -108,6 +111,7 @@ class Hub {
     NamedSet<Channel> channels_;
     List<Feed, &Feed::dirty> dirty_;
     List<Feed, &Feed::swollen> swollen_;
+    BatchWriter* writer_ = nullptr;
     uint64_t turn_ = 1;
     List<Subscriber, &Subscriber::turn> ready_;   // several channels, something to send
     List<Subscriber, &Subscriber::turn> stalled_; // their sockets are full

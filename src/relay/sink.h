@@ -5,6 +5,7 @@
 #include "relay/broker.h"
 #include "relay/segment.h"
 
+#include <span>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -24,6 +25,15 @@ class Sink {
     virtual void refuse(Start::Status status) = 0;
     // A poll's whole answer, after which the connection takes the next request.
     virtual void answer(std::string head, SegmentRef body) = 0;
+};
+
+// Writes the same bytes to many sinks at once, for less than a call of the system each.
+class BatchWriter {
+  public:
+    static constexpr size_t kMax = 128;
+    virtual ~BatchWriter() = default;
+    // `results` as Sink::write would have returned them. At most kMax.
+    virtual void write(std::span<Sink* const> sinks, iovec piece, std::span<ssize_t> results) = 0;
 };
 
 } // namespace fanhorn

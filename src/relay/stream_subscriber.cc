@@ -174,6 +174,16 @@ void StreamSubscriber::flush_single() {
     finish_flush();
 }
 
+bool StreamSubscriber::takes_batch() const {
+    return state() == State::Live && is_single() && !is_stalled() && outbox_.empty();
+}
+
+void StreamSubscriber::on_batch(size_t bytes, ssize_t result) {
+    Subscription& cursor = subscription(0);
+    if (settle_write(cursor, cursor.feed->next(), bytes, result))
+        flush_single();
+}
+
 // Everything has been sent: what this worker has drained is the client's.
 void StreamSubscriber::finish_flush() {
     position_ = position();
@@ -193,16 +203,20 @@ bool StreamSubscriber::send_single(Subscription& cursor) {
     size_t bytes = 0;
     for (int i = 0; i < count; ++i)
         bytes += pieces[i].iov_len;
-    const ssize_t result = count ? sink_.write(pieces, count) : 0;
+    return settle_write(cursor, end, bytes, count ? sink_.write(pieces, count) : 0);
+}
+
+// What became of `bytes`, the frames up to `end`. False when the socket is full or broken.
+bool StreamSubscriber::settle_write(Subscription& cursor, uint64_t end, size_t bytes,
+                                    ssize_t result) {
+    const Backlog& backlog = cursor.feed->backlog();
     if (result < 0) {
         abandon();
         return false;
     }
     const auto written = static_cast<size_t>(result);
     if (written == bytes) {
-        const bool is_by_frame = backlog.has_selective(); // some of them may not be ours
-        delivered(is_by_frame ? static_cast<uint64_t>(count) : end - cursor.ordinal,
-                  backlog.at(end - 1).seq);
+        delivered(backlog.count(cursor.ordinal, end, connection_), backlog.at(end - 1).seq);
         cursor.ordinal = end;
         return true;
     }

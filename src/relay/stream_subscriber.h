@@ -17,6 +17,8 @@ class StreamSubscriber final : public Subscriber, public Pooled<StreamSubscriber
     void begin(const Wish& wish) { place(wish); }
     void on_writable() override;
     void flush() override;
+    bool takes_batch() const override;
+    void on_batch(size_t bytes, ssize_t result) override;
     void on_ending(Subscription& subscription) override;
     void on_stalled(Millis now, Millis send_timeout) override;
     void close(const Farewell& farewell) override;
@@ -69,6 +71,7 @@ class StreamSubscriber final : public Subscriber, public Pooled<StreamSubscriber
     void flush_single();
     void finish_flush();
     bool send_single(Subscription& subscription);
+    bool settle_write(Subscription& subscription, uint64_t end, size_t bytes, ssize_t result);
     void flush_several();
     size_t pick(Picked* picked);
     bool send_picked(const Picked* picked, size_t count);

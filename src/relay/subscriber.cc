@@ -113,6 +113,10 @@ bool Subscriber::join(uint64_t seq) {
     return true;
 }
 
+void Subscriber::on_batch(size_t, ssize_t) {
+    CHECK(false); // takes none
+}
+
 void Subscriber::on_pending(Subscription& subscription) {
     if (is_single())
         return;

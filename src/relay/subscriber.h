@@ -51,6 +51,11 @@ class Subscriber {
     virtual void on_writable() = 0;
     // Sends what the feeds have, as far as the socket takes it.
     virtual void flush() = 0;
+    // Whether it is sent what the backlog has from its only cursor on, and nothing else: then a
+    // batch may write that for it and tell it the result (as Sink::write has it) of so many bytes.
+    virtual bool takes_batch() const { return false; }
+    virtual void on_batch(size_t bytes, ssize_t result);
+    Sink& sink() const { return sink_; }
     // That subscription has something to get; it is on pending_ (several channels) or it is the
     // only one, held.
     void on_pending(Subscription& subscription);

@@ -4,6 +4,7 @@
 #include "base/digest.h"
 #include "modules/modules.h"
 #include "net/loop.h"
+#include "net/ring.h"
 #include "server/process.h"
 
 #include <cerrno>
@@ -120,6 +121,7 @@ std::string version_text(bool is_verbose) {
 #else
     text += " unoptimized";
 #endif
+    text += Ring::is_built() ? " io_uring" : " without-io_uring";
     text += "\nmodules:";
     for (const TransportModule* module : transport_modules())
         text.append(" transport_").append(module->name);

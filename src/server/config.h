@@ -23,6 +23,7 @@ struct ServerSettings {
     uint32_t workers = 0; // event loops; 0 is `auto`, one a core
     uint32_t max_connections = 1'000'000;
     Descriptors descriptors = Descriptors::Process;
+    bool io_uring = true;
     Millis drain = 30'000; // QUIT spreads the closes over this time
     std::string pid_file;  // empty: none
 };

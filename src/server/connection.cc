@@ -197,7 +197,10 @@ void Connection::on_end() {
 ssize_t Connection::write(const iovec* pieces, int count) {
     if (state_ == State::Closed)
         return -1;
-    const ssize_t sent = send_pieces(socket_.get(), pieces, count);
+    return on_sent(send_pieces(socket_.get(), pieces, count));
+}
+
+ssize_t Connection::on_sent(ssize_t sent) {
     if (sent < 0) {
         drop();
         return -1;

@@ -62,6 +62,10 @@ class Connection final : public EdgeWatch,
 
     Hook of_worker;
 
+    // What became of a write that a batch did for it: as write() returns it.
+    ssize_t on_sent(ssize_t sent);
+    int descriptor() const { return socket_.get(); }
+
     // Sink
     ssize_t write(const iovec* pieces, int count) override;
     void finish() override;

@@ -56,6 +56,14 @@ constexpr Row kServerRows[] = {
                       "raised.\n"
                       "The log then goes to stderr or a file, and stays where it is until the next "
                       "start."},
+    {.name = "io_uring",
+     .type = Type::Switch,
+     .binding = kField<&ServerSettings::io_uring>,
+     .preset = "on",
+     .reloadable = false,
+     .documentation = "Whether a message for many subscribers is sent to them in batches, by one "
+                      "call of the system each, where the kernel lets us.\n"
+                      "Where it does not, as with off, each is sent its own."},
     {.name = "drain",
      .type = Type::Duration,
      .binding = kField<&ServerSettings::drain>,

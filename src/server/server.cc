@@ -178,7 +178,7 @@ Result<void> Server::hand_over(std::vector<std::vector<NewListener>> listeners) 
 int Server::run() {
     std::signal(SIGPIPE, SIG_IGN); // a log that is a closed pipe is no reason to end
     for (const auto& worker : workers_)
-        worker->start(shared_.descriptors);
+        worker->start(config_->server);
     {
         const Signals signals(loop_, kSignals, [this](int signal) { on_signal(signal); });
         mask_signals(SIG_UNBLOCK);

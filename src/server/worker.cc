@@ -41,6 +41,24 @@ void refuse_over_limit(int fd) {
     shutdown_sending(fd);
 }
 
+// All sinks of a worker are its connections.
+class RingWriter final : public BatchWriter {
+  public:
+    explicit RingWriter(std::unique_ptr<Ring> ring) : ring_(std::move(ring)) {}
+
+    void write(std::span<Sink* const> sinks, iovec piece, std::span<ssize_t> results) override {
+        for (Sink* sink : sinks)
+            ring_->add(static_cast<Connection*>(sink)->descriptor(), piece);
+        const std::span<const ssize_t> sent = ring_->run();
+        for (size_t i = 0; i < sinks.size(); ++i)
+            results[i] = static_cast<Connection*>(sinks[i])->on_sent(sent[i]);
+    }
+
+  private:
+    static_assert(kMax <= Ring::kBatch);
+    std::unique_ptr<Ring> ring_;
+};
+
 } // namespace
 
 Worker::Worker(Shared& shared, size_t number, std::shared_ptr<const Config> config)
@@ -76,12 +94,14 @@ Result<void> Worker::add_listener(NewListener listener) {
     return {};
 }
 
-void Worker::start(Descriptors descriptors) {
+void Worker::start(const ServerSettings& settings) {
     sigset_t all;
     sigset_t before;
     sigfillset(&all); // signals are the main thread's
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this, descriptors] { run(descriptors); });
+    thread_ = std::thread([this, descriptors = settings.descriptors, use_ring = settings.io_uring] {
+        run(descriptors, use_ring);
+    });
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
@@ -107,12 +127,14 @@ void Worker::wake() {
         waker_->wake();
 }
 
-void Worker::run(Descriptors descriptors) {
+void Worker::run(Descriptors descriptors, bool use_ring) {
     id_.store(std::this_thread::get_id(), std::memory_order_relaxed);
     pthread_setname_np(pthread_self(), ("fanhorn/w" + std::to_string(number_)).c_str());
     if (descriptors == Descriptors::Worker)
         if (auto owned = own_descriptor_table(); !owned)
             log_event(LogLevel::Error, "descriptor_table_shared", {{"reason", owned.error()}});
+    if (use_ring)
+        set_up_ring();
     while (!is_stopping_)
         turn();
     for (auto* list : {&connections_, &leaving_})
@@ -120,6 +142,15 @@ void Worker::run(Descriptors descriptors) {
             connection->drop();
     reap();
     listeners_.clear();
+}
+
+// On its own thread: the ring takes descriptors by the numbers of that thread's table.
+void Worker::set_up_ring() {
+    if (auto ring = Ring::make())
+        batch_writer_ = std::make_unique<RingWriter>(std::move(ring));
+    else
+        log_event(LogLevel::Info, "io_uring_unavailable", {{"worker", number_}});
+    hub_.set_batch_writer(batch_writer_.get());
 }
 
 bool Worker::has_more() const {

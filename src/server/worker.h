@@ -7,6 +7,7 @@
 #include "net/handoff.h"
 #include "net/listener.h"
 #include "net/loop.h"
+#include "net/ring.h"
 #include "relay/hub.h"
 #include "server/connection.h"
 #include "server/control.h"
@@ -52,7 +53,7 @@ class Worker {
     // The main thread. The worker opens it, in the order of these calls and of post(): the socket
     // reaches it by a handoff, since its table of descriptors may be its own.
     Result<void> add_listener(NewListener listener);
-    void start(Descriptors descriptors);
+    void start(const ServerSettings& settings);
     void join();
     // Any thread; `task` runs on the worker.
     void post(std::function<void()> task) { mailbox_.post(std::move(task)); }
@@ -96,7 +97,8 @@ class Worker {
     }
 
   private:
-    void run(Descriptors descriptors);
+    void run(Descriptors descriptors, bool use_ring);
+    void set_up_ring();
     void wake();
     void turn();
     void open(NewListener listener);
@@ -124,6 +126,7 @@ class Worker {
     std::vector<Ref<ListenerEnd>> listeners_;
     Handoff handoff_;
     std::vector<char> read_buffer_;
+    std::unique_ptr<BatchWriter> batch_writer_;
     Deadlines<Connection> deadlines_;
     List<Connection, &Connection::of_worker> connections_;
     List<Connection, &Connection::of_worker> leaving_; // told to go by a drain

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs every test_*.py (or those named) in processes of their own, two at a time.
+"""Runs every test_*.py (or those named; but none named with --without=NAME) in processes of their
+own, two at a time.
 
 Ends with one line, `N passed, N failed, N skipped`; fails on a failure, and in CI (CI=true or
 FANHORN_NO_SKIP=1) on a skip as well."""
@@ -55,6 +56,9 @@ def run_child(name):
 def select(names):
     """The modules to run: a name, an unfinished name, or a test inside (test_sse.Sse.test_x)."""
     found = sorted(path.stem for path in HERE.glob("test_*.py"))
+    without = [name.split("=", 1)[1] for name in names if name.startswith("--without=")]
+    names = [name for name in names if not name.startswith("--")]
+    found = [name for name in found if name not in without]
     if names:
         return [name.removesuffix(".py") if name.startswith("test_") else f"test_{name}" for name in names]
     return sorted(found, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))

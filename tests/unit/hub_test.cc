@@ -288,6 +288,62 @@ static void test_refused(void**) {
     assert_true(stream.subscriber.state() == Subscriber::State::Closed);
 }
 
+// The same bytes to many: in batches, whatever becomes of single ones.
+static void test_batches(void**) {
+    RelayBench bench;
+    FakeBatchWriter writer;
+    bench.worker.hub.set_batch_writer(&writer);
+    std::vector<std::unique_ptr<Stream>> streams;
+    for (size_t i = 0; i < BatchWriter::kMax + 10; ++i) {
+        streams.push_back(std::make_unique<Stream>(bench, std::vector<std::string>{"c"}));
+        streams.back()->taken();
+    }
+    Stream other(bench, {"c"}, {}, SIZE_MAX);
+    other.taken();
+    streams[3]->sink.room = 2; // gets a part
+    streams[5]->sink.breaks_next = true;
+    const uint64_t seq = bench.say("c");
+    bench.worker.turn();
+    assert_int_equal(writer.sizes.size(), 2);
+    assert_int_equal(writer.sizes[0], BatchWriter::kMax);
+    assert_int_equal(writer.sizes[1], 11);
+    for (size_t i = 0; i < streams.size(); ++i)
+        if (i != 3 && i != 5)
+            assert_text(streams[i]->taken(), bench.frame(seq, "c"));
+    assert_true(streams[5]->subscriber.state() == Subscriber::State::Closed);
+
+    streams[3]->open();
+    assert_text(streams[3]->taken(), bench.frame(seq, "c"));
+    const uint64_t next = bench.say("c");
+    bench.worker.turn();
+    assert_text(streams[3]->taken(), bench.frame(next, "c"));
+    assert_text(other.taken(), bench.frame(seq, "c") + bench.frame(next, "c"));
+    assert_int_equal(other.subscriber.position().seq, next);
+}
+
+static void test_no_batch_for_few_or_for_some(void**) {
+    RelayBench bench;
+    FakeBatchWriter writer;
+    bench.worker.hub.set_batch_writer(&writer);
+    Stream one(bench, {"c"});
+    bench.say("c");
+    bench.worker.turn();
+    assert_true(writer.sizes.empty()); // too few
+    Stream two(bench, {"c"});
+    std::vector<std::unique_ptr<Stream>> more;
+    for (int i = 0; i < 5; ++i)
+        more.push_back(std::make_unique<Stream>(bench, std::vector<std::string>{"c"}));
+    for (Stream* each : {&one, &two, more[4].get()})
+        each->taken();
+    Draft selective = draft("c", "x");
+    selective.exclude = more[4]->subscriber.connection();
+    const uint64_t seq = bench.publish(std::move(selective));
+    bench.worker.turn();
+    assert_true(writer.sizes.empty()); // one of them is not sent it
+    assert_text(one.taken(), bench.frame(seq, "c"));
+    assert_text(more[4]->taken(), "");
+}
+
 int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(test_hello_replay_live),
@@ -306,6 +362,8 @@ int main() {
         cmocka_unit_test(test_old_mail_is_not_delivered_twice),
         cmocka_unit_test(test_a_lagging_worker),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_no_batch_for_few_or_for_some),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -136,6 +136,18 @@ class FakeSink final : public Sink {
     SegmentRef shared_body;
 };
 
+// One write to each, counted.
+class FakeBatchWriter final : public BatchWriter {
+  public:
+    void write(std::span<Sink* const> sinks, iovec piece, std::span<ssize_t> results) override {
+        CHECK(sinks.size() <= kMax && sinks.size() == results.size());
+        for (size_t i = 0; i < sinks.size(); ++i)
+            results[i] = sinks[i]->write(&piece, 1);
+        sizes.push_back(sinks.size());
+    }
+    std::vector<size_t> sizes;
+};
+
 // One worker and its turn.
 class TestWorker {
   public:

@@ -24,8 +24,11 @@ class World {
           broker_(broker_modules()[0]->create(clock_, broker_counters_)) {
         reconfigure();
         const size_t mailbox_bytes = is_roomy_ ? SIZE_MAX : pick({1500, 20'000, 1'000'000'000});
-        for (size_t i = 0; i < 2; ++i)
+        for (size_t i = 0; i < 2; ++i) {
             workers_.push_back(std::make_unique<TestWorker>(clock_, *broker_, mailbox_bytes));
+            if (chance(50))
+                workers_[i]->hub.set_batch_writer(&writer_);
+        }
         for (Encoding* each : encodings())
             static_cast<TestEncoding*>(each)->head = &head_;
     }
@@ -392,6 +395,7 @@ class World {
     std::mt19937_64 random_;
     FakeClock clock_;
     const bool is_roomy_; // nothing is ever lost, so no gap may be told
+    FakeBatchWriter writer_;
     Counters broker_counters_;
     std::unique_ptr<Broker> broker_;
     std::array<std::array<TestEncoding, 3>, 2> encodings_{
