@@ -66,7 +66,8 @@ Result<Usage> read_usage(std::span<const int> pids, uint16_t port) {
     usage.tcp_bytes = number_behind(std::string_view(sockets).substr(tcp), " mem ") *
                       static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
     usage.slab_bytes = number_behind(read_file("/proc/meminfo"), "Slab:") * 1024;
-    usage.server_tcp_bytes = buffered_bytes(port);
+    if (port)
+        usage.server_tcp_bytes = buffered_bytes(port);
     return usage;
 }
 

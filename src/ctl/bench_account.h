@@ -24,8 +24,8 @@ struct Usage {
     std::optional<uint64_t> server_tcp_bytes;
 };
 
-// `port` is where the server's subscribers are. The error names the process that is not there, or
-// may not be looked at.
+// `port` is where the server's subscribers are; 0 for no `server_tcp_bytes`. The error names the
+// process that is not there, or may not be looked at.
 Result<Usage> read_usage(std::span<const int> pids, uint16_t port);
 
 } // namespace fanhorn::ctl::load

@@ -74,8 +74,8 @@ class Bench:
         except json.JSONDecodeError:
             return {}, [f"exit code {code}: {(errors or out).strip()[-400:]}"]
         faults = [f"{result[name]} {name}" for name in FAULTS if result.get(name)]
-        if code != 0 and not faults:
-            faults = [f"exit code {code}: {errors.strip()[-400:]}"]
+        if code != 0:
+            faults.append(f"exit code {code}: {errors.strip()[-400:]}")
         return result, faults
 
 
@@ -96,7 +96,10 @@ def run_beside(program, scenario, step):
 
 def run_step(kind, scenario, step):
     with kind(scenario.options.get(kind.name)) as program:
-        return (run_beside if scenario.behind else run_alone)(program, scenario, step)
+        result, faults = (run_beside if scenario.behind else run_alone)(program, scenario, step)
+        if faults and (log := program.log().strip()):
+            faults.append(f"its log ends: {log[-400:]}")
+        return result, faults
 
 
 def run_once(kind, scenario, number, quick):
