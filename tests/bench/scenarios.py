@@ -199,7 +199,7 @@ SCENARIOS = (
          Measure("CPU for the pings", "% of a core", quotient(1e-4, ("server", "cpu_us_hold"), ("server", "hold_seconds"))),
          CONNECTS, CPU_CONNECT, CPU,
          Measure("until all have the message", "s", one("seconds"))),
-        ({"subscribers": 1000000, "messages": 1, "processes": 56, "sources": 200, "ahead": 256, "hold": 50,
+        ({"subscribers": 1000000, "messages": 1, "processes": 56, "sources": 200, "connect-rate": 10000, "hold": 50,
           "patience": 60},),
         options={"fanhorn": {"workers": 64, "descriptors": "worker", "max_connections": "2m"}},
         rounds=1, quick={"subscribers": 100000, "hold": 5}, fit=capacity.fit, time_limit=600,
