@@ -16,7 +16,10 @@ namespace {
 
 constexpr Millis kTickMs = 200;
 constexpr size_t kReadBufferBytes = 64 << 10;
-constexpr size_t kFlushesPerTurn = 512; // sends, some 3 ms, before the sockets are looked at again
+// Sending goes on so long before the sockets are looked at again; the clock is looked at after
+// so many sends.
+constexpr int64_t kFlushMicros = 1000;
+constexpr size_t kFlushesPerLook = 128;
 constexpr uint32_t kRetryMinMs = 500;
 constexpr uint32_t kRetrySpreadMs = 10'000;
 
@@ -168,7 +171,9 @@ void Worker::turn() {
     deliver();
     if (hub_.has_due()) {
         const int64_t from = monotonic_micros();
-        hub_.flush(kFlushesPerTurn);
+        int64_t now = from;
+        while (hub_.flush(kFlushesPerLook) && now - from < kFlushMicros)
+            now = monotonic_micros();
         counters_.flush.observe(monotonic_micros() - from);
     }
     reap();
