@@ -27,10 +27,11 @@ event_base* make_base() {
     return base;
 }
 
-// An error wakes both sides, whose next call meets it.
+// An error wakes both sides, whose next call meets it. It is an end as well: bytes that came before
+// it are read first, and it has no edge of its own behind them.
 uint8_t bits_of(uint32_t events) {
     if ((events & EPOLLERR) || ((events & EPOLLHUP) && !(events & EPOLLRDHUP)))
-        return EdgeWatch::kReadable | EdgeWatch::kWritable;
+        return EdgeWatch::kReadable | EdgeWatch::kWritable | EdgeWatch::kClosed;
     uint8_t what = 0;
     if (events & EPOLLIN)
         what |= EdgeWatch::kReadable;

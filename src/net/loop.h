@@ -49,7 +49,7 @@ class EdgeWatch {
   public:
     static constexpr uint8_t kReadable = 1;
     static constexpr uint8_t kWritable = 2;
-    static constexpr uint8_t kClosed = 4; // the peer shut down (EPOLLRDHUP)
+    static constexpr uint8_t kClosed = 4; // the peer shut down (EPOLLRDHUP), or an error did
 
     virtual ~EdgeWatch() { unwatch(); }
     EdgeWatch(const EdgeWatch&) = delete;

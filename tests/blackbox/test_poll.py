@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Long and short polling."""
 
+import os
+import signal
 import threading
 import time
 import unittest
 
 from harness import FanhornTest, config, eventually, position
-from wire import target
+from wire import build_request, target
 
 
 class PollTest(FanhornTest):
@@ -188,6 +190,23 @@ class Long(PollTest):
 
     def test_a_gone_waiter_is_freed(self):
         self.held().abort()
+        self.wait_subscribers(self.channel, 0)
+
+    def test_a_waiter_that_resets_right_behind_its_request_is_freed(self):
+        wire = self.wire("public")
+        self.assertEqual(wire.request("GET", "/sub/" + self.channel, query={"wait": 0}).status, 200)
+        padding = "x" * 8000
+        received = lambda: self.daemon.metrics()["fanhorn_received_bytes_total"]
+        before = received()
+        self.daemon.send_signal(signal.SIGSTOP)  # it finds the request and the reset together
+        try:
+            os.waitid(os.P_PID, self.daemon.process.pid, os.WSTOPPED)
+            wire.send(build_request("GET", "/sub/" + self.channel, wire.address, query={"wait": 30},
+                                    headers={"X-Padding": padding}))
+            wire.abort()
+        finally:
+            self.daemon.send_signal(signal.SIGCONT)
+        eventually(lambda: received() > before + len(padding), "the request")
         self.wait_subscribers(self.channel, 0)
 
     def test_many_waiters(self):
