@@ -188,7 +188,7 @@ void Connection::on_end() {
     has_unread_ = false;
     const bool has_answer = exchange_ && exchange_->out_pending() > 0;
     if (state_ == State::Body && !has_answer)
-        return send_problem(http::problem("bad_request", "the body ended too early"), true);
+        return refuse_body(http::problem("bad_request", "the body ended too early"));
     if (state_ == State::Lingering || !has_answer)
         return drop();
     close_after_out();

@@ -3,6 +3,7 @@
 
 import base64
 import json
+import socket
 import time
 import unittest
 
@@ -232,6 +233,14 @@ class Batch(FanhornTest):
         stream.next_line(), stream.next_line()
         stream.wire.abort()
         self.assertEqual([message["data"] for message in self.kept()], ["one", "two"])
+
+    def test_a_stream_whose_end_is_missing_ends_with_a_line_that_says_so(self):
+        stream = self.stream()
+        stream.send(self.line(text="one"))
+        self.assertEqual(stream.next_line()["n"], 1)
+        stream.wire.socket.shutdown(socket.SHUT_WR)
+        self.assertEqual(stream.next_line()["code"], "bad_request")
+        self.assertIsNone(stream.next_line())
 
     def test_expect_continue(self):
         wire = self.wire()
