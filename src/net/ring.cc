@@ -22,6 +22,16 @@ ssize_t outcome(int result) {
     return result == -EAGAIN || result == -ENOBUFS || result == -EINTR ? 0 : -1;
 }
 
+// Linux 5.1 to 5.5 have rings that know nothing of send: each would be answered with an error.
+bool can_send(io_uring& ring) {
+    io_uring_probe* probe = io_uring_get_probe_ring(&ring);
+    if (!probe)
+        return false;
+    const bool can = io_uring_opcode_supported(probe, IORING_OP_SEND);
+    io_uring_free_probe(probe);
+    return can;
+}
+
 } // namespace
 
 struct Ring::Kernel {
@@ -35,6 +45,8 @@ std::unique_ptr<Ring> Ring::make() {
         return nullptr;
     auto kernel = std::make_unique<Kernel>();
     kernel->ring = ring;
+    if (!can_send(kernel->ring))
+        return nullptr;
     return std::unique_ptr<Ring>(new Ring(std::move(kernel)));
 }
 
