@@ -145,6 +145,8 @@ void Worker::run(Descriptors descriptors, bool use_ring) {
             connection->drop();
     reap();
     listeners_.clear();
+    hub_.set_batch_writer(nullptr); // here: the ring's number is one of this thread's table
+    batch_writer_ = nullptr;
 }
 
 // On its own thread: the ring takes descriptors by the numbers of that thread's table.
