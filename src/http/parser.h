@@ -56,6 +56,8 @@ class RequestParser {
     const Problem& problem() const;
     // Whether no byte of the next request has come.
     bool is_idle() const { return is_idle_; }
+    // Nor the one empty line that may stand before it.
+    bool is_new() const { return is_idle_ && !skipped_empty_line_; }
     // As a new one, but for its memory.
     void restart();
 

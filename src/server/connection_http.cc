@@ -79,10 +79,10 @@ size_t Connection::feed_head(std::string_view bytes) {
     const auto result = exchange_->parser.feed(bytes);
     switch (result.status) {
     case http::RequestParser::Status::NeedMore:
-        if (is_first)
-            arm(worker().config().limits.header_timeout);
-        if (exchange_->parser.is_idle()) // an empty line between requests
+        if (exchange_->parser.is_idle()) // an empty line between requests, which buys no time
             enter(State::Idle);
+        else if (is_first)
+            arm(worker().config().limits.header_timeout);
         break;
     case http::RequestParser::Status::Head:
         on_head();
@@ -90,8 +90,6 @@ size_t Connection::feed_head(std::string_view bytes) {
     case http::RequestParser::Status::Error: {
         const http::Problem problem = exchange_->parser.problem();
         exchange_->request = {};
-        exchange_->is_head = false; // that was the request before
-        exchange_->cors.clear();
         if (problem.status == 414 || problem.status == 431)
             note(limit_of_status(problem.status, problem.detail));
         send_problem(problem, true);
@@ -295,6 +293,8 @@ void Connection::next_request() {
     Exchange& exchange = *exchange_;
     exchange.body = {};
     exchange.lines = nullptr;
+    exchange.is_head = false; // or what refuses the next one, before its head is whole, were so
+    exchange.cors.clear();
     enter(State::Idle);
     arm(worker().config().limits.idle_timeout);
     if (is_feeding_)

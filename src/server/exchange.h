@@ -47,7 +47,7 @@ struct Exchange {
     std::shared_ptr<Connection*> owner;
 
     // Whether nothing of a request or an answer is in it.
-    bool is_unused() const { return parser.is_idle() && out.empty() && stash.empty(); }
+    bool is_unused() const { return parser.is_new() && out.empty() && stash.empty(); }
     size_t out_pending() const { return out.size() - out_sent; }
 
     // As new, but for what memory the next request will need.

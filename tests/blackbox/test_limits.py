@@ -97,6 +97,20 @@ ws_fragments = 10
                 pass
         self.assertTrue(wire.buffer or wire.eof, "dribbling keeps it open")
 
+    def test_empty_lines_hold_no_connection(self):
+        wire = self.wire()
+        wire.send(b"\r\n")
+        self.assertTrue(wire.is_quiet(0.3))
+        wire.send(b"\r\n")  # one too many, as it is when both come at once
+        self.assertEqual(wire.read_response().status, 400)
+        self.assertTrue(wire.is_closed())
+
+    def test_header_timeout_behind_an_answer_without_a_body(self):
+        wire = self.wire()
+        wire.send(self.head(wire, path="/healthz", method="HEAD") + b"\r\n" + b"GET /hea")
+        self.assertEqual(wire.read_response("HEAD").status, 200)
+        self.assert_problem(wire.read_response(), 408, "timeout")
+
     def test_a_connection_that_asks_nothing_ends(self):
         self.assert_limit("header_timeout", lambda: self.assertTrue(self.wire().is_closed(8)))
 
