@@ -24,6 +24,13 @@ size_t newest(const History& history, uint64_t count, Millis now) {
     return index;
 }
 
+// From `index` on the first that has not expired: expired ones are looked for once a second only.
+size_t first_fresh(const History& history, size_t index, Millis now) {
+    while (index < history.size() && history.at(index).is_expired(now))
+        ++index;
+    return index;
+}
+
 // Walks the parts of a stretch in position order.
 class Merge {
   public:
@@ -143,9 +150,10 @@ ChannelStart LocalBroker::start_channel(const std::string& name, const Since& si
         first = history.size();
         break;
     case Since::Kind::Earliest:
+        first = first_fresh(history, 0, now);
         break;
     case Since::Kind::Newest:
-        first = newest(history, since.count, now);
+        first = first_fresh(history, newest(history, since.count, now), now);
         if (first > 0)
             start.floor = history.at(first - 1).position.seq;
         break;

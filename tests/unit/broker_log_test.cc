@@ -98,6 +98,25 @@ static void test_newest_does_not_count_the_expired(void** state) {
     assert_true(seqs(bench.read({"c"}, newest(2))) == Seqs({first, third}));
 }
 
+// They are looked for once a second; nobody begins with one that is still there.
+static void test_a_start_is_behind_the_expired(void** state) {
+    BrokerBench bench(state);
+    for (const Millis ttl : {10, 20}) {
+        Draft brief = draft("c", "brief");
+        brief.ttl = ttl;
+        bench.publish(std::move(brief));
+    }
+    const uint64_t third = bench.say("c");
+    for (int i = 0; i < 2; ++i) {
+        bench.clock.advance(10);
+        for (const Since& since : {earliest(), newest(5)}) {
+            const Start start = bench.locate({"c"}, since);
+            assert_int_equal(start.told.seq, i == 0 ? third - 2 : third - 1);
+            assert_true(start.told.seq == start.after);
+        }
+    }
+}
+
 static void test_foreign_positions(void** state) {
     BrokerBench bench(state);
     const uint64_t first = bench.say("c");
@@ -306,6 +325,7 @@ int main() {
         cmocka_unit_test(test_a_batch_keeps_its_order),
         cmocka_unit_test(test_starts),
         cmocka_unit_test(test_newest_does_not_count_the_expired),
+        cmocka_unit_test(test_a_start_is_behind_the_expired),
         cmocka_unit_test(test_foreign_positions),
         cmocka_unit_test(test_trimmed_by_count),
         cmocka_unit_test(test_trimmed_before_the_read),
