@@ -10,10 +10,19 @@ namespace fanhorn {
 
 namespace {
 
-// Room for one descriptor in a message.
-union Control {
-    cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int))];
+// A message of one byte with room for one descriptor.
+struct Letter {
+    Letter() {
+        message.msg_iov = &piece;
+        message.msg_iovlen = 1;
+        message.msg_control = control;
+        message.msg_controllen = sizeof control;
+    }
+
+    char byte = 0;
+    iovec piece{&byte, 1};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    msghdr message{};
 };
 
 } // namespace
@@ -26,37 +35,23 @@ Handoff::Handoff() {
 }
 
 Result<void> Handoff::send(Descriptor descriptor) {
-    char byte = 0;
-    iovec piece{&byte, 1};
-    Control control{};
-    msghdr message{};
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
-    message.msg_control = control.bytes;
-    message.msg_controllen = sizeof control.bytes;
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    Letter letter;
+    cmsghdr* header = CMSG_FIRSTHDR(&letter.message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(sizeof(int));
     const int fd = descriptor.get();
     std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    if (sendmsg(in_.get(), &message, MSG_NOSIGNAL) < 0)
+    if (sendmsg(in_.get(), &letter.message, MSG_NOSIGNAL) < 0)
         return Error{std::string("passing a descriptor: ") + std::strerror(errno)};
     return {};
 }
 
 Descriptor Handoff::receive() {
-    char byte = 0;
-    iovec piece{&byte, 1};
-    Control control{};
-    msghdr message{};
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
-    message.msg_control = control.bytes;
-    message.msg_controllen = sizeof control.bytes;
-    if (recvmsg(out_.get(), &message, MSG_CMSG_CLOEXEC) < 0)
+    Letter letter;
+    if (recvmsg(out_.get(), &letter.message, MSG_CMSG_CLOEXEC) < 0)
         return {};
-    const cmsghdr* header = CMSG_FIRSTHDR(&message);
+    const cmsghdr* header = CMSG_FIRSTHDR(&letter.message);
     if (!header || header->cmsg_type != SCM_RIGHTS)
         return {};
     int fd = -1;
