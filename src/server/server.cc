@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <csignal>
 #include <fcntl.h>
+#include <latch>
 #include <thread>
 
 namespace fanhorn {
@@ -18,8 +19,8 @@ constexpr Millis kTickMs = 200;
 // For the last words of a drain to be heard.
 constexpr Millis kDrainGraceMs = 6000;
 // Descriptors that are not connections: loops, listeners, log, reserves.
-constexpr uint64_t kOtherDescriptors = 64;
-constexpr uint64_t kWorkerDescriptors = 8; // and these for each worker
+constexpr uint64_t kOtherDescriptors = 56;
+constexpr uint64_t kWorkerDescriptors = 10; // and these for each worker
 
 constexpr std::initializer_list<int> kSignals = {SIGTERM, SIGINT,  SIGQUIT,
                                                  SIGHUP,  SIGUSR1, SIGUSR2};
@@ -177,8 +178,10 @@ Result<void> Server::hand_over(std::vector<std::vector<NewListener>> listeners) 
 
 int Server::run() {
     std::signal(SIGPIPE, SIG_IGN); // a log that is a closed pipe is no reason to end
+    std::latch parted(static_cast<ptrdiff_t>(workers_.size()));
     for (const auto& worker : workers_)
-        worker->start(config_->server);
+        worker->start(config_->server, parted);
+    parted.wait();
     {
         const Signals signals(loop_, kSignals, [this](int signal) { on_signal(signal); });
         mask_signals(SIG_UNBLOCK);

@@ -97,14 +97,13 @@ Result<void> Worker::add_listener(NewListener listener) {
     return {};
 }
 
-void Worker::start(const ServerSettings& settings) {
+void Worker::start(const ServerSettings& settings, std::latch& parted) {
     sigset_t all;
     sigset_t before;
     sigfillset(&all); // signals are the main thread's
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this, descriptors = settings.descriptors, use_ring = settings.io_uring] {
-        run(descriptors, use_ring);
-    });
+    thread_ = std::thread([this, descriptors = settings.descriptors, use_ring = settings.io_uring,
+                           &parted] { run(descriptors, use_ring, parted); });
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
@@ -130,12 +129,13 @@ void Worker::wake() {
         waker_->wake();
 }
 
-void Worker::run(Descriptors descriptors, bool use_ring) {
+void Worker::run(Descriptors descriptors, bool use_ring, std::latch& parted) {
     id_.store(std::this_thread::get_id(), std::memory_order_relaxed);
     pthread_setname_np(pthread_self(), ("fanhorn/w" + std::to_string(number_)).c_str());
     if (descriptors == Descriptors::Worker)
         if (auto owned = own_descriptor_table(); !owned)
             log_event(LogLevel::Error, "descriptor_table_shared", {{"reason", owned.error()}});
+    parted.count_down();
     if (use_ring)
         set_up_ring();
     while (!is_stopping_)

@@ -19,6 +19,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <latch>
 #include <memory>
 #include <string>
 #include <thread>
@@ -53,7 +54,9 @@ class Worker {
     // The main thread. The worker opens it, in the order of these calls and of post(): the socket
     // reaches it by a handoff, since its table of descriptors may be its own.
     Result<void> add_listener(NewListener listener);
-    void start(const ServerSettings& settings);
+    // Counts `parted` down when its table of descriptors is its own: what other threads open from
+    // then on is not in it.
+    void start(const ServerSettings& settings, std::latch& parted);
     void join();
     // Any thread; `task` runs on the worker.
     void post(std::function<void()> task) { mailbox_.post(std::move(task)); }
@@ -97,7 +100,7 @@ class Worker {
     }
 
   private:
-    void run(Descriptors descriptors, bool use_ring);
+    void run(Descriptors descriptors, bool use_ring, std::latch& parted);
     void set_up_ring();
     void wake();
     void turn();
