@@ -29,6 +29,7 @@ class Fanhorn(Program):
     transports = {"websocket": "websocket", "sse": "sse", "longpoll": "longpoll"}
     publish_formats = {"raw", "ndjson"}
     ports = 2
+    settings = {}  # of [server], from the command line
     binary = Path(os.environ.get("FANHORN", ROOT / "build" / "fanhorn")).absolute()
 
     def version(self):
@@ -37,7 +38,7 @@ class Fanhorn(Program):
         return first_line(self.binary, "-v").removeprefix("fanhorn ")
 
     def start(self):
-        server = {"workers": 1, **self.options}
+        server = {"workers": 1, **self.options, **self.settings}
         (self.dir / "fanhorn.conf").write_text(
             "[server]\n" + "".join(f"{key} = {value}\n" for key, value in server.items()) +
             "[listener public]\naddress = 127.0.0.1:{0}\nserve = subscribe, client\n"

@@ -29,8 +29,11 @@ def arguments():
     parser.add_argument("--json", type=Path, metavar="FILE", help="every single value")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="the headlines")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="the plot")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+                        help="a setting of Fanhorn's [server], as io_uring=off; repeatable")
     parser.add_argument("--record", type=Path, metavar="FOLDER", help="bench.json, bench.md and bench.svg there")
     options = parser.parse_args()
+    programs.Fanhorn.settings = dict(pair.split("=", 1) for pair in options.set)
     if options.record:
         options.json, options.markdown, options.svg = (options.record / f"bench.{kind}" for kind in ("json", "md", "svg"))
     options.rounds = options.rounds or (1 if options.quick else 3)
