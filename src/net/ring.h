@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sends to many sockets by one call of the system (io_uring). A send() to each costs a fifth more
-// in a fan-out: tests/bench/README.md has the figures.
+// Sends to many sockets by one call of the system (io_uring), for less than a send() to each:
+// tests/bench/README.md has the figures.
 #pragma once
 
 #include <memory>
