@@ -80,7 +80,8 @@ class Bench:
 
 
 def run_alone(program, scenario, step):
-    return Bench(command_line(program, step), pin(CLIENT_CPU)).result(scenario.time_limit)
+    prepare = pin(None if scenario.is_spread else CLIENT_CPU)
+    return Bench(command_line(program, step), prepare).result(scenario.time_limit)
 
 
 def run_beside(program, scenario, step):
@@ -95,7 +96,7 @@ def run_beside(program, scenario, step):
 
 
 def run_step(kind, scenario, step):
-    with kind(scenario.options.get(kind.name)) as program:
+    with kind(scenario.options.get(kind.name), scenario.is_spread) as program:
         result, faults = (run_beside if scenario.behind else run_alone)(program, scenario, step)
         if faults and (log := program.log().strip()):
             faults.append(f"its log ends: {log[-400:]}")

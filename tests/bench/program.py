@@ -28,7 +28,8 @@ class Failed(Exception):
 
 
 def pin(cpu):
-    return lambda: os.sched_setaffinity(0, {cpu})
+    """For preexec_fn. None: to no one CPU."""
+    return lambda: os.sched_setaffinity(0, set(CPUS) if cpu is None else {cpu})
 
 
 def free_ports(count):
@@ -75,8 +76,9 @@ class Program:
     settle = 0  # seconds from listening to ready
     own_processes = 1  # that it starts, itself included
 
-    def __init__(self, options=None):
+    def __init__(self, options=None, is_spread=False):
         self.options = options or {}
+        self.is_spread = is_spread  # over all CPUs
         self.processes = []
 
     # What each program says about itself.
@@ -121,6 +123,8 @@ class Program:
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def launch(self, *command, cpu=SERVER_CPU):
+        if self.is_spread:
+            cpu = None
         log = open(self.dir / "log", "ab")
         with log:
             self.processes.append(subprocess.Popen(

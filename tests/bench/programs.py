@@ -39,11 +39,12 @@ class Fanhorn(Program):
 
     def start(self):
         server = {"workers": 1, **self.options, **self.settings}
+        heartbeat = server.pop("heartbeat", "25s")
         (self.dir / "fanhorn.conf").write_text(
             "[server]\n" + "".join(f"{key} = {value}\n" for key, value in server.items()) +
             "[listener public]\naddress = 127.0.0.1:{0}\nserve = subscribe, client\n"
             "[listener private]\naddress = 127.0.0.1:{1}\nserve = publish, control, metrics\n"
-            "[channel **]\n".format(*self.port))
+            "[channel **]\nheartbeat = {2}\n".format(*self.port, heartbeat))
         self.launch(self.binary, "-c", self.dir / "fanhorn.conf")
 
     def publish_url(self, publish_format):
