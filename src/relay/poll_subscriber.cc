@@ -24,7 +24,7 @@ bool is_known_tag(std::string_view list, std::string_view tag) {
 } // namespace
 
 PollSubscriber::PollSubscriber(Sink& sink, const Wish& wish, PollWish poll)
-    : Subscriber(sink, wish), poll_(std::move(poll)) {}
+    : FixedSubscriber(sink, wish), poll_(std::move(poll)) {}
 
 void PollSubscriber::begin(Wish wish) {
     if (poll_.may_wait)
@@ -119,7 +119,7 @@ void PollSubscriber::flush_single() {
     const Backlog& backlog = feed.backlog();
     if (feed.batch.body && feed.batch.from == from && feed.batch.to == feed.next() &&
         !backlog.has_selective()) { // somebody else's answer is ours
-        position_ = {end_.epoch, backlog.at(feed.next() - 1).seq};
+        position_ = {end_->epoch, backlog.at(feed.next() - 1).seq};
         count_ += feed.batch.to - from;
         return answer_with(feed.batch.body);
     }
@@ -159,7 +159,7 @@ void PollSubscriber::add_frame(const Frame& frame) {
     if (frame.selective && frame.selective->is_excluded(connection_))
         return;
     messages_.append(frame.segment->bytes, frame.begin, frame.size());
-    position_ = {end_.epoch, frame.seq};
+    position_ = {end_->epoch, frame.seq};
     ++count_;
 }
 

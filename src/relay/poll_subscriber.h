@@ -2,7 +2,7 @@
 // A client that asks again and again: it gets one answer, at once or when there is something.
 #pragma once
 
-#include "relay/subscriber.h"
+#include "relay/fixed_subscriber.h"
 
 #include <string>
 
@@ -19,7 +19,7 @@ struct PollWish {
     size_t max_messages = 1000;
 };
 
-class PollSubscriber final : public Subscriber {
+class PollSubscriber final : public FixedSubscriber {
   public:
     PollSubscriber(Sink& sink, const Wish& wish, PollWish poll);
 

@@ -8,8 +8,7 @@
 namespace fanhorn {
 
 StreamSubscriber::StreamSubscriber(Sink& sink, const Wish& wish, std::string head)
-    : Subscriber(sink, wish), heartbeat_ms_(static_cast<uint32_t>(wish.heartbeat)),
-      replay_(std::make_unique<Replay>()) {
+    : FixedSubscriber(sink, wish), replay_(std::make_unique<Replay>()) {
     replay_->head = std::move(head);
 }
 
@@ -19,7 +18,7 @@ void StreamSubscriber::on_start(Start start) {
     position_ = start.told;
     std::string& out = outbox_.own();
     out += replay_->head;
-    encoding_.hello(out, {connection_, start.told, heartbeat_ms_});
+    encoding_.hello(out, {connection_, start.told, heartbeat_every()});
     Stretch stretch;
     stretch.after = start.after;
     for (size_t i = 0; i < start.channels.size(); ++i) {
@@ -101,35 +100,12 @@ void StreamSubscriber::go_live() {
 void StreamSubscriber::fall_back() {
     fell_back_ = true;
     begin_replay(put_away_all());
-    replay_->epoch = end_.epoch;
+    replay_->epoch = end_->epoch;
     if (finish_endings()) // before any id that lies behind what they miss
         replay_on();
 }
 
 // ---- the socket
-
-void StreamSubscriber::stall() {
-    stalled_since_ = hub().clock().now();
-    turn.unlink(); // it may have been ready
-    hub().add_stalled(*this);
-}
-
-// False when something is left, or the sink broke.
-bool StreamSubscriber::send_outbox() {
-    if (outbox_.empty())
-        return true;
-    const Outbox::Written written = outbox_.write(sink_);
-    if (written.is_broken) {
-        abandon();
-        return false;
-    }
-    if (written.seq)
-        delivered(0, written.seq);
-    if (outbox_.empty())
-        return true;
-    stall();
-    return false;
-}
 
 void StreamSubscriber::on_writable() {
     if (!is_stalled() || state() == State::Closed)
@@ -357,20 +333,13 @@ bool StreamSubscriber::skip(Subscription& cursor) {
     if (settings.slow_consumer == SlowConsumer::Gap)
         cursor.ordinal = feed.backlog().within(settings.slow_consumer_limit);
     if (cursor.ordinal < feed.next())
-        gap.next = {end_.epoch, feed.backlog().at(cursor.ordinal).seq};
+        gap.next = {end_->epoch, feed.backlog().at(cursor.ordinal).seq};
     append_gap(gap);
     return true; // still held: a cursor at the end is settled by the flush behind the gap
 }
 
 void StreamSubscriber::on_stalled(Millis now, Millis send_timeout) {
-    const bool is_closing = state() == State::Closing;
-    if (now - stalled_since_ > (is_closing ? kCloseGrace : send_timeout)) {
-        if (!is_closing)
-            hub().counters().hit(Limit::SendTimeout);
-        abandon();
-        return sink_.finish();
-    }
-    if (state() != State::Live)
+    if (end_if_stuck(now, send_timeout) || state() != State::Live)
         return;
     for (size_t i = 0; i < channel_count(); ++i) {
         Subscription& cursor = subscription(i);
@@ -434,38 +403,6 @@ bool StreamSubscriber::finish_endings() {
     else
         send_outbox();
     return state() == State::Live || state() == State::Replaying;
-}
-
-void StreamSubscriber::close(const Farewell& farewell) {
-    std::string last;
-    encoding_.farewell(last, farewell);
-    close_with(last);
-}
-
-void StreamSubscriber::close_with(std::string_view frame) {
-    if (state() == State::Closing || state() == State::Closed)
-        return;
-    enter(State::Closing);
-    outbox_.own() += frame;
-    if (send_outbox())
-        sink_.finish();
-}
-
-void StreamSubscriber::control(std::string_view frame) {
-    if (state() == State::Placing || state() == State::Closing || state() == State::Closed ||
-        outbox_.own_bytes() > kMaxControlBytes)
-        return;
-    outbox_.own() += frame;
-    if (!is_stalled())
-        send_outbox();
-}
-
-void StreamSubscriber::heartbeat() {
-    if (!takes_heartbeat())
-        return;
-    position_ = position();
-    encoding_.heartbeat(outbox_.own(), position_);
-    send_outbox();
 }
 
 } // namespace fanhorn

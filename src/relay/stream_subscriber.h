@@ -3,11 +3,11 @@
 #pragma once
 
 #include "base/pool.h"
-#include "relay/subscriber.h"
+#include "relay/fixed_subscriber.h"
 
 namespace fanhorn {
 
-class StreamSubscriber final : public Subscriber, public Pooled<StreamSubscriber> {
+class StreamSubscriber final : public FixedSubscriber, public Pooled<StreamSubscriber> {
   public:
     // `head` is the answer's head without Fanhorn-Id and the empty line, which Encoding::hello
     // appends.
@@ -21,23 +21,9 @@ class StreamSubscriber final : public Subscriber, public Pooled<StreamSubscriber
     void on_batch(size_t bytes, ssize_t result) override;
     void on_ending(Subscription& subscription) override;
     void on_stalled(Millis now, Millis send_timeout) override;
-    void close(const Farewell& farewell) override;
-
-    // A frame of the transport itself (a pong), between messages. Dropped when more than
-    // kMaxControlBytes wait: who does not read gets no pongs (RFC 6455 section 5.5.3 lets us).
-    void control(std::string_view frame);
-    // `frame` is the last thing sent; then the connection is closed.
-    void close_with(std::string_view frame);
-    // What keeps the connection alive and tells the position; nothing unless takes_heartbeat().
-    void heartbeat();
-    // Whether it is live and its socket is not full.
-    bool takes_heartbeat() const { return state() == State::Live && !is_stalled(); }
-    Millis heartbeat_every() const { return heartbeat_ms_; }
 
   private:
-    static constexpr size_t kMaxControlBytes = 4096;
     static constexpr size_t kReplayBytes = 64 << 10; // of one read; at least a message
-    static constexpr Millis kCloseGrace = 5000;      // for a full socket to take the last words
     static constexpr int kPieces = 64;               // of one write
 
     // The answer's head, then history on its way to the client.
@@ -59,15 +45,13 @@ class StreamSubscriber final : public Subscriber, public Pooled<StreamSubscriber
 
     void on_start(Start start) override;
     void on_page(Page page) override;
+    void on_rest_sent(uint64_t seq) override { delivered(0, seq); }
     void begin_replay(Stretch stretch);
     void read_page();
     void replay_on();
     void go_live();
     void fall_back();
 
-    bool is_stalled() const { return stalled_since_ != 0; }
-    void stall();
-    bool send_outbox();
     void flush_single();
     void finish_flush();
     bool send_single(Subscription& subscription);
@@ -86,11 +70,9 @@ class StreamSubscriber final : public Subscriber, public Pooled<StreamSubscriber
     bool finish_endings();
     void delivered(uint64_t messages, uint64_t seq);
 
-    bool fell_back_ = false;     // this replay is our doing: what it misses is an overflow
-    bool was_noted_ = false;     // the slow consumer was counted and not yet told
-    bool owes_position_ = false; // a gap was told and nothing with an id since
-    uint32_t heartbeat_ms_;
-    Outbox outbox_;
+    bool fell_back_ = false;         // this replay is our doing: what it misses is an overflow
+    bool was_noted_ = false;         // the slow consumer was counted and not yet told
+    bool owes_position_ = false;     // a gap was told and nothing with an id since
     std::unique_ptr<Replay> replay_; // in states Placing and Replaying
 };
 

@@ -6,7 +6,6 @@
 #include "relay/outbox.h"
 #include "relay/sink.h"
 
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,8 +22,8 @@ struct Wish {
     Millis heartbeat = 25'000;
 };
 
-// Common to streams and polls: placing, reading from history, going live. Owned by the connection
-// that is its Sink, which destroys it at the end of a turn, never inside a call from here.
+// Common to all who subscribe. Owned by the connection that is its Sink, which destroys it at the
+// end of a turn, never inside a call from here.
 class Subscriber {
   public:
     enum class State : uint8_t {
@@ -35,17 +34,18 @@ class Subscriber {
         Closed,
     };
 
-    Subscriber(Sink& sink, const Wish& wish);
-    virtual ~Subscriber();
+    // `is_single`: it has one subscription, now and ever.
+    Subscriber(Sink& sink, const Wish& wish, bool is_single);
+    virtual ~Subscriber() = default;
     Subscriber(const Subscriber&) = delete;
     Subscriber& operator=(const Subscriber&) = delete;
 
     State state() const { return state_; }
     const ConnectionId& connection() const { return connection_; }
-    bool is_single() const { return !several_; }
-    size_t channel_count() const { return count_; }
+    bool is_single() const { return is_single_; }
+    Sink& sink() const { return sink_; }
     // What its client has: what it may be told as its position.
-    Position position() const;
+    virtual Position position() const = 0;
 
     // The socket takes bytes again.
     virtual void on_writable() = 0;
@@ -55,79 +55,64 @@ class Subscriber {
     // batch may write that for it and tell it the result (as Sink::write has it) of so many bytes.
     virtual bool takes_batch() const { return false; }
     virtual void on_batch(size_t bytes, ssize_t result);
-    Sink& sink() const { return sink_; }
-    // That subscription has something to get; it is on pending_ (several channels) or it is the
-    // only one, held.
-    void on_pending(Subscription& subscription);
+    // That subscription, one of several, has something to get and is held.
+    virtual void on_pending(Subscription& subscription) = 0;
     // Its channel ends (subscription.ending says why), once it has caught up.
     virtual void on_ending(Subscription& subscription) = 0;
     // About once a second while its socket is full.
     virtual void on_stalled(Millis now, Millis send_timeout) = 0;
     // Ends from our side: last words, then Sink::finish.
-    virtual void close(const Farewell& farewell) = 0;
+    virtual void close(const Farewell& farewell);
     // The socket is gone: nothing is sent any more.
     void abandon() { enter(State::Closed); }
+
+    // Of those who are sent a stream:
+    // A frame of the transport itself (a pong), between messages. Dropped when more than
+    // kMaxControlBytes wait: who does not read gets no pongs (RFC 6455 section 5.5.3 lets us).
+    void control(std::string_view frame);
+    // `frame` is the last thing sent; then the connection is closed.
+    void close_with(std::string_view frame);
+    // What keeps the connection alive and tells the position; nothing unless takes_heartbeat().
+    void heartbeat();
+    // Whether it is live and its socket is not full.
+    bool takes_heartbeat() const { return state_ == State::Live && !is_stalled(); }
+    Millis heartbeat_every() const { return heartbeat_ms_; }
 
     Hook turn; // on the hub's list of ready or stalled ones
 
   protected:
-    // Asks the broker: on_start follows, for place() with all subscriptions in their feeds, for
-    // locate() with none.
-    void place(Wish wish);
-    void locate(const Wish& wish);
-    virtual void on_start(Start start) = 0;
-    virtual void on_page(Page page) = 0;
-
     void enter(State state);
-    void read(Stretch stretch);
-    // Live from `seq` on, if all feeds reach back that far; else false: history is newer.
-    bool join(uint64_t seq);
-    // Out of the feeds; what to read to go on behind the own position.
-    Stretch put_away_all();
-    // How many subscriptions have not ended.
-    size_t remaining() const;
-    Subscription& subscription(size_t index) {
-        return several_ ? several_->subscriptions[index] : first_;
-    }
-    // The held subscription whose next frame has the lowest seq, or null.
-    Subscription* next_pending();
-    // Of those that have something to get, any; null when none.
-    Subscription* first_pending() { return several_ ? several_->pending.front() : nullptr; }
-    Subscription* after_pending(Subscription& each) { return several_->pending.next(each); }
+    // It ends: out of all feeds.
+    virtual void retire_all() = 0;
+    Hub& hub() const { return *end_->hub; }
 
-    Hub& hub() const { return *end_.hub; }
+    bool is_stalled() const { return stalled_since_ != 0; }
+    void stall();
+    // False when something is left, or the sink broke.
+    bool send_outbox();
+    // The last of a frame with that seq has gone, of which an earlier write took a part.
+    virtual void on_rest_sent(uint64_t) {}
+    // Ends what has been stalled for too long. Whether it did.
+    bool end_if_stuck(Millis now, Millis send_timeout);
 
     Sink& sink_;
     Encoding& encoding_;
-    BrokerEnd& end_;
+    BrokerEnd* end_;
     Position position_;        // the last one wholly written
     Millis stalled_since_ = 0; // when the socket last took bytes but not all; 0: it does
     ConnectionId connection_;
 
   private:
-    // What a subscriber of several channels has besides.
-    struct Several {
-        std::unique_ptr<Subscription[]> subscriptions;
-        List<Subscription, &Subscription::hook> pending; // Held ones, that have something to get
-    };
-    // How an answer finds us, or that we are gone.
-    struct Line : AtomicCount {
-        explicit Line(Subscriber* asker) : subscriber(asker) {}
-        Subscriber* subscriber;
-        Wish wish; // while it is being placed
-    };
-
-    void enter_feeds(const Wish& wish, const Start& start);
-    void refuse(Start::Status status);
-    bool is_caught_up() const;
-
-    std::unique_ptr<Several> several_;
-    Ref<Line> line_;     // while an answer may come
-    Subscription first_; // of a single one
-    uint32_t count_ = 0;
+    static constexpr size_t kMaxControlBytes = 4096;
+    static constexpr Millis kCloseGrace = 5000; // for a full socket to take the last words
 
   protected:
-    State state_ = State::Placing; // the last: what derives goes on in its word
+    Outbox outbox_;
+
+  private:
+    const uint32_t heartbeat_ms_;
+    State state_ = State::Placing;
+    const bool is_single_;
 };
 
 } // namespace fanhorn

@@ -257,7 +257,7 @@ void Connection::on_deadline() {
 }
 
 void Connection::on_heartbeat() {
-    auto& stream = static_cast<StreamSubscriber&>(*subscriber_);
+    Subscriber& stream = *subscriber_;
     arm(stream.heartbeat_every());
     // Who still has to take earlier bytes is not asked for a sign of life: send_timeout looks
     // after that.
@@ -297,13 +297,13 @@ void Connection::go_away(uint32_t retry_ms) {
 
 void Connection::send_control(std::string_view frame) {
     if (state_ == State::Streaming)
-        static_cast<StreamSubscriber&>(*subscriber_).control(frame);
+        subscriber_->control(frame);
 }
 
 void Connection::close_with(std::string_view frame) {
     if (state_ != State::Streaming)
         return;
-    static_cast<StreamSubscriber&>(*subscriber_).close_with(frame);
+    subscriber_->close_with(frame);
     if (state_ == State::Streaming) { // not all of it could be written
         enter(State::Flushing);
         arm(worker().config().limits.send_timeout);
