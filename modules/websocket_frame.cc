@@ -100,7 +100,9 @@ void apply_mask(std::span<char> bytes, MaskKey& key) {
     }
     for (; i < bytes.size(); ++i)
         bytes[i] = static_cast<char>(bytes[i] ^ key[i % 4]);
-    std::rotate(key.begin(), key.begin() + static_cast<ptrdiff_t>(bytes.size() % 4), key.end());
+    const MaskKey old = key;
+    for (size_t j = 0; j < key.size(); ++j)
+        key[j] = old[(bytes.size() + j) % 4];
 }
 
 // What must be remembered between two feeds.
