@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // fanhorn: argv, configuration, start, exit code.
+#include "base/digest.h"
 #include "server/command_line.h"
 #include "server/server.h"
 
@@ -26,6 +27,7 @@ int complain(const ConfigErrors& errors) {
 }
 
 int serve(const CommandLine& command, const LoadedConfig& loaded) {
+    load_digests();
     Server server(loaded.config,
                   [&] { return load_config(command.config_file, command.overrides); });
     if (auto opened = server.open(); !opened)

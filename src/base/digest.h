@@ -11,6 +11,10 @@ namespace fanhorn {
 std::array<uint8_t, 20> sha1(std::string_view bytes);
 std::array<uint8_t, 32> sha256(std::string_view bytes);
 
+// The first digest has the library read its configuration and load what it needs, 130 KiB: before a
+// loop runs, on which nothing may block.
+void load_digests();
+
 // Takes the same time wherever two texts of one length differ; the length is no secret.
 bool equal_in_constant_time(std::string_view left, std::string_view right);
 
