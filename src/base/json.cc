@@ -66,6 +66,11 @@ class Scanner {
         : at_(text.data()), end_(at_ + text.size()), max_depth_(max_depth), parts_(parts),
           numbers_(numbers) {}
 
+    // Puts every value there, too.
+    void collect(std::vector<JsonNode>& nodes, uint32_t max_nodes) {
+        nodes_ = &nodes;
+        max_nodes_ = max_nodes;
+    }
     bool run();
 
   private:
@@ -73,6 +78,8 @@ class Scanner {
     enum class Place : uint8_t { Before, Behind, Done, Fault };
     Place take_value();
     Place leave_value();
+    bool begin_node();
+    void end_node();
 
     bool take_name();
     bool take_closing();
@@ -103,9 +110,13 @@ class Scanner {
     std::vector<JsonPart>* const parts_;
     const JsonNumbers numbers_;
     std::string closing_; // the bracket of each object and array around this place
-    // Of the outermost's part.
+    // Of the outermost's part; the name of every member where nodes are collected.
     std::string_view name_;
     const char* value_ = nullptr;
+
+    std::vector<JsonNode>* nodes_ = nullptr;
+    uint32_t max_nodes_ = 0;
+    uint32_t open_ = 0; // the innermost that has not ended; its `next` is the one around it
 };
 
 bool Scanner::run() {
@@ -119,6 +130,8 @@ bool Scanner::run() {
 Scanner::Place Scanner::take_value() {
     if (closing_.size() == 1)
         value_ = at_;
+    if (nodes_ && !begin_node())
+        return Place::Fault;
     if (!is_at('{') && !is_at('['))
         return take_scalar() ? Place::Behind : Place::Fault;
     if (closing_.size() == max_depth_)
@@ -131,6 +144,8 @@ Scanner::Place Scanner::take_value() {
 }
 
 Scanner::Place Scanner::leave_value() {
+    if (nodes_)
+        end_node();
     if (parts_ && closing_.size() == 1)
         parts_->push_back({name_, {value_, static_cast<size_t>(at_ - value_)}});
     skip_blanks();
@@ -143,6 +158,22 @@ Scanner::Place Scanner::leave_value() {
     return take_closing() ? Place::Behind : Place::Fault;
 }
 
+bool Scanner::begin_node() {
+    if (nodes_->size() == max_nodes_)
+        return false;
+    const bool is_member = !closing_.empty() && closing_.back() == '}';
+    nodes_->push_back({is_member ? name_ : std::string_view(), {at_, 0}, open_});
+    open_ = static_cast<uint32_t>(nodes_->size() - 1);
+    return true;
+}
+
+void Scanner::end_node() {
+    JsonNode& node = (*nodes_)[open_];
+    node.value = {node.value.data(), static_cast<size_t>(at_ - node.value.data())};
+    open_ = node.next;
+    node.next = static_cast<uint32_t>(nodes_->size());
+}
+
 // Of a member, with its colon; an array's elements have none.
 bool Scanner::take_name() {
     if (closing_.back() == ']')
@@ -150,7 +181,7 @@ bool Scanner::take_name() {
     const char* const from = at_;
     if (!take('"') || !take_string())
         return false;
-    if (closing_.size() == 1)
+    if (closing_.size() == 1 || nodes_)
         name_ = {from, static_cast<size_t>(at_ - from)};
     skip_blanks();
     if (!take(':'))
@@ -303,6 +334,15 @@ std::optional<JsonKind> read_json(std::string_view text, size_t max_depth,
     if (!is_utf8(text) || !Scanner(text, max_depth, parts, numbers).run())
         return std::nullopt;
     return json_kind(text.substr(text.find_first_not_of(" \t\r\n")));
+}
+
+bool read_json_nodes(std::string_view text, size_t max_depth, uint32_t max_nodes,
+                     std::vector<JsonNode>& nodes) {
+    if (!is_utf8(text))
+        return false;
+    Scanner scanner(text, max_depth, nullptr, JsonNumbers::Any);
+    scanner.collect(nodes, max_nodes);
+    return scanner.run();
 }
 
 JsonKind json_kind(std::string_view value) {

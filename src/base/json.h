@@ -20,6 +20,14 @@ struct JsonPart {
     std::string_view value; // without the blanks around it
 };
 
+// A value of a text read whole. All of them stand in the order of the text, each behind the one
+// that holds it and followed by what it holds. Pieces of the text.
+struct JsonNode {
+    std::string_view name;  // with its quotes and escapes; empty in an array and for the outermost
+    std::string_view value; // without the blanks around it
+    uint32_t next = 0;      // the node behind everything that it holds
+};
+
 // Whether a number may be of any size and precision, as the grammar has it, or must be one that a
 // double can stand for: most readers refuse a text with another one.
 enum class JsonNumbers : uint8_t { Any, Doubles };
@@ -30,6 +38,11 @@ enum class JsonNumbers : uint8_t { Any, Doubles };
 std::optional<JsonKind> read_json(std::string_view text, size_t max_depth,
                                   std::vector<JsonPart>* parts = nullptr,
                                   JsonNumbers numbers = JsonNumbers::Any);
+
+// As read_json with numbers of any size, and every value is in `nodes`, which were empty. False too
+// where there are more than `max_nodes`.
+bool read_json_nodes(std::string_view text, size_t max_depth, uint32_t max_nodes,
+                     std::vector<JsonNode>& nodes);
 
 // For a value out of read_json.
 JsonKind json_kind(std::string_view value);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/json.h"
 
+#include <tuple>
+
 #include "tests/unit/test.h"
 
 using namespace fanhorn;
@@ -120,6 +122,47 @@ static void test_parts(void**) {
     assert_true(parts.empty());
 }
 
+static void test_nodes(void**) {
+    struct Expected {
+        const char *name, *value;
+        uint32_t next;
+    };
+    static constexpr Expected kNodes[] = {
+        {"", "{ \"a\" : [1, {\"b\" :[]}] ,\"c\":{}, \"a\":\t-1.0 }", 7},
+        {"\"a\"", "[1, {\"b\" :[]}]", 5},
+        {"", "1", 3},
+        {"", "{\"b\" :[]}", 5},
+        {"\"b\"", "[]", 5},
+        {"\"c\"", "{}", 6},
+        {"\"a\"", "-1.0", 7},
+    };
+    const std::string text = " " + std::string(kNodes[0].value) + "\n";
+    std::vector<JsonNode> nodes;
+    assert_true(read_json_nodes(text, 4, 7, nodes));
+    assert_int_equal(nodes.size(), std::size(kNodes));
+    for (size_t i = 0; i < nodes.size(); ++i) {
+        assert_row(std::to_string(i), nodes[i].name == kNodes[i].name);
+        assert_row(std::to_string(i), nodes[i].value == kNodes[i].value);
+        assert_row(std::to_string(i), nodes[i].next == kNodes[i].next);
+    }
+
+    for (const char* scalar : {"1e400", "\"x\"", "null"}) {
+        nodes.clear();
+        assert_true(read_json_nodes(scalar, 0, 1, nodes));
+        assert_int_equal(nodes.size(), 1);
+        assert_text(nodes[0].value, scalar);
+        assert_int_equal(nodes[0].next, 1);
+    }
+    for (const auto& [refused, depth, max] : {std::tuple{"[1,2]", 1, 2},
+                                              {"[[1]]", 1, 9},
+                                              {"[1,]", 9, 9},
+                                              {"\"\xff\"", 9, 9},
+                                              {"", 9, 9}}) {
+        nodes.clear();
+        assert_false(read_json_nodes(refused, depth, max, nodes));
+    }
+}
+
 // A quote, a backslash or a control byte at every place of the words that are looked at at once.
 static void test_string_places(void**) {
     for (size_t length = 0; length < 40; ++length)
@@ -150,7 +193,7 @@ int main() {
         cmocka_unit_test(test_accepted), cmocka_unit_test(test_refused),
         cmocka_unit_test(test_depth),    cmocka_unit_test(test_numbers_of_doubles),
         cmocka_unit_test(test_parts),    cmocka_unit_test(test_string_places),
-        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_text),     cmocka_unit_test(test_nodes),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
