@@ -131,6 +131,13 @@ void append_position(std::string& out, std::string_view position) {
     out.push_back('}');
 }
 
+void append_caught_up(std::string& out, std::string_view channel, std::string_view position) {
+    out.push_back('{');
+    append_text(out, "channel", channel);
+    append_text(out, "caught_up", position);
+    out.push_back('}');
+}
+
 void append_end(std::string& out, std::string_view channel, std::string_view code) {
     out.push_back('{');
     append_text(out, "channel", channel);

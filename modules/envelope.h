@@ -54,6 +54,9 @@ void append_hello(std::string& out, std::string_view connection, std::string_vie
 // {"position"}
 void append_position(std::string& out, std::string_view position);
 
+// {"channel","caught_up"}
+void append_caught_up(std::string& out, std::string_view channel, std::string_view position);
+
 // {"channel","end":{"code"}}: WebSocket.
 void append_end(std::string& out, std::string_view channel, std::string_view code);
 // {"channel","code"}: SSE's end event, whose name says the rest.

@@ -16,6 +16,8 @@ namespace {
 // Smaller payloads do not shrink enough to pay for it.
 constexpr size_t kMinDeflateBytes = 128;
 
+constexpr std::string_view kSessionProtocol = "fanhorn.v1";
+
 // Close codes of PROTOCOL: RFC 6455 section 7.4.1 and our own.
 uint16_t close_code(Farewell::Why why) {
     switch (why) {
@@ -120,6 +122,14 @@ class EnvelopedWebsocket final : public WebsocketEncoding {
         WebsocketEncoding::heartbeat(out, at);
         position(out, at);
     }
+    void reply(std::string& out, std::string_view json) override {
+        append_data(out, Opcode::Text, json);
+    }
+    void caught_up(std::string& out, std::string_view channel, Position at) override {
+        text(out, [&](std::string& json) {
+            append_caught_up(json, channel, std::string_view(position_text(at)));
+        });
+    }
     void end(std::string& out, std::string_view channel, std::string_view code) override {
         text(out, [&](std::string& json) { append_end(json, channel, code); });
     }
@@ -188,13 +198,19 @@ class WebsocketInbound final : public Inbound, public Pooled<WebsocketInbound> {
     }
 
     bool on_message(Opcode opcode, std::string payload, bool compressed, Client& client) {
-        if (!client.may_publish())
+        const bool is_command = client.takes_commands();
+        if (!is_command && !client.may_publish())
             return refuse(client, 1008, "publishing is not allowed here");
+        if (is_command && opcode != Opcode::Text)
+            return refuse(client, 1003, "commands are text");
         if (compressed && !inflate(payload, client))
             return false;
         if (compressed && opcode == Opcode::Text && !is_utf8(payload))
             return refuse(client, 1007, "text is not UTF-8");
-        client.publish(std::move(payload), opcode == Opcode::Binary);
+        if (is_command)
+            client.command(payload);
+        else
+            client.publish(std::move(payload), opcode == Opcode::Binary);
         return true;
     }
 
@@ -227,6 +243,10 @@ class WebsocketTransport final : public Transport {
     Asks asks(const http::Request& request) const override {
         return request.header_has_token("Upgrade", "websocket") ? Asks::Yes : Asks::No;
     }
+    // RFC 6455 section 11.3.4.
+    bool asks_session(const http::Request& request) const override {
+        return request.header_has_token("Sec-WebSocket-Protocol", kSessionProtocol);
+    }
 
     // RFC 6455 section 4.2.
     std::variant<Opening, http::Problem> open(const Asked& asked) override {
@@ -243,7 +263,8 @@ class WebsocketTransport final : public Transport {
         const bool is_deflated = asked.compress && !chosen->empty();
 
         Opening opening;
-        opening.encoding = &encoding(asked.is_envelope, is_deflated);
+        opening.is_session = asks_session(request);
+        opening.encoding = &encoding(asked.is_envelope || opening.is_session, is_deflated);
         opening.inbound = std::make_unique<WebsocketInbound>(
             inflater_, ReaderLimits{.message_size = static_cast<uint32_t>(asked.message_size),
                                     .fragments = asked.fragments,
@@ -253,6 +274,8 @@ class WebsocketTransport final : public Transport {
         http::append_header(opening.head, "Connection", "Upgrade");
         http::append_header(opening.head, "Sec-WebSocket-Accept",
                             accept_key(*request.header("Sec-WebSocket-Key")));
+        if (opening.is_session)
+            http::append_header(opening.head, "Sec-WebSocket-Protocol", kSessionProtocol);
         if (is_deflated)
             http::append_header(opening.head, "Sec-WebSocket-Extensions", *chosen);
         opening.head += asked.headers;

@@ -68,6 +68,7 @@ struct Counters {
     std::array<Counter, kUses> connections; // now
     std::array<Counter, kUses> deliveries;
     Counter accepted, requests, sent_bytes, received_bytes, published, client_published;
+    Counter commands, command_errors; // of fanhorn.v1
     std::array<Counter, kGapReasons> gaps;
     std::array<Counter, 3> evictions; // by SlowConsumer
     std::array<Counter, kLimits> limit_hits;

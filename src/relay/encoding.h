@@ -44,6 +44,10 @@ class Encoding {
     virtual void hello(std::string& out, const Hello& hello) = 0;
     virtual void position(std::string& out, Position position) = 0;
     virtual void heartbeat(std::string& out, Position position) = 0;
+    // For who speaks commands: a ready reply; the replay of one channel is done, its client has
+    // everything up to `position`.
+    virtual void reply(std::string&, std::string_view) {}
+    virtual void caught_up(std::string&, std::string_view, Position) {}
     virtual void end(std::string& out, std::string_view channel, std::string_view code) = 0;
     virtual void farewell(std::string& out, const Farewell& farewell) = 0;
 };

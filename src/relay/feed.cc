@@ -156,4 +156,23 @@ void Feed::put_away(Subscription& subscription) {
     subscription.place = Subscription::Place::Away;
 }
 
+bool Feed::runs_over(const Subscription& subscription) const {
+    if (subscription.place != Subscription::Place::Held || subscription.ordinal == next_)
+        return false;
+    if (subscription.ordinal < first())
+        return true;
+    return backlog().bytes_from(subscription.ordinal) > channel_.settings().slow_consumer_limit;
+}
+
+Gap Feed::skip(Subscription& subscription, Position after) const {
+    const ChannelSettings& settings = channel_.settings();
+    Gap gap{channel_.name(), after, {}, Gap::Why::Overflow};
+    subscription.ordinal = next_;
+    if (settings.slow_consumer == SlowConsumer::Gap)
+        subscription.ordinal = backlog().within(settings.slow_consumer_limit);
+    if (subscription.ordinal < next_)
+        gap.next = {channel_.end().epoch, backlog().at(subscription.ordinal).seq};
+    return gap;
+}
+
 } // namespace fanhorn

@@ -83,6 +83,11 @@ class Feed : public Pooled<Feed> {
     Subscription* next_due() { return due_.front(); }
     Subscription* due_after(Subscription& subscription) { return due_.next(subscription); }
 
+    // Whether what that subscription holds is more than slow_consumer_limit.
+    bool runs_over(const Subscription& subscription) const;
+    // Moves it on as slow_consumer has it, gap or latest. What it misses, being behind `after`.
+    Gap skip(Subscription& subscription, Position after) const;
+
     // The last poll's answer, for those who wait at the same place for the same.
     struct Batch {
         uint64_t from = 0, to = 0; // ordinals

@@ -294,23 +294,11 @@ void StreamSubscriber::settle_pending() {
 
 // ---- slow consumers
 
-bool StreamSubscriber::is_over_limit(const Subscription& subscription) const {
-    if (subscription.place != Subscription::Place::Held)
-        return false;
-    const Feed& feed = *subscription.feed;
-    if (subscription.ordinal == feed.next())
-        return false;
-    if (subscription.ordinal < feed.first())
-        return true;
-    return feed.backlog().bytes_from(subscription.ordinal) >
-           feed.channel().settings().slow_consumer_limit;
-}
-
 // The socket takes bytes again after a while: applies the policy to each channel that ran away.
 // False when the connection was closed, fell back, or is full again.
 bool StreamSubscriber::skip_over_limit() {
     for (size_t i = 0; i < channel_count(); ++i)
-        if (is_over_limit(subscription(i)) && !skip(subscription(i)))
+        if (runs_over(subscription(i)) && !skip(subscription(i)))
             return false;
     return send_outbox();
 }
@@ -328,13 +316,7 @@ bool StreamSubscriber::skip(Subscription& cursor) {
         close({.why = Farewell::Why::SlowConsumer});
         return false;
     }
-    Gap gap{feed.channel().name(), position_, {}, Gap::Why::Overflow};
-    cursor.ordinal = feed.next();
-    if (settings.slow_consumer == SlowConsumer::Gap)
-        cursor.ordinal = feed.backlog().within(settings.slow_consumer_limit);
-    if (cursor.ordinal < feed.next())
-        gap.next = {end_->epoch, feed.backlog().at(cursor.ordinal).seq};
-    append_gap(gap);
+    append_gap(feed.skip(cursor, position_));
     return true; // still held: a cursor at the end is settled by the flush behind the gap
 }
 
@@ -343,22 +325,13 @@ void StreamSubscriber::on_stalled(Millis now, Millis send_timeout) {
         return;
     for (size_t i = 0; i < channel_count(); ++i) {
         Subscription& cursor = subscription(i);
-        if (!is_over_limit(cursor) || cursor.feed->first() == cursor.feed->next())
+        if (!runs_over(cursor) || cursor.feed->first() == cursor.feed->next())
             continue;
         const SlowConsumer policy = cursor.feed->channel().settings().slow_consumer;
         if (policy == SlowConsumer::Disconnect)
             return static_cast<void>(skip(cursor));
         note_slow(policy); // it is told when it reads again
     }
-}
-
-// Once for each time that it runs away.
-void StreamSubscriber::note_slow(SlowConsumer policy) {
-    if (was_noted_)
-        return;
-    was_noted_ = true;
-    hub().counters().hit(Limit::SlowConsumerLimit);
-    hub().counters().evictions[static_cast<size_t>(policy)].add(1);
 }
 
 void StreamSubscriber::append_gap(const Gap& gap) {

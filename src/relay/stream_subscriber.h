@@ -62,10 +62,8 @@ class StreamSubscriber final : public FixedSubscriber, public Pooled<StreamSubsc
     void settle_pending();
     void keep_rest(const Backlog::Written& written);
 
-    bool is_over_limit(const Subscription& subscription) const;
     bool skip_over_limit();
     bool skip(Subscription& subscription);
-    void note_slow(SlowConsumer policy);
     void append_gap(const Gap& gap);
     bool finish_endings();
     void delivered(uint64_t messages, uint64_t seq);

@@ -57,6 +57,14 @@ bool Subscriber::end_if_stuck(Millis now, Millis send_timeout) {
     return true;
 }
 
+void Subscriber::note_slow(SlowConsumer policy) {
+    if (was_noted_)
+        return;
+    was_noted_ = true;
+    hub().counters().hit(Limit::SlowConsumerLimit);
+    hub().counters().evictions[static_cast<size_t>(policy)].add(1);
+}
+
 // ---- beside the log
 
 void Subscriber::close(const Farewell& farewell) {

@@ -92,6 +92,11 @@ class Subscriber {
     bool send_outbox();
     // The last of a frame with that seq has gone, of which an earlier write took a part.
     virtual void on_rest_sent(uint64_t) {}
+    static bool runs_over(const Subscription& subscription) {
+        return subscription.feed && subscription.feed->runs_over(subscription);
+    }
+    // Counts that it runs away, once until `was_noted_` is cleared.
+    void note_slow(SlowConsumer policy);
     // Ends what has been stalled for too long. Whether it did.
     bool end_if_stuck(Millis now, Millis send_timeout);
 
@@ -108,6 +113,7 @@ class Subscriber {
 
   protected:
     Outbox outbox_;
+    bool was_noted_ = false; // the slow consumer was counted and not yet told
 
   private:
     const uint32_t heartbeat_ms_;

@@ -28,6 +28,9 @@ class Client {
     // Whether its channel (there is one) lets clients publish.
     virtual bool may_publish() const = 0;
     virtual void publish(std::string payload, bool is_binary) = 0;
+    // Whether what it sends are commands (fanhorn.v1), of at most so many bytes each; and one.
+    virtual bool takes_commands() const = 0;
+    virtual void command(std::string_view text) = 0;
     virtual Counters& counters() const = 0;
 };
 
@@ -42,7 +45,7 @@ class Inbound {
 };
 
 // A subscription request that the server has checked: channels exist, may be read and share a
-// broker.
+// broker. A session may begin without channels.
 struct Asked {
     const http::Request& request;
     const std::vector<std::string>& channels;
@@ -62,6 +65,7 @@ struct Opening {
     // A stream: the head of its answer, see StreamSubscriber.
     std::string head;
     std::unique_ptr<Inbound> inbound; // null: nothing the client sends matters
+    bool is_session = false;          // its client sends commands
     // A poll:
     bool is_poll = false;
     PollWish poll;
@@ -79,6 +83,8 @@ class Transport {
     // Whether the request asks for this transport. The first Yes in the list of modules wins, then
     // the first Fallback.
     virtual Asks asks(const http::Request& request) const = 0;
+    // Whether it asks for a session of commands in this transport.
+    virtual bool asks_session(const http::Request&) const { return false; }
     // Checks what is the transport's own in the request and says how to go on.
     virtual std::variant<Opening, http::Problem> open(const Asked& asked) = 0;
     // A refusal in a form of its own, for a transient problem that the usual one would make

@@ -87,6 +87,8 @@ void Connection::on_writable() {
         flush_out();
     else if (subscriber_)
         subscriber_->on_writable();
+    if (state_ == State::Streaming && has_unread_ && wants_input())
+        read_in_next_turn();
 }
 
 bool Connection::wants_input() const {
@@ -96,6 +98,7 @@ bool Connection::wants_input() const {
     case State::Body:
         return !exchange_ || exchange_->out_pending() < Exchange::kMaxOut;
     case State::Streaming:
+        return !is_full();
     case State::Flushing:
     case State::Lingering:
         return true;

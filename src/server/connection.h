@@ -19,10 +19,22 @@
 namespace fanhorn {
 
 struct ListenerEnd;
+class Commands;
 class Worker;
 
 // Whether a Content-Type names that media type, whatever its case and parameters.
 bool is_media_type(const std::string* content_type, std::string_view wanted);
+
+// What the client of a stream may say.
+struct Speaker {
+    Speaker() = default;
+    ~Speaker();
+    Speaker(const Speaker&) = delete;
+    Speaker& operator=(const Speaker&) = delete;
+
+    std::string channel;                // its messages are published to that one, or:
+    std::shared_ptr<Commands> commands; // of fanhorn.v1
+};
 
 class Connection final : public EdgeWatch,
                          public Sink,
@@ -76,6 +88,8 @@ class Connection final : public EdgeWatch,
     void close_with(std::string_view frame) override;
     bool may_publish() const override;
     void publish(std::string payload, bool is_binary) override;
+    bool takes_commands() const override;
+    void command(std::string_view text) override;
     Counters& counters() const override;
 
   private:
@@ -133,8 +147,14 @@ class Connection final : public EdgeWatch,
     void begin_lines();
     void end_lines(bool close);
 
+    // connection_session.cc
+    void subscribe_by_body();
+    void run_command(std::string_view json);
+    void open_session(Opening&& opening, const Wish& wish);
+    bool is_full() const;
+
     // connection_subscribe.cc
-    void subscribe();
+    void subscribe(const std::string* since = nullptr);
     void history();
     std::optional<http::Problem> find_channels(std::vector<std::string>& channels,
                                                std::vector<const ChannelSettings*>& settings);
@@ -142,6 +162,8 @@ class Connection final : public EdgeWatch,
     negotiate(const std::vector<const ChannelSettings*>& settings) const;
     void start_subscription(Transport& transport, Wish&& wish);
     void open_poll(Opening&& opening, Wish&& wish);
+    bool asks_session() const;
+    bool begin_stream(Opening& opening, const Wish& wish);
     void open_stream(Opening&& opening, const Wish& wish);
     void refuse_subscription(const http::Problem& problem);
     void set_use(Use use);
@@ -152,7 +174,7 @@ class Connection final : public EdgeWatch,
     std::unique_ptr<Exchange> exchange_; // while there is HTTP going on
     std::unique_ptr<Subscriber> subscriber_;
     std::unique_ptr<Inbound> inbound_;
-    std::unique_ptr<std::string> channel_; // that a WebSocket's messages are published to
+    std::unique_ptr<Speaker> speaker_; // of a stream whose client may say something
     State state_ = State::Idle;
     Use use_ = Use::Http;
     bool is_fresh_ = true;    // no request has come yet

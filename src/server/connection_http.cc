@@ -219,6 +219,8 @@ void Connection::dispatch() {
         return history();
     case Route::Kind::Sub:
         return method == http::Method::Post ? publish_from_client() : subscribe();
+    case Route::Kind::SubBody:
+        return method == http::Method::Post ? subscribe_by_body() : subscribe();
     case Route::Kind::Health:
         return answer_health(false);
     case Route::Kind::Ready:

@@ -119,19 +119,24 @@ Connection::negotiate(const std::vector<const ChannelSettings*>& settings) const
     return chosen;
 }
 
-void Connection::subscribe() {
-    std::vector<std::string> channels;
+// `since`: of the body, where there is one.
+void Connection::subscribe(const std::string* since) {
     Wish wish;
     if (auto problem = find_channels(wish.channels, wish.settings))
         return send_problem(*problem);
+    if (wish.channels.empty() && !asks_session())
+        return send_problem(http::problem("bad_channel", "name a channel: /sub/CHANNEL"));
     auto negotiated = negotiate(wish.settings);
     if (const auto* problem = std::get_if<http::Problem>(&negotiated))
         return send_problem(*problem);
     Transport& transport = *std::get<Transport*>(negotiated);
+    if (wish.channels.empty() && !transport.asks_session(exchange_->request))
+        return send_problem(http::problem("bad_channel", "name a channel: /sub/CHANNEL"));
     exchange_->transport = &transport;
     if (worker().is_draining())
         return refuse_subscription(http::problem("draining", "the server is going away"));
-    const std::string* since = find_since(exchange_->request);
+    if (!since)
+        since = find_since(exchange_->request);
     if (since) {
         const auto parsed = parse_since(*since);
         if (!parsed)
@@ -166,14 +171,24 @@ void Connection::history() {
     start_subscription(*worker().transport("poll"), std::move(wish));
 }
 
+// Whether its WebSocket would be one of fanhorn.v1, which may begin without a channel.
+bool Connection::asks_session() const {
+    const http::Request& request = exchange_->request;
+    const Transport* websocket = worker().transport("websocket");
+    return websocket && websocket->asks(request) == Transport::Asks::Yes &&
+           websocket->asks_session(request);
+}
+
 void Connection::start_subscription(Transport& transport, Wish&& wish) {
     const http::Request& request = exchange_->request;
     const auto& limits = worker().config().limits;
     wish.connection = random_connection();
-    wish.end = &worker().directory().end_for(*wish.settings[0]);
+    static const ChannelSettings kNoChannel;
+    const ChannelSettings& first = wish.settings.empty() ? kNoChannel : *wish.settings[0];
+    wish.end = &worker().directory().end_for(first);
     size_t message_size = 0;
     bool compress = true;
-    wish.heartbeat = wish.settings[0]->heartbeat;
+    wish.heartbeat = first.heartbeat;
     for (const ChannelSettings* each : wish.settings) {
         wish.heartbeat = std::min(wish.heartbeat, each->heartbeat);
         message_size = std::max(message_size, each->message_size);
@@ -192,7 +207,7 @@ void Connection::start_subscription(Transport& transport, Wish&& wish) {
                       .is_envelope = wish.channels.size() > 1 || (envelope && *envelope == "1"),
                       .connection = wish.connection,
                       .headers = headers,
-                      .message_size = message_size,
+                      .message_size = asks_session() ? limits.body_size : message_size,
                       .fragments = limits.ws_fragments,
                       .compress = compress};
     auto opened = transport.open(asked);
@@ -201,7 +216,9 @@ void Connection::start_subscription(Transport& transport, Wish&& wish) {
     Opening& opening = std::get<Opening>(opened);
     wish.encoding = opening.encoding;
     may_publish_ = wish.channels.size() == 1 && wish.settings[0]->client_publish == Access::Public;
-    if (opening.is_poll)
+    if (opening.is_session)
+        open_session(std::move(opening), wish);
+    else if (opening.is_poll)
         open_poll(std::move(opening), std::move(wish));
     else
         open_stream(std::move(opening), wish);
@@ -229,21 +246,32 @@ void Connection::open_poll(Opening&& opening, Wish&& wish) {
     poll.begin(std::move(wish));
 }
 
-void Connection::open_stream(Opening&& opening, const Wish& wish) {
-    // Answers to earlier, pipelined requests come first, and a stream has no buffer for them.
+// Answers to earlier, pipelined requests come first, and a stream has no buffer for them.
+bool Connection::begin_stream(Opening& opening, const Wish& wish) {
     flush_out();
     if (state_ == State::Closed)
-        return;
-    if (exchange_->out_pending() > 0)
-        return send_problem(http::problem("bad_request", "read your earlier answers first"), true);
+        return false;
+    if (exchange_->out_pending() > 0) {
+        send_problem(http::problem("bad_request", "read your earlier answers first"), true);
+        return false;
+    }
     set_use(wish.encoding->use());
     inbound_ = std::move(opening.inbound);
     enter(State::Streaming);
+    arm(wish.heartbeat);
+    return true;
+}
+
+void Connection::open_stream(Opening&& opening, const Wish& wish) {
+    if (!begin_stream(opening, wish))
+        return;
     auto subscriber = std::make_unique<StreamSubscriber>(*this, wish, std::move(opening.head));
     StreamSubscriber& stream = *subscriber;
     subscriber_ = std::move(subscriber);
-    channel_ = inbound_ && may_publish_ ? std::make_unique<std::string>(wish.channels[0]) : nullptr;
-    arm(wish.heartbeat);
+    if (inbound_ && may_publish_) {
+        speaker_ = std::make_unique<Speaker>();
+        speaker_->channel = wish.channels[0];
+    }
     stream.begin(wish);
 }
 
@@ -290,13 +318,13 @@ void Connection::answer(std::string head, SegmentRef body) {
 }
 
 bool Connection::may_publish() const {
-    return channel_ != nullptr;
+    return speaker_ && !speaker_->channel.empty();
 }
 
 void Connection::publish(std::string payload, bool is_binary) {
     counters().client_published.add(1);
     Attempt attempt;
-    attempt.channel = *channel_;
+    attempt.channel = speaker_->channel;
     attempt.draft.payload = std::move(payload);
     attempt.draft.binary = is_binary;
     // A plain WebSocket has nowhere to tell what became of it; refusals are counted.

@@ -128,6 +128,10 @@ std::string metrics_text(std::span<const Counters* const> workers, const Process
                 [](const Counters& c) -> const Counter& { return c.published; });
     all.counter("fanhorn_client_published_total", "Of these, by subscribers.",
                 [](const Counters& c) -> const Counter& { return c.client_published; });
+    all.counter("fanhorn_commands_total", "Commands of fanhorn.v1.",
+                [](const Counters& c) -> const Counter& { return c.commands; });
+    all.counter("fanhorn_command_errors_total", "Of these, answered with an error.",
+                [](const Counters& c) -> const Counter& { return c.command_errors; });
     all.labelled("fanhorn_gaps_total", "counter", "Gaps told to readers.", "why", kGapReasons,
                  gap_label,
                  [](const Counters& c, size_t i) -> const Counter& { return c.gaps[i]; });

@@ -192,7 +192,15 @@ set_members(const Parts& parts, std::array<std::string_view, kNoMember>& values,
     return std::nullopt;
 }
 
-Attempt read_object(const Parts& parts) {
+Attempt refused(http::Problem problem) {
+    Attempt attempt;
+    attempt.problem = std::move(problem);
+    return attempt;
+}
+
+} // namespace
+
+Attempt read_message(const Parts& parts) {
     std::array<std::string_view, kNoMember> values;
     for (const JsonPart& part : parts)
         if (const size_t row = member_named(part.name); row != kNoMember)
@@ -209,14 +217,6 @@ Attempt read_object(const Parts& parts) {
     return attempt;
 }
 
-Attempt refused(http::Problem problem) {
-    Attempt attempt;
-    attempt.problem = std::move(problem);
-    return attempt;
-}
-
-} // namespace
-
 Attempt read_message(std::string_view text) {
     Parts parts;
     parts.reserve(kUsualMembers);
@@ -225,7 +225,7 @@ Attempt read_message(std::string_view text) {
         return refused(bad("bad_request", "the line is not JSON, or nested too deeply"));
     if (kind != JsonKind::Object)
         return refused(bad("bad_request", "a message is an object"));
-    return read_object(parts);
+    return read_message(parts);
 }
 
 std::optional<http::Problem> read_batch(std::string_view text, Attempts& attempts) {
@@ -247,7 +247,7 @@ std::optional<http::Problem> read_batch(std::string_view text, Attempts& attempt
     for (const JsonPart& message : parts) {
         members.clear();
         const bool is_object = read_json(message.value, kAnyDepth, &members) == JsonKind::Object;
-        attempts.push_back(is_object ? read_object(members)
+        attempts.push_back(is_object ? read_message(members)
                                      : refused(bad("bad_request", "a message is an object")));
     }
     return std::nullopt;

@@ -103,16 +103,25 @@ std::optional<http::Problem> set_tags(std::string_view tags, Draft& draft) {
     return std::nullopt;
 }
 
-std::optional<http::Problem> set_exclude(std::string_view id, Draft& draft) {
-    if (id.size() != 2 * draft.exclude.size())
-        return bad("'exclude' is a connection's id: 32 hex digits");
-    for (size_t i = 0; i < draft.exclude.size(); ++i) {
-        const int high = hex_value(id[2 * i]);
-        const int low = hex_value(id[2 * i + 1]);
+std::optional<ConnectionId> parse_connection(std::string_view text) {
+    ConnectionId id{};
+    if (text.size() != 2 * id.size())
+        return std::nullopt;
+    for (size_t i = 0; i < id.size(); ++i) {
+        const int high = hex_value(text[2 * i]);
+        const int low = hex_value(text[2 * i + 1]);
         if (high < 0 || low < 0)
-            return bad("'exclude' is a connection's id: 32 hex digits");
-        draft.exclude[i] = static_cast<uint8_t>(high * 16 + low);
+            return std::nullopt;
+        id[i] = static_cast<uint8_t>(high * 16 + low);
     }
+    return id;
+}
+
+std::optional<http::Problem> set_exclude(std::string_view id, Draft& draft) {
+    const auto connection = parse_connection(id);
+    if (!connection)
+        return bad("'exclude' is a connection's id: 32 hex digits");
+    draft.exclude = *connection;
     return std::nullopt;
 }
 

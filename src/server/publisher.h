@@ -2,6 +2,7 @@
 // From a request or a JSON object to a message in a broker, and back to what the publisher is told.
 #pragma once
 
+#include "base/json.h"
 #include "http/problem.h"
 #include "http/request.h"
 #include "relay/broker.h"
@@ -28,6 +29,8 @@ using Attempts = std::vector<Attempt>;
 // `draft`; what is wrong with them otherwise.
 std::optional<http::Problem> read_options(const http::Request& request, Draft& draft);
 
+// 32 hex digits.
+std::optional<ConnectionId> parse_connection(std::string_view text);
 // Takes a number of seconds, or a duration like 500ms, 10s, 5m, 2h, 7d.
 std::optional<Millis> parse_ttl(std::string_view text);
 std::optional<http::Problem> set_event(std::string_view event, Draft& draft);
@@ -36,6 +39,8 @@ std::optional<http::Problem> set_exclude(std::string_view id, Draft& draft);
 
 // One object of a batch, or a line of NDJSON.
 Attempt read_message(std::string_view json);
+// The same, already taken apart.
+Attempt read_message(const std::vector<JsonPart>& members);
 // {"messages":[…]}. A problem when it is not that.
 std::optional<http::Problem> read_batch(std::string_view json, Attempts& attempts);
 

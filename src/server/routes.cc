@@ -24,6 +24,8 @@ struct Fixed {
 constexpr uint8_t kServeAnything = 0xff;
 
 constexpr Fixed kFixed[] = {
+    {"/sub", kServeSubscribe, Route::Kind::SubBody, "GET, HEAD, POST, OPTIONS"},
+    {"/sub/", kServeSubscribe, Route::Kind::SubBody, "GET, HEAD, POST, OPTIONS"},
     {"/pub", kServePublish, Route::Kind::PubBatch, "POST, OPTIONS"},
     {"/channels", kServeControl, Route::Kind::Channels, "GET, HEAD, OPTIONS"},
     {"/healthz", kServeAnything, Route::Kind::Health, "GET, HEAD, OPTIONS"},

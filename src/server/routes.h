@@ -19,6 +19,7 @@ struct Route {
         Channels, // /channels
         History,  // /channels/CHANNEL/history
         Sub,      // /sub/CHANNEL[,CHANNEL...]
+        SubBody,  // /sub, /sub/: the body names channels, or nothing does (yet)
         Health,   // /healthz
         Ready,    // /readyz
         Metrics,  // /metrics

@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "relay/session.h"
+
+#include "relay/hub.h"
+
+#include <algorithm>
+
+namespace fanhorn {
+
+Session::Session(Sink& sink, const Wish& wish, std::string head)
+    : Subscriber(sink, wish, false), line_(make_ref<Line>(this)), head_(std::move(head)) {}
+
+Session::~Session() {
+    line_->session = nullptr;
+    for (const auto& each : members_)
+        if (each->feed)
+            hub().leave(*each);
+    for (const auto& each : gone_)
+        if (each->feed)
+            hub().leave(*each);
+}
+
+void Session::retire_all() {
+    for (const auto& each : members_)
+        if (each->feed && each->place != Subscription::Place::Gone)
+            hub().retire(*each);
+}
+
+void Session::set_end(BrokerEnd& end) {
+    CHECK(members_.empty());
+    end_ = &end;
+}
+
+// ---- channels come and go
+
+void Session::begin(const Wish& wish) {
+    if (!wish.channels.empty())
+        return subscribe({wish.channels, wish.settings, wish.since, nullptr});
+    Start start;
+    start.told = {end_->epoch, end_->delivered};
+    open(start);
+    flush();
+}
+
+void Session::open(const Start& start) {
+    position_ = start.told;
+    enter(State::Live);
+    std::string& out = outbox_.own();
+    out += head_;
+    std::string().swap(head_);
+    encoding_.hello(out, {connection_, start.told, heartbeat_every()});
+}
+
+void Session::subscribe(Step step) {
+    free_gone();
+    std::vector<Member*> members;
+    for (std::string& channel : step.channels) {
+        auto made = std::make_unique<Member>(channel);
+        members.push_back(made.get());
+        CHECK(members_.insert(std::move(made)).second);
+    }
+    auto channels = std::move(step.channels);
+    end_->broker->subscribe(end_->worker, std::move(channels), step.since,
+                            [line = line_, step = std::make_shared<Step>(std::move(step)),
+                             members = std::move(members)](const Start& start) {
+                                Session* session = line->session;
+                                if (session && session->state() != State::Closing &&
+                                    session->state() != State::Closed)
+                                    session->on_placed(*step, members, start);
+                            });
+}
+
+void Session::on_placed(Step& step, const std::vector<Member*>& members, const Start& start) {
+    if (start.status != Start::Status::Placed) {
+        for (Member* each : members)
+            drop(*each);
+        return refuse(step, start);
+    }
+    if (state() == State::Placing)
+        open(start);
+    tell(step, start);
+    std::string& out = outbox_.own();
+    auto placement = std::make_unique<Placement>();
+    placement->members = members;
+    placement->rest.after = start.after;
+    placement->is_read = placement->is_end = start.after >= start.head;
+    for (size_t i = 0; i < members.size(); ++i) {
+        const ChannelStart& channel = start.channels[i];
+        Member& each = *members[i];
+        each.subscriber = this;
+        hub().enter(each, encoding_, each.name, *end_, *step.settings[i], start, channel);
+        if (channel.retained)
+            encoding_.retained(out, *channel.retained);
+        if (channel.gap)
+            append_gap(*channel.gap);
+        placement->rest.parts.push_back({each.name, channel.floor});
+    }
+    replay(std::move(placement));
+}
+
+void Session::refuse(const Step& step, const Start& start) {
+    if (state() == State::Placing) {
+        enter(State::Closed);
+        return sink_.refuse(start.status);
+    }
+    tell(step, start);
+    wake();
+}
+
+void Session::tell(const Step& step, const Start& start) {
+    if (step.reply)
+        encoding_.reply(outbox_.own(), step.reply(start));
+}
+
+bool Session::unsubscribe(std::string_view channel) {
+    const auto found = members_.find(channel);
+    if (found == members_.end())
+        return false;
+    drop(**found);
+    return true;
+}
+
+// Out of its feed now, and out of the hub at the end of the turn: until then it must live.
+void Session::drop(Member& member) {
+    if (rest_of_ == &member)
+        rest_of_ = nullptr;
+    if (member.placement) {
+        std::erase(member.placement->members, &member);
+        std::erase_if(member.placement->rest.parts,
+                      [&](const Stretch::Part& part) { return part.channel == member.name; });
+    }
+    if (member.feed)
+        hub().retire(member);
+    const auto found = members_.find(member.key());
+    gone_.push_back(std::move(members_.extract(found).value()));
+}
+
+void Session::free_gone() {
+    std::erase_if(gone_, [](const auto& each) { return !each->feed; });
+}
+
+// ---- sending
+
+void Session::say(std::string_view json) {
+    if (state() != State::Live)
+        return;
+    encoding_.reply(outbox_.own(), json);
+    wake();
+}
+
+// What one turn brings goes out together.
+void Session::wake() {
+    if (!is_stalled() && !is_flushing_ && !turn.is_linked())
+        hub().add_ready(*this);
+}
+
+Position Session::position() const {
+    if (state() != State::Live || is_stalled() || !pending_.empty() || !placements_.empty())
+        return position_;
+    return {end_->epoch, std::max(position_.seq, end_->delivered)};
+}
+
+void Session::on_pending(Subscription& subscription) {
+    pending_.push_back(subscription);
+    wake();
+}
+
+void Session::on_writable() {
+    if (!is_stalled() || state() == State::Closed)
+        return;
+    turn.unlink();
+    stalled_since_ = 0;
+    if (!send_outbox())
+        return;
+    if (state() == State::Closing)
+        sink_.finish();
+    else if (skip_those_over())
+        flush();
+}
+
+void Session::flush() {
+    if (state() != State::Live || is_stalled())
+        return;
+    is_flushing_ = true;
+    while (send_outbox()) {
+        Subscription* next = pending_.front();
+        if (next ? !send(member(*next)) : !replay_some())
+            break;
+    }
+    is_flushing_ = false;
+    if (state() == State::Live)
+        position_ = position();
+    free_gone();
+}
+
+// One write of what a member has to get. False when the socket is full or broken.
+bool Session::send(Member& member) {
+    const Feed& feed = *member.feed;
+    if (member.ordinal < feed.first()) {
+        fall_back(member);
+        return true;
+    }
+    if (member.ordinal == feed.next())
+        return settle(member);
+    const Backlog& backlog = feed.backlog();
+    iovec pieces[kPieces];
+    uint64_t end = member.ordinal;
+    const int count = backlog.gather(end, connection_, pieces, kPieces);
+    size_t bytes = 0;
+    for (int i = 0; i < count; ++i)
+        bytes += pieces[i].iov_len;
+    const ssize_t result = count ? sink_.write(pieces, count) : 0;
+    if (result < 0) {
+        abandon();
+        return false;
+    }
+    if (static_cast<size_t>(result) == bytes) {
+        sent(member, backlog.count(member.ordinal, end, connection_), backlog.at(end - 1).seq);
+        member.ordinal = end;
+        return true;
+    }
+    const Backlog::Written written =
+        backlog.advance(member.ordinal, connection_, static_cast<size_t>(result));
+    member.ordinal = written.ordinal;
+    sent(member, written.messages, written.seq);
+    if (written.segment) {
+        outbox_.set_rest({written.segment, written.begin, written.end, written.partial_seq});
+        rest_of_ = &member;
+    }
+    stall();
+    return false;
+}
+
+void Session::on_rest_sent(uint64_t seq) {
+    if (rest_of_)
+        sent(*rest_of_, 0, seq);
+    rest_of_ = nullptr;
+}
+
+void Session::sent(Member& member, uint64_t messages, uint64_t seq) {
+    member.sent = std::max(member.sent, seq);
+    if (messages == 0)
+        return;
+    hub().counters().deliveries[static_cast<size_t>(encoding_.use())].add(messages);
+    member.owes_position = false;
+}
+
+// It has everything: it waits again.
+bool Session::settle(Member& member) {
+    member.feed->caught_up(member);
+    member.sent = std::max(member.sent, end_->delivered);
+    if (member.owes_position)
+        caught_up(member);
+    if (member.ending != Subscription::Ending::No)
+        end(member);
+    return true;
+}
+
+void Session::caught_up(Member& member) {
+    encoding_.caught_up(outbox_.own(), member.name, {end_->epoch, member.sent});
+    member.owes_position = false;
+}
+
+void Session::append_gap(const Gap& gap) {
+    hub().counters().gap(gap.why);
+    encoding_.gap(outbox_.own(), gap);
+}
+
+// ---- replay
+
+void Session::replay(std::unique_ptr<Placement> placement) {
+    for (Member* each : placement->members) {
+        each->placement = placement.get();
+        each->sent = placement->rest.after;
+    }
+    placement->rest.max_bytes = kReplayBytes;
+    placements_.push_back(std::move(placement));
+    wake();
+}
+
+// One step of the first placement, all that was read before being sent. False: nothing to do now.
+bool Session::replay_some() {
+    if (placements_.empty() || is_asked_)
+        return false;
+    Placement& placement = *placements_.front();
+    if (placement.members.empty() || (placement.is_read && is_done(placement)))
+        placements_.pop_front();
+    else
+        read_page(placement);
+    return !is_asked_;
+}
+
+bool Session::is_done(Placement& placement) {
+    const uint64_t seq = placement.rest.after;
+    bool can_join = placement.is_end;
+    for (Member* each : placement.members) {
+        each->sent = seq;
+        can_join = can_join && seq >= each->feed->floor();
+    }
+    if (!can_join)
+        return false;
+    for (Member* each : placement.members) {
+        each->placement = nullptr;
+        caught_up(*each);
+        each->feed->join(*each, seq);
+    }
+    for (Member* each : std::vector(std::move(placement.members)))
+        if (each->ending != Subscription::Ending::No && each->place != Subscription::Place::Held)
+            end(*each);
+    return true;
+}
+
+// The broker answers at once or later.
+void Session::read_page(Placement& placement) {
+    placement.is_read = false;
+    is_asked_ = true;
+    end_->broker->read(placement.rest, [line = line_](Page page) {
+        if (Session* session = line->session; session && session->state() == State::Live)
+            session->on_page(std::move(page));
+    });
+}
+
+void Session::on_page(Page page) {
+    is_asked_ = false;
+    Placement& placement = *placements_.front();
+    const auto find = [&](std::string_view channel) -> Member* {
+        const auto found = members_.find(channel);
+        return found != members_.end() && (*found)->placement == &placement ? found->get()
+                                                                            : nullptr;
+    };
+    for (Gap& gap : page.gaps) {
+        if (placement.is_ours)
+            gap.why = Gap::Why::Overflow;
+        if (find(gap.channel))
+            append_gap(gap);
+    }
+    for (const MessageRef& message : page.messages) {
+        Member* member = find(message->channel);
+        if (!member || message->is_excluded(connection_))
+            continue;
+        encoding_.message(outbox_.own(), *message);
+        sent(*member, 1, 0);
+    }
+    std::erase_if(page.rest.parts, [&](const Stretch::Part& part) { return !find(part.channel); });
+    placement.rest = std::move(page.rest);
+    placement.is_end = page.is_end;
+    placement.is_read = true;
+    wake();
+}
+
+// ---- who is behind
+
+// The feed has dropped what comes next: history may still have it.
+void Session::fall_back(Member& member) {
+    member.feed->put_away(member);
+    auto placement = std::make_unique<Placement>();
+    placement->members = {&member};
+    placement->is_ours = true;
+    placement->rest.after = member.sent;
+    placement->rest.parts.push_back({member.name, 0});
+    replay(std::move(placement));
+}
+
+// The socket takes bytes again after a while. False when the connection was closed, or is full.
+bool Session::skip_those_over() {
+    for (Subscription* each = pending_.front(); each;) {
+        Subscription* next = pending_.next(*each);
+        if (runs_over(*each) && !skip(member(*each)))
+            return false;
+        each = next;
+    }
+    return true;
+}
+
+bool Session::skip(Member& member) {
+    const Feed& feed = *member.feed;
+    const SlowConsumer policy = feed.channel().settings().slow_consumer;
+    if (feed.first() == feed.next()) { // the mailbox ran over: history may still have it
+        fall_back(member);
+        return true;
+    }
+    note_slow(policy);
+    was_noted_ = false;
+    if (policy == SlowConsumer::Disconnect) {
+        close({.why = Farewell::Why::SlowConsumer});
+        return false;
+    }
+    append_gap(feed.skip(member, {end_->epoch, member.sent}));
+    member.owes_position = true;
+    return true;
+}
+
+void Session::on_stalled(Millis now, Millis send_timeout) {
+    if (end_if_stuck(now, send_timeout) || state() != State::Live)
+        return;
+    for (Subscription* each = pending_.front(); each; each = pending_.next(*each)) {
+        if (!runs_over(*each) || each->feed->first() == each->feed->next())
+            continue;
+        const SlowConsumer policy = each->feed->channel().settings().slow_consumer;
+        if (policy == SlowConsumer::Disconnect)
+            return static_cast<void>(skip(member(*each)));
+        note_slow(policy); // it is told when it reads again
+    }
+}
+
+// ---- ends
+
+void Session::on_ending(Subscription& subscription) {
+    const bool has_all = subscription.place == Subscription::Place::Young ||
+                         (subscription.place == Subscription::Place::Waiting &&
+                          subscription.ordinal == subscription.feed->next());
+    if (state() == State::Live && has_all) // else when it has caught up
+        end(member(subscription));
+}
+
+void Session::end(Member& member) {
+    encoding_.end(outbox_.own(), member.name, ending_code(member.ending));
+    drop(member);
+    wake();
+}
+
+} // namespace fanhorn

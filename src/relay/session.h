@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// A subscriber whose channels come and go while it is connected (fanhorn.v1): order, duplicates and
+// position are those of each subscription.
+#pragma once
+
+#include "base/named_set.h"
+#include "base/pool.h"
+#include "relay/subscriber.h"
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace fanhorn {
+
+// On the worker's thread. Channels are placed step by step; the replay of a step is paced by the
+// reader, while what is live already goes on.
+class Session final : public Subscriber, public Pooled<Session> {
+  public:
+    // Channels that are placed together.
+    struct Step {
+        std::vector<std::string> channels; // none of them has() yet
+        std::vector<const ChannelSettings*> settings;
+        Since since;
+        // The reply, which goes ahead of everything that the channels bring; null: none.
+        std::function<std::string(const Start& start)> reply;
+    };
+
+    // `head` is the answer's head, as StreamSubscriber has it. Its broker is `wish.end`, for all
+    // its channels.
+    Session(Sink& sink, const Wish& wish, std::string head);
+    ~Session() override;
+
+    // Opens with the channels of the wish, perhaps none.
+    void begin(const Wish& wish);
+
+    void subscribe(Step step);
+    // Nothing of that channel follows. False: there is none.
+    bool unsubscribe(std::string_view channel);
+    bool has(std::string_view channel) const { return members_.contains(channel); }
+    size_t channel_count() const { return members_.size(); }
+    // Its broker may be another one only while it has no channels.
+    BrokerEnd& end() const { return *end_; }
+    void set_end(BrokerEnd& end);
+
+    // A JSON object of the protocol, between messages.
+    void say(std::string_view json);
+    // Of replies that wait for the socket.
+    size_t waiting_bytes() const { return outbox_.own_bytes(); }
+
+    // All its channels have been sent everything; until then the last position for which that held.
+    Position position() const override;
+    void on_writable() override;
+    void flush() override;
+    void on_pending(Subscription& subscription) override;
+    void on_ending(Subscription& subscription) override;
+    void on_stalled(Millis now, Millis send_timeout) override;
+
+  private:
+    static constexpr size_t kReplayBytes = 64 << 10; // of one read; at least a message
+    static constexpr int kPieces = 64;               // of one write
+
+    struct Placement;
+    struct Member : Subscription, Pooled<Member> {
+        explicit Member(std::string channel) : name(std::move(channel)) {}
+        std::string_view key() const { return name; }
+        const std::string name;
+        Placement* placement = nullptr; // while it is being placed or replays
+        uint64_t sent = 0;              // it has everything up to that seq
+        bool owes_position = false;     // a gap was told, and nothing with an id since
+    };
+    // A step on its way through history.
+    struct Placement {
+        std::vector<Member*> members;
+        Stretch rest;         // what to read next
+        bool is_read = false; // what `rest` follows is in the outbox, or was nothing
+        bool is_end = false;  // and was all there is
+        bool is_ours = false; // they fell behind: what is missing is an overflow
+    };
+    // How an answer finds us, or that we are gone.
+    struct Line : AtomicCount {
+        explicit Line(Session* asker) : session(asker) {}
+        Session* session;
+    };
+
+    static Member& member(Subscription& subscription) { return static_cast<Member&>(subscription); }
+    void retire_all() override;
+    void on_rest_sent(uint64_t seq) override;
+    void on_placed(Step& step, const std::vector<Member*>& members, const Start& start);
+    void open(const Start& start);
+    void refuse(const Step& step, const Start& start);
+    void wake();
+    void tell(const Step& step, const Start& start);
+    void replay(std::unique_ptr<Placement> placement);
+    void drop(Member& member);
+    void free_gone();
+
+    bool send(Member& member);
+    void sent(Member& member, uint64_t messages, uint64_t seq);
+    bool settle(Member& member);
+    bool replay_some();
+    bool is_done(Placement& placement);
+    void read_page(Placement& placement);
+    void on_page(Page page);
+    void fall_back(Member& member);
+    bool skip_those_over();
+    bool skip(Member& member);
+    void append_gap(const Gap& gap);
+    void caught_up(Member& member);
+    void end(Member& member);
+
+    NamedSet<Member> members_;
+    List<Subscription, &Subscription::hook> pending_;   // Held ones, that have something to get
+    std::deque<std::unique_ptr<Placement>> placements_; // the first one is replayed
+    std::vector<std::unique_ptr<Member>> gone_;         // until they are out of their feeds
+    Ref<Line> line_;
+    std::string head_;          // until it is sent
+    Member* rest_of_ = nullptr; // whose frame is half sent
+    bool is_asked_ = false;     // a page will come
+    bool is_flushing_ = false;
+};
+
+} // namespace fanhorn

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// fanhorn.v1: a stream whose channels come and go, and what is said beside it by POST.
+#include "base/text.h"
+#include "server/commands.h"
+#include "server/connection.h"
+#include "server/worker.h"
+
+namespace fanhorn {
+
+namespace {
+
+// Replies that wait for the socket; beyond it no further commands are read.
+constexpr size_t kMaxReplyBytes = 64 << 10;
+
+} // namespace
+
+Speaker::~Speaker() {
+    if (commands)
+        commands->detach();
+}
+
+void Connection::open_session(Opening&& opening, const Wish& wish) {
+    if (!begin_stream(opening, wish))
+        return;
+    auto subscriber = std::make_unique<Session>(*this, wish, std::move(opening.head));
+    Session& session = *subscriber;
+    subscriber_ = std::move(subscriber);
+    speaker_ = std::make_unique<Speaker>();
+    speaker_->commands =
+        std::make_shared<Commands>(worker(), &session, wish.connection,
+                                   [&session](std::string_view json) { session.say(json); });
+    session.begin(wish);
+}
+
+bool Connection::is_full() const {
+    return takes_commands() && subscriber_ &&
+           static_cast<const Session&>(*subscriber_).waiting_bytes() > kMaxReplyBytes;
+}
+
+bool Connection::takes_commands() const {
+    return speaker_ && speaker_->commands;
+}
+
+void Connection::command(std::string_view text) {
+    speaker_->commands->run(text);
+}
+
+void Connection::subscribe_by_body() {
+    const std::string body = std::move(exchange_->body);
+    exchange_->body = {};
+    const std::string* type = exchange_->request.header("Content-Type");
+    if (type && !is_media_type(type, "application/json"))
+        return send_problem(http::problem("unsupported_type", "POST /sub takes application/json"));
+    std::optional<LongList> list;
+    if (auto problem = read_long_list(body, worker().config().limits.subscriptions, list))
+        return send_problem(*problem);
+    if (!list)
+        return run_command(body);
+    exchange_->channels = std::move(list->channels);
+    subscribe(list->since.empty() ? nullptr : &list->since);
+}
+
+// One, in the name of the connection that the header tells.
+void Connection::run_command(std::string_view json) {
+    ConnectionId connection = kNoConnection;
+    if (const std::string* text = exchange_->request.header("Fanhorn-Connection")) {
+        const auto id = parse_connection(*text);
+        if (!id)
+            return send_problem(
+                http::problem("bad_option", "'Fanhorn-Connection' is 32 hex digits"));
+        connection = *id;
+    }
+    const auto commands = std::make_shared<Commands>(
+        worker(), nullptr, connection,
+        [reply = reply()](std::string_view answer) { reply(json_answer(std::string(answer))); });
+    commands->run(json);
+}
+
+} // namespace fanhorn
