@@ -147,14 +147,6 @@ void LocalBroker::reached(Limit limit) {
     reached_.push_back(limit);
 }
 
-// A box is woken once, however much of one lock's time is put into it.
-template <typename Mail> void LocalBroker::push(uint16_t worker, Mail&& mail) {
-    Mailbox* box = boxes_[worker];
-    if (box->push(std::forward<Mail>(mail)) &&
-        std::find(filled_.begin(), filled_.end(), box) == filled_.end())
-        filled_.push_back(box);
-}
-
 void LocalBroker::publish(std::vector<Draft> drafts,
                           std::function<void(std::vector<Published>)> done) {
     std::vector<Digest> contents; // of those with a key
@@ -278,6 +270,7 @@ void LocalBroker::expire(Channel& channel, Millis now, Garbage& garbage) {
 void LocalBroker::tick() {
     constexpr size_t kSlice = 256; // channels for which the sequencer is held
     const Millis now = clock_.now();
+    tell_who_left(now);
     bool is_done = false;
     while (!is_done) {
         Garbage garbage;

@@ -34,6 +34,11 @@ class LocalBroker final : public Broker {
                std::function<void(std::optional<ChannelFacts>)> done) override;
     void list(std::string_view prefix, std::string_view cursor, size_t limit,
               std::function<void(ChannelList)> done) override;
+    void attend(const std::string& channel, const std::string& user,
+                const std::string& info) override;
+    void depart(const std::string& channel, const std::string& user) override;
+    void attendance(const std::string& channel,
+                    std::function<void(std::vector<Attendee>)> done) override;
     Position pushed() const override;
     size_t channel_count() const override;
     void tick() override;
@@ -47,6 +52,17 @@ class LocalBroker final : public Broker {
         bool operator()(std::string_view a, const Channel* b) const;
     };
     using Garbage = std::vector<MessageRef>;
+    // What a call leaves for when the lock is gone: workers to wake, limits to tell.
+    struct After {
+        std::vector<Limit> reached;
+        std::vector<Mailbox*> filled;
+        void run() const {
+            for (const Mailbox* box : filled)
+                box->wake();
+            for (const Limit limit : reached)
+                log_limit(limit);
+        }
+    };
 
     // All below: under mutex_.
     Channel* find(const std::string& name);
@@ -65,6 +81,12 @@ class LocalBroker final : public Broker {
     void reached(Limit limit);
     void schedule(Channel& channel);
     void expire(Channel& channel, Millis now, Garbage& garbage);
+    void tell(const std::string& channel, MessageKind kind, const Attendee& who);
+    void tell_who_left(Millis now);
+    void take(After& after) {
+        after.reached.swap(reached_);
+        after.filled.swap(filled_);
+    }
 
     const Clock& clock_;
     Counters& counters_;
@@ -81,6 +103,7 @@ class LocalBroker final : public Broker {
     NamedSet<Channel> channels_;
     std::set<Channel*, ByName> by_name_; // for lists in order
     IdempotencyKeys keys_;
+    PresenceBook presence_;
     // What is left for when the lock is gone.
     std::vector<Limit> reached_;   // counted; their log lines are to be written
     std::vector<Mailbox*> filled_; // their workers are to be woken

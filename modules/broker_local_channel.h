@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A channel as the local broker remembers it; for its own two files.
+// A channel as the local broker remembers it; for its own files.
 #pragma once
 
 #include "modules/broker_local.h"
+
+#include <algorithm>
 
 namespace fanhorn {
 
@@ -19,5 +21,13 @@ struct LocalBroker::Channel {
     Ref<Audience> audience = make_ref<Audience>();
     Hook expiry;
 };
+
+// A box is woken once, however much of one lock's time is put into it.
+template <typename Mail> void LocalBroker::push(uint16_t worker, Mail&& mail) {
+    Mailbox* box = boxes_[worker];
+    if (box->push(std::forward<Mail>(mail)) &&
+        std::find(filled_.begin(), filled_.end(), box) == filled_.end())
+        filled_.push_back(box);
+}
 
 } // namespace fanhorn

@@ -131,6 +131,14 @@ void append_position(std::string& out, std::string_view position) {
     out.push_back('}');
 }
 
+void append_presence(std::string& out, std::string_view channel, std::string_view verb,
+                     std::string_view who) {
+    out.push_back('{');
+    append_text(out, "channel", channel);
+    append_json(out, verb, who);
+    out.push_back('}');
+}
+
 void append_caught_up(std::string& out, std::string_view channel, std::string_view position) {
     out.push_back('{');
     append_text(out, "channel", channel);

@@ -54,6 +54,10 @@ void append_hello(std::string& out, std::string_view connection, std::string_vie
 // {"position"}
 void append_position(std::string& out, std::string_view position);
 
+// {"channel","join":{…}}: `verb` is join or leave, `who` a JSON object.
+void append_presence(std::string& out, std::string_view channel, std::string_view verb,
+                     std::string_view who);
+
 // {"channel","caught_up"}
 void append_caught_up(std::string& out, std::string_view channel, std::string_view position);
 

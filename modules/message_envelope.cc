@@ -33,6 +33,10 @@ DataKind data_kind(const Message& message) {
 }
 
 void append_message(std::string& out, const Message& message) {
+    if (message.tells != MessageKind::Data)
+        return append_presence(out, message.channel,
+                               message.tells == MessageKind::Join ? "join" : "leave",
+                               message.payload);
     append(out, message, false);
 }
 

@@ -73,6 +73,7 @@ class PlainSse final : public SseEncoding {
 
 class EnvelopedSse final : public SseEncoding {
   public:
+    bool carries_presence() const override { return true; }
     void message(std::string& out, const Message& message) override {
         std::string data;
         append_message(data, message);

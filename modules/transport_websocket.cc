@@ -96,6 +96,7 @@ class PlainWebsocket final : public WebsocketEncoding {
 class EnvelopedWebsocket final : public WebsocketEncoding {
   public:
     using WebsocketEncoding::WebsocketEncoding;
+    bool carries_presence() const override { return true; }
 
     void hello(std::string& out, const Hello& hello) override {
         WebsocketEncoding::hello(out, hello);

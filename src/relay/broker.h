@@ -7,6 +7,7 @@
 #include "relay/mailbox.h"
 #include "relay/message.h"
 #include "relay/position.h"
+#include "relay/presence.h"
 #include "relay/settings.h"
 
 #include <array>
@@ -135,6 +136,14 @@ class Broker {
     // Channels in the order of their names, from `cursor` on.
     virtual void list(std::string_view prefix, std::string_view cursor, size_t limit,
                       std::function<void(ChannelList)> done) = 0;
+
+    // One connection more, or fewer, of that user on a channel; who joins and who has left is told
+    // to the channel where its section says so.
+    virtual void attend(const std::string& channel, const std::string& user,
+                        const std::string& info) = 0;
+    virtual void depart(const std::string& channel, const std::string& user) = 0;
+    virtual void attendance(const std::string& channel,
+                            std::function<void(std::vector<Attendee>)> done) = 0;
 
     // Every message up to this position has been pushed into the boxes that wanted it.
     virtual Position pushed() const = 0;

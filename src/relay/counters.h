@@ -52,6 +52,7 @@ enum class Limit : uint8_t {
     Channels,
     MailboxBytes,
     WsFragments,
+    PresenceUsers,
     MaxConnections,
     Descriptors,
     MessageSize,
@@ -59,7 +60,7 @@ enum class Limit : uint8_t {
     Heartbeat,
     IdempotencyKeys,
 };
-inline constexpr size_t kLimits = 18;
+inline constexpr size_t kLimits = 19;
 std::string_view limit_name(Limit limit);
 // The log line of Counters::hit alone, for who may not write one while it counts.
 void log_limit(Limit limit, std::string_view who = {});

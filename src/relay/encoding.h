@@ -36,6 +36,8 @@ class Encoding {
     virtual Use use() const = 0;
     // Whether this kind of connection is sent unstored messages.
     virtual bool carries_unstored() const { return true; }
+    // Whether it is told who joins and who leaves.
+    virtual bool carries_presence() const { return false; }
 
     virtual void message(std::string& out, const Message& message) = 0;
     // The channel's retained value, for a newcomer.

@@ -15,6 +15,8 @@ void Feed::append(const MessageRef& message) {
     CHECK(seq > floor_);
     if (!message->stored && !encoding_.carries_unstored())
         return;
+    if (message->tells != MessageKind::Data && !encoding_.carries_presence())
+        return;
     if (!backlog_)
         backlog_ = channel_.hub().take_backlog(next_);
     if (backlog_->turn != channel_.hub().turn()) {

@@ -18,6 +18,10 @@ namespace fanhorn {
 using ConnectionId = std::array<uint8_t, 16>;
 inline constexpr ConnectionId kNoConnection{};
 
+// What a message tells: what was published, or that a user came to the channel or went. The payload
+// of those two is the JSON object that tells who; they are not stored.
+enum class MessageKind : uint8_t { Data, Join, Leave };
+
 // A publish as asked for; every field is already checked (see publish_api).
 struct Draft {
     std::string channel;
@@ -31,6 +35,7 @@ struct Draft {
     bool store = true;
     bool retain = false;
     bool binary = false; // came as a binary WebSocket frame
+    MessageKind kind = MessageKind::Data;
 };
 
 // Immutable once the broker has made it; any thread may hold a Ref and read.
@@ -41,7 +46,8 @@ class Message final : public AtomicCount {
           content_type(std::move(draft.content_type)), event(std::move(draft.event)),
           tags(std::move(draft.tags)), position(at), n(count),
           expires(draft.ttl ? now + draft.ttl : 0), stored_at(now), exclude(draft.exclude),
-          stored(draft.store), retained(draft.retain), binary(draft.binary) {}
+          stored(draft.store), retained(draft.retain), binary(draft.binary),
+          tells(draft.kind) {}
 
     const std::string channel;
     const std::string payload;
@@ -56,6 +62,7 @@ class Message final : public AtomicCount {
     const bool stored;
     const bool retained;
     const bool binary;
+    const MessageKind tells;
 
     // What a message is charged for in every limit on bytes.
     size_t bytes() const {

@@ -37,6 +37,10 @@ struct ChannelSettings {
     Millis heartbeat = 25'000;
     SlowConsumer slow_consumer = SlowConsumer::Gap;
     size_t slow_consumer_limit = 256 << 10; // bytes of unsent live messages, in memory
+    bool presence = false;                  // who is on the channel can be asked
+    Millis presence_grace = 10'000;         // from a user's last connection to his having left
+    uint32_t presence_users = 10'000;       // of one channel
+    bool joins = false;                     // subscribers are told who comes and goes
     bool compress = true;                   // permessage-deflate where the client offers it
 
     // Whether that transport (a module's negotiation name) may be used on the channel.

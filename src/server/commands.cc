@@ -170,7 +170,7 @@ struct Commands::Lookup final : Sink {
 const Commands::Verb Commands::kVerbs[] = {
     {"subscribe", &Commands::subscribe}, {"unsubscribe", &Commands::unsubscribe},
     {"publish", &Commands::publish},     {"history", &Commands::history},
-    {"ping", &Commands::ping},
+    {"presence", &Commands::presence},   {"ping", &Commands::ping},
 };
 
 Commands::Commands(Worker& worker, Session* session, const ConnectionId& connection, Say say)
@@ -215,8 +215,8 @@ void Commands::run(std::string_view text) {
             ++verbs;
         }
     if (verbs != 1)
-        return error(id, bad("a command has one of subscribe, unsubscribe, publish, history, ping "
-                             "beside its 'id'"));
+        return error(id, bad("a command has one of subscribe, unsubscribe, publish, history, "
+                             "presence, ping beside its 'id'"));
     if (auto problem = members.check_known({"id", chosen->name}))
         return error(id, *problem);
     const Members arguments(members.value(chosen->name));
@@ -248,6 +248,18 @@ std::optional<http::Problem> Commands::check_channel(const std::string& name,
     if (settings->subscribe != Access::Public)
         return http::problem("forbidden", "subscribing to '" + name + "' is denied");
     return std::nullopt;
+}
+
+// One channel that may be subscribed to.
+std::optional<http::Problem> Commands::read_channel(const Members& members, std::string& name,
+                                                    const ChannelSettings*& settings) const {
+    auto text = members.text("channel");
+    if (!text)
+        return http::problem("bad_channel", "name a 'channel'");
+    if (auto problem = check_name(*text))
+        return problem;
+    name = std::move(*text);
+    return check_channel(name, settings);
 }
 
 std::optional<http::Problem> Commands::read_step(const Members& members, Session::Step& step) {
@@ -363,15 +375,11 @@ std::optional<http::Problem> Commands::read_lookup(const Members& members, Wish&
                                                    size_t& limit) {
     if (auto problem = members.check_known({"channel", "since", "limit"}))
         return problem;
-    auto name = members.text("channel");
-    if (!name)
-        return http::problem("bad_channel", "name a 'channel'");
-    if (auto problem = check_name(*name))
-        return problem;
+    std::string name;
     const ChannelSettings* settings = nullptr;
-    if (auto problem = check_channel(*name, settings))
+    if (auto problem = read_channel(members, name, settings))
         return problem;
-    wish.channels = {std::move(*name)};
+    wish.channels = {std::move(name)};
     wish.settings = {settings};
     wish.end = &worker_.directory().end_for(*settings);
     wish.since.kind = Since::Kind::Earliest;
@@ -413,6 +421,21 @@ void Commands::history(const std::string& id, const Members& members) {
     PollSubscriber& poll = *lookup->poll;
     lookups_.push_back(std::move(lookup));
     poll.begin(std::move(wish));
+}
+
+void Commands::presence(const std::string& id, const Members& members) {
+    std::string name;
+    const ChannelSettings* settings = nullptr;
+    if (auto problem = members.check_known({"channel"}))
+        return error(id, *problem);
+    if (auto problem = read_channel(members, name, settings))
+        return error(id, *problem);
+    if (!settings->presence)
+        return error(id, http::problem("forbidden", "'presence' is off for '" + name + "'"));
+    worker_.directory().end_for(*settings).broker->attendance(
+        name, [self = shared_from_this(), id](const std::vector<Attendee>& users) {
+            self->ok(id, attendance_json(users));
+        });
 }
 
 void Commands::ping(const std::string& id, const Members&) {

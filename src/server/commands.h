@@ -49,6 +49,7 @@ class Commands final : public std::enable_shared_from_this<Commands> {
     void unsubscribe(const std::string& id, const Members& members);
     void publish(const std::string& id, const Members& members);
     void history(const std::string& id, const Members& members);
+    void presence(const std::string& id, const Members& members);
     void ping(const std::string& id, const Members& members);
 
     std::optional<http::Problem> read_channels(const Members& members,
@@ -56,6 +57,8 @@ class Commands final : public std::enable_shared_from_this<Commands> {
     std::optional<http::Problem> read_step(const Members& members, Session::Step& step);
     std::optional<http::Problem> check_channel(const std::string& name,
                                                const ChannelSettings*& settings) const;
+    std::optional<http::Problem> read_channel(const Members& members, std::string& name,
+                                              const ChannelSettings*& settings) const;
     std::optional<http::Problem> choose_broker(const Session::Step& step);
     std::optional<http::Problem> read_publish(const Members& members, Attempt& attempt) const;
     std::optional<http::Problem> read_lookup(const Members& members, Wish& wish, size_t& limit);

@@ -175,7 +175,7 @@ std::optional<http::Problem> Connection::read_channels() {
     const Route& route = exchange_->route;
     if (exchange_->request.method == http::Method::Options ||
         (route.kind != Route::Kind::Pub && route.kind != Route::Kind::Sub &&
-         route.kind != Route::Kind::History))
+         route.kind != Route::Kind::History && route.kind != Route::Kind::Presence))
         return std::nullopt;
     auto names = decode_channels(route.channels);
     if (!names)
@@ -186,6 +186,7 @@ std::optional<http::Problem> Connection::read_channels() {
     }
     const http::Method method = exchange_->request.method;
     const bool is_of_one = route.kind == Route::Kind::History ||
+                           route.kind == Route::Kind::Presence ||
                            (route.kind == Route::Kind::Pub && method != http::Method::Post &&
                             method != http::Method::Put);
     if (is_of_one && names->size() != 1)
@@ -217,6 +218,8 @@ void Connection::dispatch() {
         return worker().control().channels(exchange_->request, reply());
     case Route::Kind::History:
         return history();
+    case Route::Kind::Presence:
+        return worker().control().presence(exchange_->channels[0], reply());
     case Route::Kind::Sub:
         return method == http::Method::Post ? publish_from_client() : subscribe();
     case Route::Kind::SubBody:

@@ -139,6 +139,19 @@ void Control::channels(const http::Request& request, Reply reply) const {
     close_one();
 }
 
+void Control::presence(const std::string& name, Reply reply) const {
+    const ChannelSettings* settings = directory_.settings_for(name);
+    if (!settings)
+        return reply(unmatched(name));
+    if (!settings->presence)
+        return reply(problem_answer(
+            http::problem("not_found", "'presence' is off for the channel '" + name + "'")));
+    directory_.end_for(*settings).broker->attendance(
+        name, [reply = std::move(reply)](const std::vector<Attendee>& users) {
+            reply(json_answer(attendance_json(users)));
+        });
+}
+
 void Control::remove(const std::string& name, Reply reply) const {
     const ChannelSettings* settings = directory_.settings_for(name);
     if (!settings)

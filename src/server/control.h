@@ -18,6 +18,8 @@ class Control {
     void channel(const std::string& name, Reply reply) const;
     // Channels of all brokers in the order of their names; query: prefix, cursor, limit.
     void channels(const http::Request& request, Reply reply) const;
+    // Which users are on it.
+    void presence(const std::string& name, Reply reply) const;
     void remove(const std::string& name, Reply reply) const;
 
   private:

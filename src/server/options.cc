@@ -356,6 +356,32 @@ constexpr Row kChannelRows[] = {
          "Bytes of live messages that may wait for one subscriber, each counted with 32 "
          "bytes for its entry; one like the oldest may be half sent and counts as well.\n"
          "What it replays from the history does not count."},
+    {.name = "presence",
+     .type = Type::Switch,
+     .binding = kField<&ChannelSettings::presence>,
+     .preset = "off",
+     .documentation = "Whether the channel knows which users are on it.\n"
+                      "A user is who a token names; several connections of one count once."},
+    {.name = "presence_grace",
+     .type = Type::Duration,
+     .binding = kField<&ChannelSettings::presence_grace>,
+     .preset = "10s",
+     .max = 3'600'000,
+     .documentation = "How long after his last connection a user is still there: who reconnects "
+                      "within it has neither left nor joined."},
+    {.name = "presence_users",
+     .type = Type::Count,
+     .binding = kField<&ChannelSettings::presence_users>,
+     .preset = "10k",
+     .min = 1,
+     .max = 1'000'000,
+     .documentation = "Users of one channel that are listed; more are not, and do not join."},
+    {.name = "joins",
+     .type = Type::Switch,
+     .binding = kField<&ChannelSettings::joins>,
+     .preset = "off",
+     .documentation = "Whether subscribers with envelopes are told who joins and who leaves; wants "
+                      "presence."},
     {.name = "compress",
      .type = Type::Switch,
      .binding = kField<&ChannelSettings::compress>,
@@ -364,8 +390,7 @@ constexpr Row kChannelRows[] = {
                       "once for all of them."},
 };
 
-constexpr const char* kLaterChannelKeys =
-    "presence presence_grace joins delta filter conflate wildcard publish_rate";
+constexpr const char* kLaterChannelKeys = "delta filter conflate wildcard publish_rate";
 
 constexpr SectionType kSectionTypes[] = {
     {"server", "server", Naming::Single, "", kServerRows, "", "The daemon as a whole."},

@@ -9,7 +9,6 @@ namespace fanhorn {
 
 namespace {
 
-constexpr std::string_view kHistoryVerb = "/history";
 constexpr std::string_view kChannelsPrefix = "/channels/";
 constexpr std::string_view kPubPrefix = "/pub/";
 constexpr std::string_view kSubPrefix = "/sub/";
@@ -35,6 +34,22 @@ constexpr Fixed kFixed[] = {
     {"/demo", kServeClient, Route::Kind::Page, "GET, HEAD, OPTIONS"},
 };
 
+// What is asked of a channel: the last segment behind /channels/.
+struct Verb {
+    std::string_view suffix;
+    Route::Kind kind;
+};
+constexpr Verb kVerbs[] = {{"/history", Route::Kind::History},
+                           {"/presence", Route::Kind::Presence}};
+
+Route find_verb(std::string_view path) {
+    for (const Verb& verb : kVerbs)
+        if (path.ends_with(verb.suffix) && path.size() > verb.suffix.size())
+            return {verb.kind, path.substr(0, path.size() - verb.suffix.size()),
+                    "GET, HEAD, OPTIONS"};
+    return {};
+}
+
 } // namespace
 
 bool Route::allows(http::Method method) const {
@@ -57,12 +72,8 @@ Route find_route(std::string_view path, uint8_t serve) {
     }
     if (path.starts_with(kSubPrefix) && (serve & kServeSubscribe))
         return {Route::Kind::Sub, path.substr(kSubPrefix.size()), "GET, HEAD, POST, OPTIONS"};
-    if (path.starts_with(kChannelsPrefix) && path.ends_with(kHistoryVerb) &&
-        path.size() > kChannelsPrefix.size() + kHistoryVerb.size() && (serve & kServeControl)) {
-        path.remove_prefix(kChannelsPrefix.size());
-        path.remove_suffix(kHistoryVerb.size());
-        return {Route::Kind::History, path, "GET, HEAD, OPTIONS"};
-    }
+    if (path.starts_with(kChannelsPrefix) && (serve & kServeControl))
+        return find_verb(path.substr(kChannelsPrefix.size()));
     return {};
 }
 
@@ -72,6 +83,7 @@ bool is_private(Route::Kind kind) {
     case Route::Kind::PubBatch:
     case Route::Kind::Channels:
     case Route::Kind::History:
+    case Route::Kind::Presence:
     case Route::Kind::Metrics:
         return true;
     default:

@@ -18,6 +18,7 @@ struct Route {
         PubBatch, // /pub
         Channels, // /channels
         History,  // /channels/CHANNEL/history
+        Presence, // /channels/CHANNEL/presence
         Sub,      // /sub/CHANNEL[,CHANNEL...]
         SubBody,  // /sub, /sub/: the body names channels, or nothing does (yet)
         Health,   // /healthz

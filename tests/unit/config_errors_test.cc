@@ -57,7 +57,7 @@ static void unknown_keys(void**) {
          "f:5: unknown key 'address' in [channel]; it is a [listener] key\n"},
         {"[channel a]\nbody_size = 1m\n",
          "f:5: unknown key 'body_size' in [channel]; it is a [limits] key\n"},
-        {"[channel a]\npresence = on\n", "f:5: 'presence' in [channel] is not in this version\n"},
+        {"[channel a]\nconflate = on\n", "f:5: 'conflate' in [channel] is not in this version\n"},
         {"[defaults channel]\ndelta = off\n",
          "f:5: 'delta' in [defaults channel] is not in this version\n"},
         {"[broker a]\nurl = x\n", "f:5: 'url' in [broker] is not in this version\n"},

@@ -167,6 +167,10 @@ static void explanation(void**) {
                 "heartbeat           = 25s\n"
                 "slow_consumer       = gap\n"
                 "slow_consumer_limit = 256k\n"
+                "presence            = off\n"
+                "presence_grace      = 10s\n"
+                "presence_users      = 10k\n"
+                "joins               = off\n"
                 "compress            = on\n");
     assert_text(explain_channel(*config, "news"), "no [channel] section matches 'news'\n");
     assert_text(explain_channel(*config, "a,b"),

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// The local broker: who is on its channels.
+#include "modules/broker_local_channel.h"
+
+namespace fanhorn {
+
+// In the order of the channel's messages, to those who are there now.
+void LocalBroker::tell(const std::string& channel, MessageKind kind, const Attendee& who) {
+    const ChannelSettings* settings = rules_->settings_for(channel);
+    const Channel* found = find(channel);
+    if (!found || !settings || !settings->joins)
+        return;
+    Draft draft;
+    draft.channel = channel;
+    draft.payload = attendee_json(who, false);
+    draft.store = false;
+    draft.kind = kind;
+    const MessageRef message(new Message(std::move(draft), {epoch_, ++head_}, 0, clock_.now()));
+    for (const uint16_t worker : found->wanted)
+        push(worker, message);
+    pushed_.store(head_, std::memory_order_release);
+}
+
+void LocalBroker::attend(const std::string& channel, const std::string& user,
+                         const std::string& info) {
+    After after;
+    {
+        std::lock_guard lock(mutex_);
+        const ChannelSettings* settings = rules_->settings_for(channel);
+        const uint32_t most = settings ? settings->presence_users : 0;
+        switch (presence_.enter(channel, user, info, most)) {
+        case PresenceBook::Entry::Joined:
+            tell(channel, MessageKind::Join, {user, info});
+            break;
+        case PresenceBook::Entry::Full:
+            reached(Limit::PresenceUsers);
+            break;
+        case PresenceBook::Entry::Known:
+            break;
+        }
+        take(after);
+    }
+    after.run();
+}
+
+void LocalBroker::depart(const std::string& channel, const std::string& user) {
+    std::lock_guard lock(mutex_);
+    const ChannelSettings* settings = rules_->settings_for(channel);
+    presence_.leave(channel, user, clock_.now(), settings ? settings->presence_grace : 0);
+}
+
+void LocalBroker::attendance(const std::string& channel,
+                             std::function<void(std::vector<Attendee>)> done) {
+    std::vector<Attendee> users;
+    {
+        std::lock_guard lock(mutex_);
+        users = presence_.users(channel);
+    }
+    done(std::move(users));
+}
+
+void LocalBroker::tell_who_left(Millis now) {
+    After after;
+    {
+        std::lock_guard lock(mutex_);
+        for (const PresenceBook::Left& left : presence_.expire(now))
+            tell(left.channel, MessageKind::Leave, {left.user, {}});
+        take(after);
+    }
+    after.run();
+}
+
+} // namespace fanhorn

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who is on which channel.
+#pragma once
+
+#include "base/clock.h"
+#include "base/named_set.h"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fanhorn {
+
+struct Attendee {
+    std::string user;
+    std::string info;         // JSON; "" for none
+    uint32_t connections = 0; // 0: gone, but for the grace time
+};
+
+// {"user","info"}, as a join tells it, and with "connections", as a list does.
+std::string attendee_json(const Attendee& attendee, bool with_connections);
+// {"users":[…],"count"}
+std::string attendance_json(const std::vector<Attendee>& users);
+
+// A user counts once, however many connections he has; one who comes back within the grace time
+// has neither left nor joined. Not thread-safe: belongs to its broker.
+class PresenceBook {
+  public:
+    enum class Entry : uint8_t { Joined, Known, Full };
+    // One connection more. `most` users of a channel are kept; Full: this one is not.
+    Entry enter(const std::string& channel, const std::string& user, const std::string& info,
+                uint32_t most);
+    // One fewer; without any, the user leaves `grace` later.
+    void leave(std::string_view channel, std::string_view user, Millis now, Millis grace);
+    // By their names.
+    std::vector<Attendee> users(std::string_view channel) const;
+
+    struct Left {
+        std::string channel;
+        std::string user;
+    };
+    // Those whose grace is over.
+    std::vector<Left> expire(Millis now);
+    // How many users there are, on all channels.
+    size_t size() const { return size_; }
+
+  private:
+    struct User : Attendee {
+        std::string_view key() const { return user; }
+        Millis leaves_at = 0; // 0: he is here
+    };
+    struct Room {
+        std::string name;
+        NamedSet<User> users;
+        std::string_view key() const { return name; }
+    };
+
+    User* find(std::string_view channel, std::string_view user) const;
+
+    NamedSet<Room> rooms_;
+    std::multimap<Millis, Left> leaving_; // some of them came back
+    size_t size_ = 0;
+};
+
+class Broker;
+
+// One connection of a user on a channel, for as long as this lives. On the worker's thread; the
+// broker outlives it.
+class Attendance {
+  public:
+    Attendance(Broker& broker, std::string channel, std::string user, const std::string& info);
+    ~Attendance();
+    Attendance(const Attendance&) = delete;
+    Attendance& operator=(const Attendance&) = delete;
+
+  private:
+    Broker& broker_;
+    const std::string channel_, user_;
+};
+
+} // namespace fanhorn
