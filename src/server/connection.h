@@ -37,7 +37,6 @@ struct Speaker {
 };
 
 class Connection final : public EdgeWatch,
-                         public Sink,
                          public Client,
                          public Deadline,
                          public Pooled<Connection> {
