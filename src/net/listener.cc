@@ -16,7 +16,8 @@ int open_reserve() {
 Acceptor::Acceptor(Loop& loop, const Clock& clock, Descriptor socket,
                    std::function<void(int)> on_accept, std::function<void()> on_exhausted)
     : clock_(clock), socket_(std::move(socket)), reserve_(open_reserve()),
-      on_accept_(std::move(on_accept)), on_exhausted_(std::move(on_exhausted)) {
+      on_accept_(std::move(on_accept)), on_exhausted_(std::move(on_exhausted)),
+      rest_(loop, [this] { rest_over(); }) {
     CHECK(watch(loop, socket_.get()));
 }
 
@@ -26,21 +27,52 @@ Acceptor::~Acceptor() {
 
 void Acceptor::stop() {
     unwatch();
+    rest_.cancel();
     socket_.reset();
     paused_until_ = 0;
 }
 
 void Acceptor::on_readable() {
-    for (int i = 0; i < kAcceptsPerTurn && socket_; ++i) {
-        const int fd = accept_socket(socket_.get());
+    const int accepted = accept_some();
+    if (!is_storm(accepted) || accepted == kAcceptsPerTurn || !socket_ || paused_until_ != 0)
+        return;
+    pause();
+    rest_.start(kRestMicros);
+}
+
+// How many; kAcceptsPerTurn when there may be more.
+int Acceptor::accept_some() {
+    for (int i = 0; i < kAcceptsPerTurn; ++i) {
+        const int fd = socket_ ? accept_socket(socket_.get()) : -1;
         if (fd >= 0) {
             on_accept_(fd);
             continue;
         }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        if (socket_ && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
             refuse_one();
-        return;
+        return i;
     }
+    return kAcceptsPerTurn;
+}
+
+bool Acceptor::is_storm(int accepted) {
+    const int64_t now = monotonic_micros();
+    if (now - counted_from_ > kRestMicros) {
+        counted_from_ = now;
+        counted_ = 0;
+    }
+    counted_ += accepted;
+    return counted_ >= kStorm;
+}
+
+void Acceptor::rest_over() {
+    const int accepted = accept_some();
+    if (!socket_ || paused_until_ != 0)
+        return;
+    if (accepted >= kStorm && accepted < kAcceptsPerTurn)
+        rest_.start(kRestMicros);
+    else
+        resume();
 }
 
 // The reserve lets one waiting client hear a close instead of hanging; then accepting rests, or a

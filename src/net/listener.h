@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Accepts connections: a bounded number a turn, and without spinning when descriptors run out.
+// Accepts connections: a bounded number a turn, in batches when they storm in, and without spinning
+// when descriptors run out.
 #pragma once
 
 #include "net/loop.h"
@@ -13,6 +14,10 @@ class Acceptor final : public Watch {
   public:
     // Connections accepted in one turn, so that live traffic has its share.
     static constexpr int kAcceptsPerTurn = 64;
+    // So many within kRestMicros are a storm. The socket is then looked at so often only: who
+    // connects need not wake us each time, which costs more than what we do for it.
+    static constexpr int kStorm = 8;
+    static constexpr int64_t kRestMicros = 1000;
     // How long accepting rests when the process has no descriptor left.
     static constexpr Millis kPause = 100;
 
@@ -29,6 +34,9 @@ class Acceptor final : public Watch {
 
   private:
     void on_readable() override;
+    int accept_some();
+    bool is_storm(int accepted);
+    void rest_over();
     void refuse_one();
 
     const Clock& clock_;
@@ -37,6 +45,9 @@ class Acceptor final : public Watch {
     const std::function<void(int)> on_accept_;
     const std::function<void()> on_exhausted_;
     Millis paused_until_ = 0; // 0: not paused
+    Delay rest_;              // while it runs, a storm's connections wait
+    int64_t counted_from_ = 0;
+    int counted_ = 0; // accepted in kRestMicros from there
 };
 
 } // namespace fanhorn

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 namespace fanhorn {
@@ -132,6 +133,30 @@ Ticker::Ticker(Loop& loop, Millis every, std::function<void()> call) : call_(std
 
 Ticker::~Ticker() {
     event_del(&event_);
+}
+
+Delay::Delay(Loop& loop, std::function<void()> call) : call_(std::move(call)) {
+    const int descriptor = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    CHECK(descriptor >= 0);
+    CHECK(watch(loop, descriptor));
+}
+
+Delay::~Delay() {
+    const int descriptor = fd();
+    unwatch();
+    close(descriptor);
+}
+
+void Delay::start(int64_t micros) {
+    itimerspec once{};
+    once.it_value = {micros / 1'000'000, micros % 1'000'000 * 1000};
+    CHECK(timerfd_settime(fd(), 0, &once, nullptr) == 0);
+}
+
+void Delay::on_readable() {
+    uint64_t count = 0;
+    if (read(fd(), &count, sizeof count) > 0) // not cancelled since
+        call_();
 }
 
 Waker::Waker(Loop& loop, std::function<void()> on_wake) : on_wake_(std::move(on_wake)) {

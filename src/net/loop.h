@@ -109,6 +109,20 @@ class Ticker {
     std::function<void()> call_;
 };
 
+// Calls back once, good to some 50 microseconds: a Ticker is good to a few milliseconds.
+class Delay final : public Watch {
+  public:
+    Delay(Loop& loop, std::function<void()> call);
+    ~Delay() override;
+    // Anew, when it is under way.
+    void start(int64_t micros);
+    void cancel() { start(0); }
+
+  private:
+    void on_readable() override;
+    std::function<void()> call_;
+};
+
 // Wakes a loop from any thread.
 class Waker final : public Watch {
   public:

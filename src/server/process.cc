@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -32,6 +33,16 @@ uint64_t raise_descriptor_limit() {
     setrlimit(RLIMIT_NOFILE, &limit);
     getrlimit(RLIMIT_NOFILE, &limit);
     return limit.rlim_cur;
+}
+
+void widen_descriptor_table(uint64_t count) {
+    constexpr uint64_t kMost = 1 << 16; // half a MiB of the kernel's
+    const int any = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    const int last = static_cast<int>(std::min(count, kMost)) - 1;
+    const int far = any < 0 ? -1 : fcntl(any, F_DUPFD_CLOEXEC, last);
+    for (const int fd : {any, far})
+        if (fd >= 0)
+            close(fd);
 }
 
 Result<int> read_pid_file(const std::string& path) {

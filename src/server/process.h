@@ -13,6 +13,11 @@ namespace fanhorn {
 // Raises the soft limit on descriptors to the hard one; what it is then.
 uint64_t raise_descriptor_limit();
 
+// Makes room for `count` descriptors, 65,536 at most. A table that grows when there are several
+// threads holds up who needs the room for 5 to 25 ms: the kernel waits until no CPU can see the old
+// one. To be called while there is one thread.
+void widen_descriptor_table(uint64_t count);
+
 // Writes our pid; refuses when the file names a process that lives. An empty path: nothing.
 Result<void> write_pid_file(const std::string& path);
 void remove_pid_file(const std::string& path);

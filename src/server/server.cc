@@ -111,6 +111,8 @@ Result<void> Server::open() {
         !opened)
         return Error{"[log] target: " + opened.error()};
     shared_.max_connections = descriptors_allow(config_->server.max_connections);
+    if (shared_.descriptors == Descriptors::Process)
+        widen_descriptor_table(shared_.max_connections);
     auto listeners = open_listeners(*config_);
     if (!listeners)
         return Error{listeners.error()};

@@ -3,6 +3,7 @@
 
 import signal
 import unittest
+from pathlib import Path
 
 from harness import Daemon, FanhornTest, config, eventually, free_ports
 from sse import SseClient
@@ -55,6 +56,15 @@ class OwnTables(FanhornTest):
         for _ in range(4 * WORKERS):
             workers_write_there()
         self.assertEqual(moved.stat().st_size, size)
+
+
+class OneTable(unittest.TestCase):
+    def test_it_need_not_grow_while_threads_run(self):
+        """The kernel would hold up who accepts for milliseconds, at each doubling."""
+        with Daemon(nofile=3000) as daemon:
+            status = Path(f"/proc/{daemon.process.pid}/status").read_text()
+            size = int(status.split("FDSize:")[1].split()[0])
+            self.assertGreater(size, daemon.metrics()["process_open_fds"] + 2000)
 
 
 class Reload(unittest.TestCase):

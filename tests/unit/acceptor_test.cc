@@ -111,6 +111,60 @@ static void test_rests_when_descriptors_run_out(void**) {
     assert_int_equal(fixture.accepted.size(), 2); // the fourth was only kept waiting
 }
 
+// A storm: more than are accepted without a rest, fewer than a turn takes.
+static std::vector<Descriptor> storm(Fixture& fixture) {
+    std::vector<Descriptor> clients;
+    for (int i = 0; i < 2 * Acceptor::kStorm; ++i)
+        clients.push_back(fixture.connect_to());
+    fixture.turns(1);
+    assert_int_equal(fixture.accepted.size(), clients.size());
+    return clients;
+}
+
+static void test_rests_in_a_storm(void**) {
+    Fixture fixture;
+    const int64_t from = monotonic_micros();
+    std::vector<Descriptor> clients = storm(fixture);
+    clients.push_back(fixture.connect_to());
+    while (fixture.accepted.size() < clients.size())
+        fixture.loop.turn(Loop::Wait::ForEvents); // of which there is none but the rest's end
+    assert_true(monotonic_micros() - from >= Acceptor::kRestMicros);
+    // It was the last one: who comes now is taken at once.
+    usleep(static_cast<useconds_t>(2 * Acceptor::kRestMicros));
+    clients.push_back(fixture.connect_to());
+    fixture.turns(1);
+    assert_int_equal(fixture.accepted.size(), clients.size());
+}
+
+static void test_stops_while_it_rests(void**) {
+    Fixture fixture;
+    std::vector<Descriptor> clients = storm(fixture);
+    clients.push_back(fixture.connect_to());
+    fixture.acceptor->stop();
+    usleep(static_cast<useconds_t>(2 * Acceptor::kRestMicros));
+    fixture.turns(3);
+    assert_int_equal(fixture.accepted.size(), clients.size() - 1);
+}
+
+static void test_descriptors_run_out_while_it_rests(void**) {
+    Fixture fixture;
+    std::vector<Descriptor> clients = storm(fixture);
+    const size_t before = fixture.accepted.size();
+    for (int i = 0; i < 3; ++i)
+        clients.push_back(fixture.connect_to());
+    {
+        const Shortage shortage(1);
+        usleep(static_cast<useconds_t>(2 * Acceptor::kRestMicros));
+        fixture.turns(20);
+        assert_int_equal(fixture.accepted.size(), before + 1);
+        assert_int_equal(fixture.exhausted, 1);
+    }
+    fixture.clock.advance(Acceptor::kPause);
+    fixture.acceptor->tick();
+    fixture.turns(3);
+    assert_int_equal(fixture.accepted.size(), before + 2); // the second was refused
+}
+
 static void test_stop(void**) {
     Fixture fixture;
     fixture.acceptor->stop();
@@ -136,6 +190,9 @@ int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(test_accepts),
         cmocka_unit_test(test_rests_when_descriptors_run_out),
+        cmocka_unit_test(test_rests_in_a_storm),
+        cmocka_unit_test(test_stops_while_it_rests),
+        cmocka_unit_test(test_descriptors_run_out_while_it_rests),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_an_address_is_not_shared_with_strangers),
     };
