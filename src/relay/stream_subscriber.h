@@ -69,9 +69,10 @@ class StreamSubscriber final : public FixedSubscriber, public Pooled<StreamSubsc
     void delivered(uint64_t messages, uint64_t seq);
 
     bool fell_back_ = false;         // this replay is our doing: what it misses is an overflow
-    bool was_noted_ = false;         // the slow consumer was counted and not yet told
     bool owes_position_ = false;     // a gap was told and nothing with an id since
     std::unique_ptr<Replay> replay_; // in states Placing and Replaying
 };
+// An idle one is this, its connection and, of a WebSocket, what it may say.
+static_assert(sizeof(StreamSubscriber) <= 208);
 
 } // namespace fanhorn

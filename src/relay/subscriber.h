@@ -113,12 +113,14 @@ class Subscriber {
 
   protected:
     Outbox outbox_;
-    bool was_noted_ = false; // the slow consumer was counted and not yet told
 
   private:
     const uint32_t heartbeat_ms_;
     State state_ = State::Placing;
     const bool is_single_;
+
+  protected:
+    bool was_noted_ = false; // the slow consumer was counted and not yet told
 };
 
 } // namespace fanhorn
