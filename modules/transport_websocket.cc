@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // WebSocket (RFC 6455) with permessage-deflate (RFC 7692): plain, or with envelopes.
 #include "base/pool.h"
+#include "base/ref.h"
 #include "base/text.h"
 #include "base/utf8.h"
 #include "http/response.h"
@@ -8,6 +9,9 @@
 #include "modules/message_envelope.h"
 #include "modules/websocket_frame.h"
 #include "relay/transport.h"
+
+#include <utility>
+#include <vector>
 
 namespace fanhorn {
 
@@ -143,15 +147,21 @@ class EnvelopedWebsocket final : public WebsocketEncoding {
     }
 };
 
+// What many clients of a worker have in common.
+struct InboundTerms : LocalCount {
+    InboundTerms(Inflater& shared, const ReaderLimits& bounds) : inflater(shared), limits(bounds) {}
+    Inflater& inflater;
+    const ReaderLimits limits;
+};
+
 // What a client sends: control frames, and messages to publish.
 class WebsocketInbound final : public Inbound, public Pooled<WebsocketInbound> {
   public:
-    WebsocketInbound(Inflater& inflater, const ReaderLimits& limits)
-        : inflater_(inflater), limits_(limits) {}
+    explicit WebsocketInbound(Ref<InboundTerms> terms) : terms_(std::move(terms)) {}
 
     void receive(std::span<char> bytes, Client& client) override {
         Handler handler{*this, client};
-        reader_.feed(bytes, limits_, handler);
+        reader_.feed(bytes, terms_->limits, handler);
     }
 
     bool on_heartbeat() override {
@@ -217,7 +227,7 @@ class WebsocketInbound final : public Inbound, public Pooled<WebsocketInbound> {
 
     bool inflate(std::string& payload, Client& client) {
         std::string message;
-        switch (inflater_.inflate(payload, limits_.message_size, message)) {
+        switch (terms_->inflater.inflate(payload, terms_->limits.message_size, message)) {
         case InflateStatus::Ok:
             break;
         case InflateStatus::TooBig:
@@ -230,11 +240,11 @@ class WebsocketInbound final : public Inbound, public Pooled<WebsocketInbound> {
         return true;
     }
 
-    Inflater& inflater_;
-    MessageReader reader_;
-    const ReaderLimits limits_;
+    const Ref<InboundTerms> terms_;
+    [[no_unique_address]] MessageReader reader_; // whose last word has room
     uint8_t unanswered_ = 0;
 };
+static_assert(sizeof(WebsocketInbound) == 32); // there may be a million of them
 
 class WebsocketTransport final : public Transport {
   public:
@@ -267,9 +277,9 @@ class WebsocketTransport final : public Transport {
         opening.is_session = asks_session(request);
         opening.encoding = &encoding(asked.is_envelope || opening.is_session, is_deflated);
         opening.inbound = std::make_unique<WebsocketInbound>(
-            inflater_, ReaderLimits{.message_size = static_cast<uint32_t>(asked.message_size),
-                                    .fragments = asked.fragments,
-                                    .deflate = is_deflated});
+            terms({.message_size = static_cast<uint32_t>(asked.message_size),
+                   .fragments = asked.fragments,
+                   .deflate = is_deflated}));
         http::append_status(opening.head, 101);
         http::append_header(opening.head, "Upgrade", "websocket");
         http::append_header(opening.head, "Connection", "Upgrade");
@@ -306,8 +316,18 @@ class WebsocketTransport final : public Transport {
         return is_deflated ? plain_deflated_ : plain_;
     }
 
+    // There are a few: one for each limit of a channel's section, deflated or not.
+    Ref<InboundTerms> terms(const ReaderLimits& limits) {
+        for (const Ref<InboundTerms>& each : terms_)
+            if (each->limits == limits)
+                return each;
+        std::erase_if(terms_, [](const auto& each) { return !each->is_shared(); });
+        return terms_.emplace_back(make_ref<InboundTerms>(inflater_, limits));
+    }
+
     Deflater deflater_;
     Inflater inflater_;
+    std::vector<Ref<InboundTerms>> terms_;
     PlainWebsocket plain_{nullptr}, plain_deflated_{&deflater_};
     EnvelopedWebsocket enveloped_{nullptr}, enveloped_deflated_{&deflater_};
 };

@@ -57,6 +57,7 @@ struct ReaderLimits {
     uint32_t message_size = 65536; // bytes of a message over all its fragments
     uint32_t fragments = 10000;    // frames of one message
     bool deflate = false;          // permessage-deflate was negotiated: RSV1 may be set
+    bool operator==(const ReaderLimits&) const = default;
 };
 
 // Hears what a MessageReader found. Views live for the call only. A handler must not destroy the
