@@ -41,7 +41,8 @@ inline ConnectionId connection_id(uint8_t number) {
 }
 
 // m<seq>:<channel>:<payload>;  r (retained) likewise  g<channel>,<after>,<next>,<why>,<head>;
-// h<position>; p<position>; b<position>; e<channel>,<code>; f<why>;
+// h<position>; p<position>; b<position>; e<channel>,<code>; f<why>; =<reply>;
+// c<channel>,<position>;
 class TestEncoding final : public Encoding {
   public:
     explicit TestEncoding(Use use, bool carries_unstored = true)
@@ -61,6 +62,12 @@ class TestEncoding final : public Encoding {
     void heartbeat(std::string& out, Position at) override { place(out, 'b', at); }
     void end(std::string& out, std::string_view channel, std::string_view code) override {
         out.append("e").append(channel).append(",").append(code).append(";");
+    }
+    void reply(std::string& out, std::string_view text) override {
+        out.append("=").append(text).append(";");
+    }
+    void caught_up(std::string& out, std::string_view channel, Position at) override {
+        out.append("c").append(channel).append(",").append(position_text(at)).append(";");
     }
     void farewell(std::string& out, const Farewell& farewell) override {
         out.append("f").append(std::to_string(static_cast<int>(farewell.why))).append(";");
