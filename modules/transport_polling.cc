@@ -47,11 +47,13 @@ class PollEncoding final : public Encoding {
     const Use use_;
 };
 
-// The ETag's second half: the same channels in the same order.
+// The ETag's second half: the same channels in the same order, by the same filter.
 std::string channels_tag(const Asked& asked) {
     std::string joined;
     for (const std::string& channel : asked.channels)
         joined.append(channel).append(",");
+    if (asked.filter) // no channel's name has such a byte
+        joined.append("\n").append(asked.filter->text());
     const auto digest = sha1(joined);
     return hex_encode({digest.data(), 6});
 }

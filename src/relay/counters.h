@@ -59,8 +59,9 @@ enum class Limit : uint8_t {
     SlowConsumerLimit,
     Heartbeat,
     IdempotencyKeys,
+    Filters,
 };
-inline constexpr size_t kLimits = 19;
+inline constexpr size_t kLimits = 20;
 std::string_view limit_name(Limit limit);
 // The log line of Counters::hit alone, for who may not write one while it counts.
 void log_limit(Limit limit, std::string_view who = {});

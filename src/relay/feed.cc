@@ -17,6 +17,10 @@ void Feed::append(const MessageRef& message) {
         return;
     if (message->tells != MessageKind::Data && !encoding_.carries_presence())
         return;
+    if (!wants(*message)) {
+        sieve_->newest_skipped = seq;
+        return;
+    }
     if (!backlog_)
         backlog_ = channel_.hub().take_backlog(next_);
     if (backlog_->turn != channel_.hub().turn()) {

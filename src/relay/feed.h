@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A channel on one worker in one encoding: its newest messages in wire form, and the cursors.
+// A channel on one worker in one encoding, or what a filter lets through of it: its newest messages
+// in wire form, and the cursors.
 #pragma once
 
 #include "base/list.h"
 #include "base/pool.h"
 #include "relay/backlog.h"
+#include "relay/filter.h"
 #include "relay/settings.h"
 
 #include <memory>
@@ -38,19 +40,32 @@ struct Subscription {
 // The code of an `end`: "deleted" by the backend; "channel_unknown" after a reload.
 std::string_view ending_code(Subscription::Ending ending);
 
-// Has every message of the channel above floor(). Keeps frames only while somebody has still to
-// get them: a slow subscriber costs a number, and the feed's limit bounds what all of them cost.
+// Has every message of the channel above floor() that its filter, if it has one, lets through.
+// Keeps frames only while somebody has still to get them: a slow subscriber costs a number, and the
+// feed's limit bounds what all of them cost.
 class Feed : public Pooled<Feed> {
   public:
     // A turn that has not yet been flushed to everybody may hold this much, whatever
     // slow_consumer_limit says: those subscribers are not slow, we are.
     static constexpr size_t kDueBytes = 8 << 20;
 
-    Feed(Channel& channel, Encoding& encoding, uint64_t floor)
-        : channel_(channel), encoding_(encoding), floor_(floor) {}
+    Feed(Channel& channel, Encoding& encoding, const FilterRef& filter, uint64_t floor)
+        : channel_(channel), encoding_(encoding), floor_(floor) {
+        if (filter)
+            sieve_ = std::make_unique<Sieve>(Sieve{filter, 0});
+    }
 
     Channel& channel() const { return channel_; }
     Encoding& encoding() const { return encoding_; }
+    // Null: everything is wanted.
+    const Filter* filter() const { return sieve_ ? sieve_->filter.get() : nullptr; }
+    // Joins and leaves have no tags and are nothing to filter.
+    bool wants(const Message& message) const {
+        return !sieve_ || message.tells != MessageKind::Data ||
+               sieve_->filter->matches(message.tags);
+    }
+    // The newest message that the filter did not let through; 0 for none so far.
+    uint64_t newest_skipped() const { return sieve_ ? sieve_->newest_skipped : 0; }
     // Ordinals of the frames at hand: [first(), next()).
     uint64_t first() const { return backlog_ ? backlog_->first() : next_; }
     uint64_t next() const { return next_; }
@@ -64,7 +79,7 @@ class Feed : public Pooled<Feed> {
     bool has_due() const { return !due_.empty(); }
     size_t members() const { return members_; }
 
-    // Encodes the message and makes everybody who waits due.
+    // Encodes the message and makes everybody who waits due, unless the filter is against it.
     void append(const MessageRef& message);
     // Messages up to `seq` will not come this way: everybody is sent back to history.
     void lose(uint64_t seq);
@@ -105,6 +120,10 @@ class Feed : public Pooled<Feed> {
 
   private:
     using Cursors = List<Subscription, &Subscription::hook>;
+    struct Sieve {
+        FilterRef filter;
+        uint64_t newest_skipped = 0;
+    };
     void grow_up(uint64_t seq, uint64_t ordinal);
     void wait(Subscription& subscription);
     void make_due();
@@ -125,6 +144,7 @@ class Feed : public Pooled<Feed> {
 
     Cursors waiting_; // single subscriptions
     Cursors due_;
+    std::unique_ptr<Sieve> sieve_;   // of a filter
     std::unique_ptr<Others> others_; // made for the first of them
 };
 

@@ -25,6 +25,13 @@ FixedSubscriber::~FixedSubscriber() {
             hub().leave(subscription(i));
 }
 
+const Filter* FixedSubscriber::filter() {
+    for (size_t i = 0; i < count_; ++i)
+        if (subscription(i).feed)
+            return subscription(i).feed->filter();
+    return nullptr; // and no channel either
+}
+
 void FixedSubscriber::retire_all() {
     for (size_t i = 0; i < count_; ++i)
         if (subscription(i).feed && subscription(i).place != Subscription::Place::Gone)
@@ -77,7 +84,7 @@ void FixedSubscriber::enter_feeds(const Wish& wish, const Start& start) {
         Subscription& subscription = this->subscription(i);
         subscription.subscriber = this;
         hub().enter(subscription, encoding_, wish.channels[i], *end_, *wish.settings[i], start,
-                    start.channels[i]);
+                    start.channels[i], wish.filter);
     }
 }
 

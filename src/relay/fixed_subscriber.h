@@ -31,6 +31,9 @@ class FixedSubscriber : public Subscriber {
     bool join(uint64_t seq);
     // Out of the feeds; what to read to go on behind the own position.
     Stretch put_away_all();
+    // That of its feeds; null for none.
+    const Filter* filter();
+    bool is_caught_up() const;
     // How many subscriptions have not ended.
     size_t remaining() const;
     Subscription& subscription(size_t index) {
@@ -58,7 +61,6 @@ class FixedSubscriber : public Subscriber {
 
     void enter_feeds(const Wish& wish, const Start& start);
     void refuse(Start::Status status);
-    bool is_caught_up() const;
 
     std::unique_ptr<Several> several_;
     Ref<Line> line_;     // while an answer may come

@@ -5,13 +5,24 @@
 
 namespace fanhorn {
 
-Feed& Channel::feed(Encoding& encoding, uint64_t floor) {
-    std::unique_ptr<Feed>* place = &feeds_;
-    for (; *place; place = &(*place)->next_of_channel)
-        if (&(*place)->encoding() == &encoding)
-            return **place;
-    *place = std::make_unique<Feed>(*this, encoding, floor);
-    return **place;
+static bool is_same(const Filter* left, const Filter* right) {
+    return left == right || (left && right && left->text() == right->text());
+}
+
+Feed* Channel::find_feed(const Encoding& encoding, const Filter* filter) const {
+    Feed* feed = first_feed();
+    while (feed && (&feed->encoding() != &encoding || !is_same(feed->filter(), filter)))
+        feed = feed->next_of_channel.get();
+    return feed;
+}
+
+Feed& Channel::feed(Encoding& encoding, const FilterRef& filter, uint64_t floor) {
+    if (Feed* found = find_feed(encoding, filter.get()))
+        return *found;
+    auto made = std::make_unique<Feed>(*this, encoding, filter, floor);
+    made->next_of_channel = std::move(feeds_);
+    feeds_ = std::move(made);
+    return *feeds_;
 }
 
 void Channel::drop_feed(Feed& feed) {
@@ -212,9 +223,22 @@ void Hub::give_backlog(std::unique_ptr<Backlog> backlog) {
     spare_.push_back(std::move(backlog));
 }
 
+bool Hub::has_room_for(const Filter& filter, const Encoding& encoding,
+                       const std::vector<std::string>& channels, size_t limit) const {
+    return std::all_of(channels.begin(), channels.end(), [&](const std::string& name) {
+        const auto found = channels_.find(std::string_view(name));
+        if (found == channels_.end() || (*found)->find_feed(encoding, &filter))
+            return true;
+        size_t count = 0;
+        for (Feed* feed = (*found)->first_feed(); feed; feed = feed->next_of_channel.get())
+            count += feed->filter() ? 1 : 0;
+        return count < limit;
+    });
+}
+
 Channel& Hub::enter(Subscription& subscription, Encoding& encoding, const std::string& name,
                     BrokerEnd& end, const ChannelSettings& settings, const Start& start,
-                    const ChannelStart& channel_start) {
+                    const ChannelStart& channel_start, const FilterRef& filter) {
     const auto found = channels_.find(std::string_view(name));
     Channel* channel = found == channels_.end() ? nullptr : found->get();
     if (!channel) {
@@ -226,7 +250,7 @@ Channel& Hub::enter(Subscription& subscription, Encoding& encoding, const std::s
     }
     const uint64_t floor = std::max(end.delivered, channel->wanted_from);
     subscription.placed_at = start.head;
-    channel->feed(encoding, floor).enter(subscription);
+    channel->feed(encoding, filter, floor).enter(subscription);
     channel->members.push_back(subscription);
     const auto use = static_cast<size_t>(encoding.use());
     if (use < channel->audience->count.size())

@@ -27,8 +27,10 @@ class Channel : public Pooled<Channel> {
     const ChannelSettings& settings() const { return *settings_; }
     void set_settings(const ChannelSettings& settings) { settings_ = &settings; }
 
-    // The feed of that encoding, made when it is the first; `floor` as Feed has it.
-    Feed& feed(Encoding& encoding, uint64_t floor);
+    // The feed of that encoding and filter, made when it is the first; `floor` as Feed has it.
+    Feed& feed(Encoding& encoding, const FilterRef& filter, uint64_t floor);
+    // Null where there is none.
+    Feed* find_feed(const Encoding& encoding, const Filter* filter) const;
     // The others follow by Feed::next_of_channel.
     Feed* first_feed() const { return feeds_.get(); }
     void drop_feed(Feed& feed);
@@ -78,10 +80,15 @@ class Hub {
     // How many channels have subscribers here.
     size_t channel_count() const { return channels_.size(); }
 
+    // Whether a subscriber with that filter would have a feed without there being more than `limit`
+    // with a filter on one of the channels.
+    bool has_room_for(const Filter& filter, const Encoding& encoding,
+                      const std::vector<std::string>& channels, size_t limit) const;
+
     // For subscribers.
     Channel& enter(Subscription& subscription, Encoding& encoding, const std::string& name,
                    BrokerEnd& end, const ChannelSettings& settings, const Start& start,
-                   const ChannelStart& channel_start);
+                   const ChannelStart& channel_start, const FilterRef& filter = nullptr);
     void leave(Subscription& subscription);
     // Takes it out of its feed now, and leaves at the end of the turn (reap), so that no feed dies
     // while it is being flushed.

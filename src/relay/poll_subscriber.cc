@@ -24,7 +24,7 @@ bool is_known_tag(std::string_view list, std::string_view tag) {
 } // namespace
 
 PollSubscriber::PollSubscriber(Sink& sink, const Wish& wish, PollWish poll)
-    : FixedSubscriber(sink, wish), poll_(std::move(poll)) {}
+    : FixedSubscriber(sink, wish), poll_(std::move(poll)), filter_(wish.filter) {}
 
 void PollSubscriber::begin(Wish wish) {
     if (poll_.may_wait)
@@ -36,7 +36,7 @@ void PollSubscriber::begin(Wish wish) {
 void PollSubscriber::on_start(Start start) {
     position_ = start.told;
     for (const ChannelStart& channel : start.channels) {
-        if (channel.retained && poll_.is_retained_due)
+        if (channel.retained && poll_.is_retained_due && wants(*channel.retained))
             encoding_.retained(messages_, *channel.retained);
         if (channel.gap)
             add_gap(*channel.gap);
@@ -63,7 +63,7 @@ Stretch PollSubscriber::stretch_behind(const Start& start) {
 
 void PollSubscriber::read_on(Stretch stretch) {
     enter(State::Replaying);
-    stretch.max_messages = poll_.max_messages;
+    stretch.max_messages = filter_ ? kMaxMessages : poll_.max_messages;
     stretch.max_bytes = kMaxBytes;
     read(std::move(stretch));
 }
@@ -73,7 +73,7 @@ void PollSubscriber::on_page(Page page) {
         add_gap(gap);
     for (const MessageRef& message : page.messages) {
         std::string json;
-        if (!message->is_excluded(connection_))
+        if (wants(*message))
             encoding_.message(json, *message);
         if (!has_room(json.size()))
             return answer();
@@ -83,11 +83,14 @@ void PollSubscriber::on_page(Page page) {
     }
     if (page.messages.empty() && !gaps_.empty())
         position_ = {page.epoch, page.rest.after};
-    if (!poll_.may_wait || !messages_.empty() || !gaps_.empty())
-        return answer();
-    if (page.is_end)
+    const bool has_any = !messages_.empty() || !gaps_.empty();
+    if (page.is_end && poll_.may_wait && !has_any)
         return wait_on(page.rest.after);
-    read_on(std::move(page.rest));
+    // Of a page that a filter thinned out there is little; other clients are served between
+    // answers.
+    if (!page.is_end && (filter_ ? has_room(0) && ++pages_ < kMaxPages : !has_any))
+        return read_on(std::move(page.rest));
+    answer();
 }
 
 void PollSubscriber::wait_on(uint64_t after) {
@@ -150,6 +153,10 @@ void PollSubscriber::flush_several() {
         each->feed->caught_up(*each);
 }
 
+bool PollSubscriber::wants(const Message& message) const {
+    return !message.is_excluded(connection_) && (!filter_ || filter_->matches(message.tags));
+}
+
 // Whether the answer takes one message more, of that many bytes: it takes one at least.
 bool PollSubscriber::has_room(size_t bytes) const {
     return count_ == 0 || (count_ < poll_.max_messages && messages_.size() + bytes <= kMaxBytes);
@@ -169,8 +176,12 @@ void PollSubscriber::add_gap(const Gap& gap) {
 }
 
 void PollSubscriber::on_timeout() {
-    if (state() == State::Live)
-        answer();
+    if (state() != State::Live)
+        return;
+    if (filter_ && is_caught_up() && position_.epoch == end_->epoch)
+        for (size_t i = 0; i < channel_count(); ++i) // what was not for it has been looked at, too
+            position_.seq = std::max(position_.seq, subscription(i).feed->newest_skipped());
+    answer();
 }
 
 void PollSubscriber::on_ending(Subscription& subscription) {

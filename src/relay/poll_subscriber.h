@@ -37,6 +37,8 @@ class PollSubscriber final : public FixedSubscriber {
 
     static constexpr size_t kMaxMessages = 1000;
     static constexpr size_t kMaxBytes = 1 << 20;
+    // Of history that a filter does not let through, looked at for one answer.
+    static constexpr uint32_t kMaxPages = 16;
 
   private:
     void on_start(Start start) override;
@@ -47,6 +49,7 @@ class PollSubscriber final : public FixedSubscriber {
     void flush_single();
     void flush_several();
     void add_gap(const Gap& gap);
+    bool wants(const Message& message) const;
     bool has_room(size_t bytes) const;
     void add_frame(const Frame& frame);
     void add_end(const Subscription& subscription);
@@ -57,6 +60,8 @@ class PollSubscriber final : public FixedSubscriber {
     SegmentRef body() const;
 
     PollWish poll_;
+    FilterRef filter_;                   // a short poll has no feed to ask
+    uint32_t pages_ = 0;                 // read
     std::vector<std::string> names_;     // of a short poll, until on_start
     std::string messages_, gaps_, ends_; // JSON objects, each with a comma behind it
     size_t count_ = 0;

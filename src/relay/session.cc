@@ -35,7 +35,7 @@ void Session::set_end(BrokerEnd& end) {
 
 void Session::begin(const Wish& wish) {
     if (!wish.channels.empty())
-        return subscribe({wish.channels, wish.settings, wish.since, nullptr});
+        return subscribe({wish.channels, wish.settings, wish.since, wish.filter, nullptr});
     Start start;
     start.told = {end_->epoch, end_->delivered};
     open(start);
@@ -88,8 +88,9 @@ void Session::on_placed(Step& step, const std::vector<Member*>& members, const S
         const ChannelStart& channel = start.channels[i];
         Member& each = *members[i];
         each.subscriber = this;
-        hub().enter(each, encoding_, each.name, *end_, *step.settings[i], start, channel);
-        if (channel.retained)
+        hub().enter(each, encoding_, each.name, *end_, *step.settings[i], start, channel,
+                    step.filter);
+        if (channel.retained && each.feed->wants(*channel.retained))
             encoding_.retained(out, *channel.retained);
         if (channel.gap)
             append_gap(*channel.gap);
@@ -110,6 +111,10 @@ void Session::refuse(const Step& step, const Start& start) {
 void Session::tell(const Step& step, const Start& start) {
     if (step.reply)
         encoding_.reply(outbox_.own(), step.reply(start));
+}
+
+bool Session::has_room_for(const Step& step, size_t limit) const {
+    return !step.filter || hub().has_room_for(*step.filter, encoding_, step.channels, limit);
 }
 
 bool Session::unsubscribe(std::string_view channel) {
@@ -336,7 +341,7 @@ void Session::on_page(Page page) {
     }
     for (const MessageRef& message : page.messages) {
         Member* member = find(message->channel);
-        if (!member || message->is_excluded(connection_))
+        if (!member || message->is_excluded(connection_) || !member->feed->wants(*message))
             continue;
         encoding_.message(outbox_.own(), *message);
         sent(*member, 1, 0);

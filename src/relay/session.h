@@ -24,6 +24,7 @@ class Session final : public Subscriber, public Pooled<Session> {
         std::vector<std::string> channels; // none of them has() yet
         std::vector<const ChannelSettings*> settings;
         Since since;
+        FilterRef filter; // null: everything
         // The reply, which goes ahead of everything that the channels bring; null: none.
         std::function<std::string(const Start& start)> reply;
     };
@@ -37,6 +38,8 @@ class Session final : public Subscriber, public Pooled<Session> {
     void begin(const Wish& wish);
 
     void subscribe(Step step);
+    // As Hub has it, of the step's filter, if there is one.
+    bool has_room_for(const Step& step, size_t limit) const;
     // Nothing of that channel follows. False: there is none.
     bool unsubscribe(std::string_view channel);
     bool has(std::string_view channel) const { return members_.contains(channel); }

@@ -41,6 +41,7 @@ struct ChannelSettings {
     Millis presence_grace = 10'000;         // from a user's last connection to his having left
     uint32_t presence_users = 10'000;       // of one channel
     bool joins = false;                     // subscribers are told who comes and goes
+    bool filter = true;                     // whether subscribers may have one
     bool compress = true;                   // permessage-deflate where the client offers it
 
     // Whether that transport (a module's negotiation name) may be used on the channel.

@@ -23,7 +23,7 @@ void StreamSubscriber::on_start(Start start) {
     stretch.after = start.after;
     for (size_t i = 0; i < start.channels.size(); ++i) {
         const ChannelStart& channel = start.channels[i];
-        if (channel.retained)
+        if (channel.retained && subscription(i).feed->wants(*channel.retained))
             encoding_.retained(out, *channel.retained);
         if (channel.gap)
             append_gap(*channel.gap);
@@ -50,8 +50,9 @@ void StreamSubscriber::on_page(Page page) {
             gap.why = Gap::Why::Overflow;
         append_gap(gap);
     }
+    const Filter* const wanted = filter();
     for (const MessageRef& message : page.messages) {
-        if (message->is_excluded(connection_))
+        if (message->is_excluded(connection_) || (wanted && !wanted->matches(message->tags)))
             continue;
         encoding_.message(out, *message);
         delivered(1, 0);

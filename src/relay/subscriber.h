@@ -18,6 +18,7 @@ struct Wish {
     BrokerEnd* end = nullptr;
     Since since;
     Encoding* encoding = nullptr;
+    FilterRef filter; // null: everything
     ConnectionId connection{};
     Millis heartbeat = 25'000;
 };

@@ -52,7 +52,8 @@ struct Asked {
     const std::vector<std::string>& channels;
     const std::vector<const ChannelSettings*>& settings;
     Since since;
-    bool is_envelope = false; // envelope=1, or several channels
+    const Filter* filter = nullptr; // null: everything
+    bool is_envelope = false;       // envelope=1, or several channels
     const ConnectionId& connection;
     const std::string& headers; // lines that every answer has (CORS), each with its CRLF
     size_t message_size;        // of what the client may send

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "relay/pattern.h"
 #include "relay/poll_subscriber.h"
+#include "server/subscribe_options.h"
 #include "server/worker.h"
 
 #include <algorithm>
@@ -263,7 +264,7 @@ std::optional<http::Problem> Commands::read_channel(const Members& members, std:
 }
 
 std::optional<http::Problem> Commands::read_step(const Members& members, Session::Step& step) {
-    if (auto problem = members.check_known({"channel", "channels", "since"}))
+    if (auto problem = members.check_known({"channel", "channels", "since", "filter"}))
         return problem;
     if (auto problem = read_channels(members, step.channels))
         return problem;
@@ -279,12 +280,29 @@ std::optional<http::Problem> Commands::read_step(const Members& members, Session
             return bad("'" + name + "' is already subscribed to");
         step.settings.push_back(settings);
     }
+    if (auto problem = find_filter(members, step.channels, step.settings, step.filter))
+        return problem;
     const size_t most = worker_.config().limits.subscriptions;
     if (session_->channel_count() + step.channels.size() > most) {
         worker_.counters().hit(Limit::Subscriptions);
         return http::problem("bad_channel", "more channels than 'subscriptions' in [limits]");
     }
+    if (!session_->has_room_for(step, worker_.config().limits.filters)) {
+        worker_.counters().hit(Limit::Filters);
+        return too_many_filters();
+    }
     return choose_broker(step);
+}
+
+std::optional<http::Problem>
+Commands::find_filter(const Members& members, const std::vector<std::string>& channels,
+                      const std::vector<const ChannelSettings*>& settings, FilterRef& filter) {
+    const std::string_view value = members.value("filter");
+    if (value.empty())
+        return std::nullopt;
+    const auto text = text_of(value);
+    return text ? read_filter(*text, channels, settings, filter)
+                : http::problem("bad_option", "'filter' is a string");
 }
 
 // A position belongs to one broker.
@@ -373,7 +391,7 @@ void Commands::publish(const std::string& id, const Members& members) {
 
 std::optional<http::Problem> Commands::read_lookup(const Members& members, Wish& wish,
                                                    size_t& limit) {
-    if (auto problem = members.check_known({"channel", "since", "limit"}))
+    if (auto problem = members.check_known({"channel", "since", "limit", "filter"}))
         return problem;
     std::string name;
     const ChannelSettings* settings = nullptr;
@@ -384,6 +402,8 @@ std::optional<http::Problem> Commands::read_lookup(const Members& members, Wish&
     wish.end = &worker_.directory().end_for(*settings);
     wish.since.kind = Since::Kind::Earliest;
     if (auto problem = read_since(members.value("since"), wish.since))
+        return problem;
+    if (auto problem = find_filter(members, wish.channels, wish.settings, wish.filter))
         return problem;
     if (const std::string_view most = members.value("limit"); !most.empty()) {
         const auto number = parse_u64(std::string(most));

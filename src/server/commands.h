@@ -59,6 +59,9 @@ class Commands final : public std::enable_shared_from_this<Commands> {
                                                const ChannelSettings*& settings) const;
     std::optional<http::Problem> read_channel(const Members& members, std::string& name,
                                               const ChannelSettings*& settings) const;
+    static std::optional<http::Problem>
+    find_filter(const Members& members, const std::vector<std::string>& channels,
+                const std::vector<const ChannelSettings*>& settings, FilterRef& filter);
     std::optional<http::Problem> choose_broker(const Session::Step& step);
     std::optional<http::Problem> read_publish(const Members& members, Attempt& attempt) const;
     std::optional<http::Problem> read_lookup(const Members& members, Wish& wish, size_t& limit);

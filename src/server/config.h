@@ -44,6 +44,7 @@ struct LimitSettings {
     Millis idle_timeout = 75'000;    // a kept-alive connection between requests; closed
     Millis send_timeout = 60'000;    // a peer that takes no byte of what is due to it; closed
     uint32_t subscriptions = 128;    // channels of one connection; 400
+    uint32_t filters = 100;          // different ones of a channel's subscribers on a worker; 503
     uint32_t channels = 1'000'000;   // channels in one broker; 503
     size_t mailbox_bytes = 64 << 20; // messages on their way to one worker; beyond: marks
     uint32_t ws_fragments = 10'000;  // frames of one WebSocket message; 1009

@@ -159,6 +159,7 @@ class Connection final : public EdgeWatch,
                                                std::vector<const ChannelSettings*>& settings);
     std::variant<Transport*, http::Problem>
     negotiate(const std::vector<const ChannelSettings*>& settings) const;
+    std::optional<http::Problem> find_filter(Wish& wish) const;
     void start_subscription(Transport& transport, Wish&& wish);
     void open_poll(Opening&& opening, Wish&& wish);
     bool asks_session() const;

@@ -6,6 +6,7 @@
 #include "http/response.h"
 #include "server/connection.h"
 #include "server/origin.h"
+#include "server/subscribe_options.h"
 #include "server/worker.h"
 
 #include <algorithm>
@@ -119,6 +120,11 @@ Connection::negotiate(const std::vector<const ChannelSettings*>& settings) const
     return chosen;
 }
 
+std::optional<http::Problem> Connection::find_filter(Wish& wish) const {
+    const std::string* text = exchange_->request.parameter("filter");
+    return text ? read_filter(*text, wish.channels, wish.settings, wish.filter) : std::nullopt;
+}
+
 // `since`: of the body, where there is one.
 void Connection::subscribe(const std::string* since) {
     Wish wish;
@@ -143,6 +149,8 @@ void Connection::subscribe(const std::string* since) {
             return send_problem(bad_position());
         wish.since = *parsed;
     }
+    if (auto problem = find_filter(wish))
+        return send_problem(*problem);
     if (exchange_->is_head) {
         Answer answer;
         answer.content_type = transport.content_type();
@@ -168,6 +176,8 @@ void Connection::history() {
             return send_problem(bad_position());
         wish.since = *parsed;
     }
+    if (auto problem = find_filter(wish))
+        return send_problem(*problem);
     start_subscription(*worker().transport("poll"), std::move(wish));
 }
 
@@ -204,6 +214,7 @@ void Connection::start_subscription(Transport& transport, Wish&& wish) {
                       .channels = wish.channels,
                       .settings = wish.settings,
                       .since = wish.since,
+                      .filter = wish.filter.get(),
                       .is_envelope = wish.channels.size() > 1 || (envelope && *envelope == "1"),
                       .connection = wish.connection,
                       .headers = headers,
@@ -215,6 +226,12 @@ void Connection::start_subscription(Transport& transport, Wish&& wish) {
         return send_problem(*problem, problem->status == 400);
     Opening& opening = std::get<Opening>(opened);
     wish.encoding = opening.encoding;
+    const bool is_live = !opening.is_poll || opening.poll.may_wait;
+    if (is_live && wish.filter &&
+        !worker().hub().has_room_for(*wish.filter, *wish.encoding, wish.channels, limits.filters)) {
+        note(Limit::Filters);
+        return refuse_subscription(too_many_filters());
+    }
     may_publish_ = wish.channels.size() == 1 && wish.settings[0]->client_publish == Access::Public;
     if (opening.is_session)
         open_session(std::move(opening), wish);

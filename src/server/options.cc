@@ -176,6 +176,16 @@ constexpr Row kLimitsRows[] = {
      .min = 1,
      .max = 100'000,
      .documentation = "Channels of one connection; answered with 400 beyond."},
+    {.name = "filters",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::filters>,
+     .preset = "100",
+     .min = 1,
+     .max = 10'000,
+     .documentation = "Different filters that the subscribers of one channel have on one worker, "
+                      "each counted once for every form in which its messages are sent (plain or "
+                      "enveloped, compressed or not); answered with 503 beyond.\n"
+                      "What short polls filter does not count."},
     {.name = "channels",
      .type = Type::Count,
      .binding = kField<&LimitSettings::channels>,
@@ -382,6 +392,15 @@ constexpr Row kChannelRows[] = {
      .preset = "off",
      .documentation = "Whether subscribers with envelopes are told who joins and who leaves; wants "
                       "presence."},
+    {.name = "filter",
+     .type = Type::Switch,
+     .binding = kField<&ChannelSettings::filter>,
+     .preset = "on",
+     .documentation = "Whether subscribers may ask for a part of the messages, with "
+                      "filter=kind=goal|card,minute>=45 in the URL: by the tags that the publisher "
+                      "gave them.\n"
+                      "Each different filter costs the comparison of every message once on each "
+                      "worker; filters in [limits] bounds their number."},
     {.name = "compress",
      .type = Type::Switch,
      .binding = kField<&ChannelSettings::compress>,
@@ -390,13 +409,13 @@ constexpr Row kChannelRows[] = {
                       "once for all of them."},
 };
 
-constexpr const char* kLaterChannelKeys = "delta filter conflate wildcard publish_rate";
+constexpr const char* kLaterChannelKeys = "delta conflate wildcard publish_rate";
 
 constexpr SectionType kSectionTypes[] = {
     {"server", "server", Naming::Single, "", kServerRows, "", "The daemon as a whole."},
     {"log", "log", Naming::Single, "", kLogRows, "", "Where events are told, and which."},
     {"limits", "limits", Naming::Single, "", kLimitsRows,
-     "connections_per_address filters memory handshakes",
+     "connections_per_address memory handshakes",
      "What a stranger can make grow, and how far.\n"
      "Each limit has a metric that counts how often it was reached."},
     {"listener", "listener NAME", Naming::Name, "", kListenerRows,

@@ -21,18 +21,20 @@ class Item:
 
 
 class Reader:
-    """A subscription from `since` (in the query, or as Last-Event-ID when `header`)."""
+    """A subscription from `since` (in the query, or as Last-Event-ID when `header`), of what `filter`
+    lets through."""
 
     name = ""
     holds = True  # whether it is connected while nothing comes
 
     def __init__(self, daemon, channels, since=None, header=False, timeout=TIMEOUT,
-                 receive_buffer=None):
+                 receive_buffer=None, filter=None):
         self.daemon, self.channels, self.timeout = daemon, channels, timeout
         self.receive_buffer = receive_buffer
         self.position, self.items = since, []
         self.headers = {"Last-Event-ID": since} if header and since else {}
         self.query = {"since": since} if since and not header else {}
+        self.fixed = {} if filter is None else {"filter": filter}
         self.open()
 
     def next(self, timeout=None):
@@ -88,7 +90,8 @@ class SseReader(Reader):
 
     def open(self):
         self.client = SseClient(self.daemon.public, "/sub/" + self.channels,
-                                {"envelope": "1", **self.query}, self.headers, self.receive_buffer)
+                                {"envelope": "1", **self.query, **self.fixed}, self.headers,
+                                self.receive_buffer)
         assert self.client.response.status == 200, self.client.response
 
     def fetch(self, timeout):
@@ -123,7 +126,7 @@ class WsReader(Reader):
 
     def open(self):
         self.client = WsClient(self.daemon.public, "/sub/" + self.channels,
-                               {"envelope": "1", **self.query}, self.headers,
+                               {"envelope": "1", **self.query, **self.fixed}, self.headers,
                                receive_buffer=self.receive_buffer)
         self.hello = self.client.next_json()
         self.add({"position": self.hello["position"]})
@@ -156,7 +159,7 @@ class PollReader(Reader):
             self.fetch(self.timeout)
 
     def fetch(self, timeout):
-        query = {"wait": self.wait, **self.query}
+        query = {"wait": self.wait, **self.query, **self.fixed}
         if not self.headers and self.position:
             query["since"] = self.position
         response = self.wire.request("GET", "/sub/" + self.channels, timeout, query=query,

@@ -82,12 +82,13 @@ static void most_specific_first(void**) {
 }
 
 static void whole_config(void**) {
-    auto config = good("[server]\nworkers = 2\npid_file = /run/p\n[log]\nformat = json\n"
-                       "[limits]\nws_fragments = 2k\n"
-                       "[listener l]\naddress = [::1]:${PORT}, fd:x\nserve = client, subscribe\n"
-                       "origins = https://a.example\n  https://b.example\nhosts = A.b\n"
-                       "backlog = 5\n[broker one]\n[channel a]\nbroker = one\ncompress = off\n"
-                       "slow_consumer = latest\n[server]\ndrain = 1m\n");
+    auto config =
+        good("[server]\nworkers = 2\npid_file = /run/p\n[log]\nformat = json\n"
+             "[limits]\nws_fragments = 2k\n"
+             "[listener l]\naddress = [::1]:${PORT}, fd:x\nserve = client, subscribe\n"
+             "origins = https://a.example\n  https://b.example\nhosts = A.b\n"
+             "backlog = 5\n[broker one]\n[channel a]\nbroker = one\ncompress = off\nfilter = off\n"
+             "slow_consumer = latest\n[server]\ndrain = 1m\n");
     assert_text(config->file, "f");
     assert_int_equal(config->server.workers, 2);
     assert_int_equal(config->server.drain, 60'000);
@@ -109,6 +110,7 @@ static void whole_config(void**) {
     const ChannelSettings& a = *config->settings_for("a");
     assert_text(a.broker, "one");
     assert_false(a.compress);
+    assert_false(a.filter);
     assert_true(a.slow_consumer == SlowConsumer::Latest);
 }
 
@@ -171,6 +173,7 @@ static void explanation(void**) {
                 "presence_grace      = 10s\n"
                 "presence_users      = 10k\n"
                 "joins               = off\n"
+                "filter              = on\n"
                 "compress            = on\n");
     assert_text(explain_channel(*config, "news"), "no [channel] section matches 'news'\n");
     assert_text(explain_channel(*config, "a,b"),

@@ -42,6 +42,11 @@ class RelayBench {
     uint64_t say(const std::string& channel, const std::string& payload = "x") {
         return publish(draft(channel, payload));
     }
+    uint64_t say_tagged(const std::string& channel, const std::string& tags) {
+        Draft draft = fanhorn::draft(channel, "x");
+        draft.tags = tags;
+        return publish(std::move(draft));
+    }
     // As the frame of TestEncoding.
     static std::string frame(uint64_t seq, const std::string& channel,
                              const std::string& payload = "x") {

@@ -49,6 +49,7 @@ class TestEncoding final : public Encoding {
         : use_(use), carries_unstored_(carries_unstored) {}
     Use use() const override { return use_; }
     bool carries_unstored() const override { return carries_unstored_; }
+    bool carries_presence() const override { return carries_unstored_; }
     void message(std::string& out, const Message& message) override { data(out, 'm', message); }
     void retained(std::string& out, const Message& message) override { data(out, 'r', message); }
     void gap(std::string& out, const Gap& gap) override {

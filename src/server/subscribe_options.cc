@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/subscribe_options.h"
+
+namespace fanhorn {
+
+std::optional<http::Problem> read_filter(std::string_view text,
+                                         const std::vector<std::string>& channels,
+                                         const std::vector<const ChannelSettings*>& settings,
+                                         FilterRef& filter) {
+    for (size_t i = 0; i < settings.size(); ++i)
+        if (!settings[i]->filter)
+            return http::problem("bad_option", "'" + channels[i] + "' takes no filter");
+    auto parsed = Filter::parse(text);
+    if (!parsed)
+        return http::problem("bad_option", parsed.error());
+    filter = std::move(*parsed);
+    return std::nullopt;
+}
+
+http::Problem too_many_filters() {
+    return http::problem("overloaded",
+                         "a channel has as many filters as 'filters' in [limits] allows");
+}
+
+} // namespace fanhorn
