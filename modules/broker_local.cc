@@ -85,9 +85,11 @@ size_t LocalBroker::channel_count() const {
     return channel_count_.load(std::memory_order_relaxed);
 }
 
-LocalBroker::Channel* LocalBroker::find(const std::string& name) {
+LocalBroker::Channel* LocalBroker::find(std::string_view name) {
+    if (recent_ && recent_->name == name)
+        return recent_;
     const auto found = channels_.find(name);
-    return found == channels_.end() ? nullptr : found->get();
+    return found == channels_.end() ? nullptr : recent_ = found->get();
 }
 
 LocalBroker::Channel* LocalBroker::find_or_make(const std::string& name,
@@ -114,6 +116,7 @@ LocalBroker::Channel* LocalBroker::find_or_make(const std::string& name,
     channel->generation = generation_;
     channel->history.raise_trimmed(watermark(name));
     Channel* made = channel.get();
+    recent_ = made;
     by_name_.insert(made);
     channels_.insert(std::move(channel));
     channel_count_.store(channels_.size(), std::memory_order_relaxed);
@@ -125,6 +128,7 @@ void LocalBroker::free_if_empty(Channel& channel) {
         return;
     uint64_t& mark = watermark(channel.name);
     mark = std::max(mark, channel.history.trimmed());
+    recent_ = nullptr;
     by_name_.erase(&channel);
     channels_.erase(channels_.find(channel.key()));
     channel_count_.store(channels_.size(), std::memory_order_relaxed);

@@ -65,7 +65,7 @@ class LocalBroker final : public Broker {
     };
 
     // All below: under mutex_.
-    Channel* find(const std::string& name);
+    Channel* find(std::string_view name);
     Channel* find_or_make(const std::string& name, Published::Status& refused);
     void free_if_empty(Channel& channel);
     const ChannelSettings& settings_of(Channel& channel);
@@ -101,6 +101,7 @@ class LocalBroker final : public Broker {
     uint32_t max_channels_ = 0;
     std::vector<Mailbox*> boxes_;
     NamedSet<Channel> channels_;
+    Channel* recent_ = nullptr;          // the last that was looked for: it mostly is again
     std::set<Channel*, ByName> by_name_; // for lists in order
     IdempotencyKeys keys_;
     PresenceBook presence_;

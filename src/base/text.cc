@@ -145,12 +145,18 @@ std::optional<std::string> base64_decode(std::string_view text) {
     return out;
 }
 
-std::string hex_encode(std::span<const uint8_t> bytes) {
-    std::string out(bytes.size() * 2, '\0');
-    for (size_t i = 0; i < bytes.size(); ++i) {
-        out[2 * i] = kHexDigits[bytes[i] >> 4];
-        out[2 * i + 1] = kHexDigits[bytes[i] & 15];
+void append_hex(std::string& out, std::span<const uint8_t> bytes) {
+    out.resize(out.size() + 2 * bytes.size());
+    char* to = out.data() + out.size() - 2 * bytes.size();
+    for (const uint8_t byte : bytes) {
+        *to++ = kHexDigits[byte >> 4];
+        *to++ = kHexDigits[byte & 15];
     }
+}
+
+std::string hex_encode(std::span<const uint8_t> bytes) {
+    std::string out;
+    append_hex(out, bytes);
     return out;
 }
 

@@ -49,6 +49,7 @@ std::string base64_encode(std::string_view bytes);
 std::optional<std::string> base64_decode(std::string_view text);
 
 // Lower-case digits.
+void append_hex(std::string& out, std::span<const uint8_t> bytes);
 std::string hex_encode(std::span<const uint8_t> bytes);
 std::string hex_encode(std::string_view bytes);
 

@@ -25,6 +25,8 @@ bool has_good_escapes(std::string_view text) {
 }
 
 std::optional<std::string> decode_parameter(std::string_view text) {
+    if (std::none_of(text.begin(), text.end(), [](char c) { return c == '%' || c == '+'; }))
+        return std::string(text);
     if (text.find('+') == text.npos)
         return percent_decode(text);
     std::string plain(text);

@@ -27,8 +27,11 @@ bool has_control(std::string_view text) {
 
 // A length, in UTF-8, without control characters and ',': what names and patterns share.
 bool is_plain(std::string_view text) {
-    return !text.empty() && text.size() <= kMaxNameBytes &&
-           text.find(',') == std::string_view::npos && is_utf8(text) && !has_control(text);
+    // Most are ASCII, and told in one pass.
+    const auto is_usual = [](char c) { return c >= ' ' && c < 0x7f && c != ','; };
+    const bool is_right = std::all_of(text.begin(), text.end(), is_usual) ||
+                          (text.find(',') == text.npos && is_utf8(text) && !has_control(text));
+    return is_right && !text.empty() && text.size() <= kMaxNameBytes;
 }
 
 size_t segment_length(std::string_view text) {

@@ -207,8 +207,9 @@ void Connection::start_subscription(Transport& transport, Wish&& wish) {
     std::string headers;
     headers.reserve(kUsualHeaderBytes);
     headers += exchange_->cors;
-    http::append_header(headers, "Fanhorn-Connection", hex_encode(wish.connection));
-    headers += "Vary: Accept, Origin, Last-Event-ID, Authorization\r\n";
+    headers += "Fanhorn-Connection: ";
+    append_hex(headers, wish.connection);
+    headers += "\r\nVary: Accept, Origin, Last-Event-ID, Authorization\r\n";
     const std::string* envelope = request.parameter("envelope");
     const Asked asked{.request = request,
                       .channels = wish.channels,
