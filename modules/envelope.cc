@@ -101,6 +101,18 @@ void append_message(std::string& out, const MessageEnvelope& message) {
     out.push_back('}');
 }
 
+void append_patch(std::string& out, const MessageEnvelope& message, std::string_view base) {
+    out.push_back('{');
+    append_text(out, "channel", message.channel);
+    append_text(out, "id", message.id);
+    append_count(out, "n", message.n);
+    if (!message.event.empty())
+        append_text(out, "event", message.event);
+    append_text(out, "base", base);
+    append_json(out, "patch", message.payload);
+    out.push_back('}');
+}
+
 void append_gap(std::string& out, const GapEnvelope& gap) {
     out.push_back('{');
     append_text(out, "channel", gap.channel);

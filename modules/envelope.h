@@ -35,6 +35,10 @@ struct MessageEnvelope {
 // {"channel","id","n","event","data"|"base64","retained"}
 void append_message(std::string& out, const MessageEnvelope& message);
 
+// {"channel","id","n","event","base","patch"}: `payload` is the JSON Patch (RFC 6902) of the state
+// with the id `base`.
+void append_patch(std::string& out, const MessageEnvelope& message, std::string_view base);
+
 struct GapEnvelope {
     std::string_view channel;
     std::string_view after; // the reader's last position

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "modules/message_envelope.h"
 
+#include "modules/json_patch.h"
+
 namespace fanhorn {
 
 namespace {
@@ -42,6 +44,25 @@ void append_message(std::string& out, const Message& message) {
 
 void append_retained(std::string& out, const Message& message) {
     append(out, message, true);
+}
+
+bool append_patch(std::string& out, const Message& message, const Message& base) {
+    constexpr size_t kMoreBytes = 40; // that the envelope has of its own
+    const size_t whole = message.payload.size();
+    std::string patch;
+    if (whole <= kMoreBytes || data_kind(message) != DataKind::Json ||
+        data_kind(base) != DataKind::Json ||
+        !make_patch(patch, base.payload, message.payload, whole - kMoreBytes))
+        return false;
+    const std::string id = position_text(message.position);
+    append_patch(out,
+                 MessageEnvelope{.channel = message.channel,
+                                 .id = id,
+                                 .n = message.n,
+                                 .event = message.event,
+                                 .payload = patch},
+                 position_text(base.position));
+    return true;
 }
 
 void append_gap(std::string& out, const Gap& gap) {

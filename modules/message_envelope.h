@@ -14,6 +14,8 @@ DataKind data_kind(const Message& message);
 
 void append_message(std::string& out, const Message& message);
 void append_retained(std::string& out, const Message& message);
+// As a patch of the state before; false, with `out` as it was, where that is not smaller.
+bool append_patch(std::string& out, const Message& message, const Message& base);
 // {"channel","gap":{…}}, and the bare object.
 void append_gap(std::string& out, const Gap& gap);
 void append_gap_object(std::string& out, const Gap& gap);

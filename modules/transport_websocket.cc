@@ -97,7 +97,7 @@ class PlainWebsocket final : public WebsocketEncoding {
     void end(std::string&, std::string_view, std::string_view) override {}
 };
 
-class EnvelopedWebsocket final : public WebsocketEncoding {
+class EnvelopedWebsocket : public WebsocketEncoding {
   public:
     using WebsocketEncoding::WebsocketEncoding;
     bool carries_presence() const override { return true; }
@@ -139,7 +139,7 @@ class EnvelopedWebsocket final : public WebsocketEncoding {
         text(out, [&](std::string& json) { append_end(json, channel, code); });
     }
 
-  private:
+  protected:
     template <typename Write> void text(std::string& out, Write write) {
         std::string json;
         write(json);
@@ -152,6 +152,20 @@ struct InboundTerms : LocalCount {
     InboundTerms(Inflater& shared, const ReaderLimits& bounds) : inflater(shared), limits(bounds) {}
     Inflater& inflater;
     const ReaderLimits limits;
+};
+
+// For readers who asked for patches.
+class PatchingWebsocket final : public EnvelopedWebsocket {
+  public:
+    using EnvelopedWebsocket::EnvelopedWebsocket;
+    bool makes_patches() const override { return true; }
+    bool patch(std::string& out, const Message& message, const Message& base) override {
+        std::string json;
+        if (!append_patch(json, message, base))
+            return false;
+        reply(out, json);
+        return true;
+    }
 };
 
 // What a client sends: control frames, and messages to publish.
@@ -276,6 +290,7 @@ class WebsocketTransport final : public Transport {
         Opening opening;
         opening.is_session = asks_session(request);
         opening.encoding = &encoding(asked.is_envelope || opening.is_session, is_deflated);
+        opening.patching = is_deflated ? &patching_deflated_ : &patching_;
         opening.inbound = std::make_unique<WebsocketInbound>(
             terms({.message_size = static_cast<uint32_t>(asked.message_size),
                    .fragments = asked.fragments,
@@ -330,6 +345,7 @@ class WebsocketTransport final : public Transport {
     std::vector<Ref<InboundTerms>> terms_;
     PlainWebsocket plain_{nullptr}, plain_deflated_{&deflater_};
     EnvelopedWebsocket enveloped_{nullptr}, enveloped_deflated_{&deflater_};
+    PatchingWebsocket patching_{nullptr}, patching_deflated_{&deflater_};
 };
 
 std::unique_ptr<Transport> create() {

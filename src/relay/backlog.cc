@@ -11,6 +11,11 @@ iovec piece(const Frame& frame, uint32_t end) {
     return {frame.segment->bytes.data() + frame.begin, end - frame.begin};
 }
 
+// It is not for everybody.
+bool is_selective(const Frame& frame) {
+    return frame.message && frame.message->exclude != kNoConnection;
+}
+
 } // namespace
 
 void Backlog::restart(uint64_t first) {
@@ -72,19 +77,19 @@ SegmentRef Backlog::next_segment() {
     return segment;
 }
 
-void Backlog::append(Encoding& encoding, const MessageRef& message) {
+void Backlog::append(Encoding& encoding, const MessageRef& message, const Message* base) {
     Frame frame;
     const bool is_full =
         frames_.empty() || frames_.back().segment->bytes.size() >= Segment::kFullBytes;
     frame.segment = is_full ? next_segment() : frames_.back().segment;
     frame.seq = message->position.seq;
     frame.begin = static_cast<uint32_t>(frame.segment->bytes.size());
-    encoding.message(frame.segment->bytes, *message);
+    if (!base || !encoding.patch(frame.segment->bytes, *message, *base))
+        encoding.message(frame.segment->bytes, *message);
     frame.end = static_cast<uint32_t>(frame.segment->bytes.size());
-    if (message->exclude != kNoConnection) {
-        frame.selective = message;
-        ++selective_;
-    }
+    if (encoding.makes_patches() || message->exclude != kNoConnection)
+        frame.message = message;
+    selective_ += is_selective(frame) ? 1 : 0;
     bytes_ += frame.cost();
     frames_.push_back(std::move(frame));
 }
@@ -93,7 +98,7 @@ uint64_t Backlog::drop_front() {
     const Frame& frame = frames_.front();
     const uint64_t seq = frame.seq;
     bytes_ -= frame.cost();
-    selective_ -= frame.selective ? 1 : 0;
+    selective_ -= is_selective(frame) ? 1 : 0;
     frames_.pop_front();
     ++first_;
     return seq;
@@ -105,7 +110,7 @@ int Backlog::gather(uint64_t& ordinal, const ConnectionId& connection, iovec* pi
     while (used < count && ordinal < next()) {
         const Frame& frame = at(ordinal);
         if (selective_ != 0) { // frame by frame
-            if (!frame.selective || !frame.selective->is_excluded(connection))
+            if (!frame.is_excluded(connection))
                 pieces[used++] = piece(frame, frame.end);
             ++ordinal;
             continue;
@@ -125,7 +130,7 @@ int Backlog::gather(uint64_t& ordinal, const ConnectionId& connection, iovec* pi
 uint64_t Backlog::count(uint64_t from, uint64_t to, const ConnectionId& connection) const {
     uint64_t count = to - from;
     for (uint64_t i = from; selective_ != 0 && i < to; ++i)
-        if (at(i).selective && at(i).selective->is_excluded(connection))
+        if (at(i).is_excluded(connection))
             --count;
     return count;
 }
@@ -135,7 +140,7 @@ Backlog::Written Backlog::advance(uint64_t ordinal, const ConnectionId& connecti
     Written result;
     for (; ordinal < next(); ++ordinal) {
         const Frame& frame = at(ordinal);
-        if (frame.selective && frame.selective->is_excluded(connection)) {
+        if (frame.is_excluded(connection)) {
             result.seq = frame.seq;
             continue;
         }

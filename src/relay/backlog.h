@@ -15,7 +15,11 @@ struct Frame {
     uint64_t seq = 0;
     SegmentRef segment;
     uint32_t begin = 0, end = 0; // within the segment
-    MessageRef selective;        // set when the message excludes a connection
+    // Set when it excludes a connection, and where there may be patches.
+    MessageRef message;
+    bool is_excluded(const ConnectionId& connection) const {
+        return message && message->is_excluded(connection);
+    }
     size_t size() const { return end - begin; }
     // What it counts for under a limit: an entry here is more than a small message.
     size_t cost() const { return size() + sizeof(Frame); }
@@ -45,7 +49,8 @@ class Backlog {
     // The oldest frame from which costs of at most `bytes` follow.
     uint64_t within(size_t bytes) const;
 
-    void append(Encoding& encoding, const MessageRef& message);
+    // Encoding::message, or a patch of `base`, the state before, where the encoding has one.
+    void append(Encoding& encoding, const MessageRef& message, const Message* base = nullptr);
     // Returns the seq of what was dropped.
     uint64_t drop_front();
 

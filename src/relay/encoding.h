@@ -40,6 +40,10 @@ class Encoding {
     virtual bool carries_presence() const { return false; }
 
     virtual void message(std::string& out, const Message& message) = 0;
+    // Whether a state may go out as a patch of the one before it (RFC 6902), to readers who have
+    // that; and such a patch. False, with `out` as it was, where it would not be smaller.
+    virtual bool makes_patches() const { return false; }
+    virtual bool patch(std::string&, const Message&, const Message&) { return false; }
     // The channel's retained value, for a newcomer.
     virtual void retained(std::string& out, const Message& message) = 0;
     virtual void gap(std::string& out, const Gap& gap) = 0;

@@ -28,7 +28,10 @@ void Feed::append(const MessageRef& message) {
         backlog_->turn_begin = next_;
     }
     grow_up(seq, next_);
-    backlog_->append(encoding_, message);
+    const bool is_state = encoding_.makes_patches() && message->is_state();
+    backlog_->append(encoding_, message, is_state ? others().state.get() : nullptr);
+    if (is_state)
+        others().state = message;
     next_ = backlog_->next();
     make_due();
     trim(); // settle() leaves a feed with due cursors alone
@@ -38,6 +41,8 @@ void Feed::append(const MessageRef& message) {
 void Feed::lose(uint64_t seq) {
     channel_.hub().give_backlog(std::move(backlog_));
     floor_ = seq;
+    if (others_)
+        others_->state = nullptr;
     grow_up(seq, next_);
     ++next_; // a frame that nobody can have: all cursors are now below first()
     make_due();

@@ -139,6 +139,7 @@ class Feed : public Pooled<Feed> {
     struct Others {
         Cursors waiting; // of subscribers with several channels
         Cursors young;
+        MessageRef state; // the newest, where there are patches
     };
     Others& others();
 

@@ -46,8 +46,7 @@ class Message final : public AtomicCount {
           content_type(std::move(draft.content_type)), event(std::move(draft.event)),
           tags(std::move(draft.tags)), position(at), n(count),
           expires(draft.ttl ? now + draft.ttl : 0), stored_at(now), exclude(draft.exclude),
-          stored(draft.store), retained(draft.retain), binary(draft.binary),
-          tells(draft.kind) {}
+          stored(draft.store), retained(draft.retain), binary(draft.binary), tells(draft.kind) {}
 
     const std::string channel;
     const std::string payload;
@@ -69,6 +68,8 @@ class Message final : public AtomicCount {
         return sizeof(Message) + channel.size() + payload.size() + content_type.size() +
                event.size() + tags.size();
     }
+    // Whether what a patch leads from and to is this message: it is in the log and carries data.
+    bool is_state() const { return stored && tells == MessageKind::Data; }
     bool is_expired(Millis now) const { return expires && expires <= now; }
     bool is_excluded(const ConnectionId& id) const {
         return exclude != kNoConnection && exclude == id;

@@ -163,7 +163,7 @@ bool PollSubscriber::has_room(size_t bytes) const {
 }
 
 void PollSubscriber::add_frame(const Frame& frame) {
-    if (frame.selective && frame.selective->is_excluded(connection_))
+    if (frame.is_excluded(connection_))
         return;
     messages_.append(frame.segment->bytes, frame.begin, frame.size());
     position_ = {end_->epoch, frame.seq};

@@ -7,8 +7,9 @@
 
 namespace fanhorn {
 
-Session::Session(Sink& sink, const Wish& wish, std::string head)
-    : Subscriber(sink, wish, false), line_(make_ref<Line>(this)), head_(std::move(head)) {}
+Session::Session(Sink& sink, const Wish& wish, std::string head, Encoding* patching)
+    : Subscriber(sink, wish, false), line_(make_ref<Line>(this)), patching_(patching),
+      head_(std::move(head)) {}
 
 Session::~Session() {
     line_->session = nullptr;
@@ -35,7 +36,7 @@ void Session::set_end(BrokerEnd& end) {
 
 void Session::begin(const Wish& wish) {
     if (!wish.channels.empty())
-        return subscribe({wish.channels, wish.settings, wish.since, wish.filter, nullptr});
+        return subscribe({wish.channels, wish.settings, wish.since, wish.filter, false, nullptr});
     Start start;
     start.told = {end_->epoch, end_->delivered};
     open(start);
@@ -88,7 +89,7 @@ void Session::on_placed(Step& step, const std::vector<Member*>& members, const S
         const ChannelStart& channel = start.channels[i];
         Member& each = *members[i];
         each.subscriber = this;
-        hub().enter(each, encoding_, each.name, *end_, *step.settings[i], start, channel,
+        hub().enter(each, encoding_of(step), each.name, *end_, *step.settings[i], start, channel,
                     step.filter);
         if (channel.retained && each.feed->wants(*channel.retained))
             encoding_.retained(out, *channel.retained);
@@ -114,7 +115,8 @@ void Session::tell(const Step& step, const Start& start) {
 }
 
 bool Session::has_room_for(const Step& step, size_t limit) const {
-    return !step.filter || hub().has_room_for(*step.filter, encoding_, step.channels, limit);
+    return !step.filter ||
+           hub().has_room_for(*step.filter, encoding_of(step), step.channels, limit);
 }
 
 bool Session::unsubscribe(std::string_view channel) {
@@ -208,6 +210,10 @@ bool Session::send(Member& member) {
     if (member.ordinal == feed.next())
         return settle(member);
     const Backlog& backlog = feed.backlog();
+    if (feed.encoding().makes_patches() && (!member.is_based || backlog.has_selective())) {
+        send_whole(member);
+        return true;
+    }
     iovec pieces[kPieces];
     uint64_t end = member.ordinal;
     const int count = backlog.gather(end, connection_, pieces, kPieces);
@@ -234,6 +240,17 @@ bool Session::send(Member& member) {
     }
     stall();
     return false;
+}
+
+// A frame for a reader who has not the state that it may be a patch of.
+void Session::send_whole(Member& member) {
+    const Frame& frame = member.feed->backlog().at(member.ordinal++);
+    member.is_based = member.is_based && !frame.message->is_state();
+    if (frame.is_excluded(connection_))
+        return;
+    encoding_.message(outbox_.own(), *frame.message);
+    member.is_based = member.is_based || frame.message->is_state();
+    sent(member, 1, 0);
 }
 
 void Session::on_rest_sent(uint64_t seq) {
@@ -277,6 +294,7 @@ void Session::replay(std::unique_ptr<Placement> placement) {
     for (Member* each : placement->members) {
         each->placement = placement.get();
         each->sent = placement->rest.after;
+        each->is_based = false;
     }
     placement->rest.max_bytes = kReplayBytes;
     placements_.push_back(std::move(placement));
@@ -391,6 +409,7 @@ bool Session::skip(Member& member) {
         return false;
     }
     append_gap(feed.skip(member, {end_->epoch, member.sent}));
+    member.is_based = false;
     member.owes_position = true;
     return true;
 }

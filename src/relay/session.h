@@ -24,14 +24,16 @@ class Session final : public Subscriber, public Pooled<Session> {
         std::vector<std::string> channels; // none of them has() yet
         std::vector<const ChannelSettings*> settings;
         Since since;
-        FilterRef filter; // null: everything
+        FilterRef filter;        // null: everything
+        bool is_patched = false; // states may come as patches of the one before
         // The reply, which goes ahead of everything that the channels bring; null: none.
         std::function<std::string(const Start& start)> reply;
     };
 
     // `head` is the answer's head, as StreamSubscriber has it. Its broker is `wish.end`, for all
     // its channels.
-    Session(Sink& sink, const Wish& wish, std::string head);
+    // `patching`: the encoding of steps that are patched; outlives it.
+    Session(Sink& sink, const Wish& wish, std::string head, Encoding* patching = nullptr);
     ~Session() override;
 
     // Opens with the channels of the wish, perhaps none.
@@ -65,6 +67,10 @@ class Session final : public Subscriber, public Pooled<Session> {
     static constexpr size_t kReplayBytes = 64 << 10; // of one read; at least a message
     static constexpr int kPieces = 64;               // of one write
 
+    Encoding& encoding_of(const Step& step) const {
+        return step.is_patched && patching_ ? *patching_ : encoding_;
+    }
+
     struct Placement;
     struct Member : Subscription, Pooled<Member> {
         explicit Member(std::string channel) : name(std::move(channel)) {}
@@ -72,6 +78,7 @@ class Session final : public Subscriber, public Pooled<Session> {
         const std::string name;
         Placement* placement = nullptr; // while it is being placed or replays
         uint64_t sent = 0;              // it has everything up to that seq
+        bool is_based = false;          // it has the state that the next patch is made for
         bool owes_position = false;     // a gap was told, and nothing with an id since
     };
     // A step on its way through history.
@@ -101,6 +108,7 @@ class Session final : public Subscriber, public Pooled<Session> {
     void free_gone();
 
     bool send(Member& member);
+    void send_whole(Member& member);
     void sent(Member& member, uint64_t messages, uint64_t seq);
     bool settle(Member& member);
     bool replay_some();
@@ -119,6 +127,7 @@ class Session final : public Subscriber, public Pooled<Session> {
     std::deque<std::unique_ptr<Placement>> placements_; // the first one is replayed
     std::vector<std::unique_ptr<Member>> gone_;         // until they are out of their feeds
     Ref<Line> line_;
+    Encoding* const patching_;
     std::string head_;          // until it is sent
     Member* rest_of_ = nullptr; // whose frame is half sent
     bool is_asked_ = false;     // a page will come

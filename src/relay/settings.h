@@ -19,6 +19,9 @@ enum class SlowConsumer : uint8_t {
     Disconnect, // closed with a reason; may resume
 };
 
+// Whether states may go out as patches of the one before.
+enum class Delta : uint8_t { Off, JsonPatch };
+
 enum class Access : uint8_t { Public, Deny };
 
 struct ChannelSettings {
@@ -40,9 +43,10 @@ struct ChannelSettings {
     bool presence = false;                  // who is on the channel can be asked
     Millis presence_grace = 10'000;         // from a user's last connection to his having left
     uint32_t presence_users = 10'000;       // of one channel
-    bool joins = false;                     // subscribers are told who comes and goes
-    bool filter = true;                     // whether subscribers may have one
-    bool compress = true;                   // permessage-deflate where the client offers it
+    Delta delta = Delta::Off;
+    bool joins = false;   // subscribers are told who comes and goes
+    bool filter = true;   // whether subscribers may have one
+    bool compress = true; // permessage-deflate where the client offers it
 
     // Whether that transport (a module's negotiation name) may be used on the channel.
     bool allows(std::string_view transport) const;

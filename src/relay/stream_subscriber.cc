@@ -236,7 +236,7 @@ size_t StreamSubscriber::pick(Picked* picked) {
         if (!next || next->ordinal < next->feed->first())
             break;
         const Frame& frame = next->feed->backlog().at(next->ordinal);
-        if (!frame.selective || !frame.selective->is_excluded(connection_))
+        if (!frame.is_excluded(connection_))
             picked[count++] = {next, next->ordinal, &frame};
         ++next->ordinal;
     }

@@ -64,6 +64,7 @@ struct Asked {
 // How the connection goes on.
 struct Opening {
     Encoding* encoding = nullptr;
+    Encoding* patching = nullptr; // a session's, for those of its channels that are sent patches
     // A stream: the head of its answer, see StreamSubscriber.
     std::string head;
     std::unique_ptr<Inbound> inbound; // null: nothing the client sends matters

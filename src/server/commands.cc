@@ -264,7 +264,7 @@ std::optional<http::Problem> Commands::read_channel(const Members& members, std:
 }
 
 std::optional<http::Problem> Commands::read_step(const Members& members, Session::Step& step) {
-    if (auto problem = members.check_known({"channel", "channels", "since", "filter"}))
+    if (auto problem = members.check_known({"channel", "channels", "since", "filter", "delta"}))
         return problem;
     if (auto problem = read_channels(members, step.channels))
         return problem;
@@ -282,6 +282,8 @@ std::optional<http::Problem> Commands::read_step(const Members& members, Session
     }
     if (auto problem = find_filter(members, step.channels, step.settings, step.filter))
         return problem;
+    if (auto problem = read_delta(members.value("delta"), step))
+        return problem;
     const size_t most = worker_.config().limits.subscriptions;
     if (session_->channel_count() + step.channels.size() > most) {
         worker_.counters().hit(Limit::Subscriptions);
@@ -292,6 +294,21 @@ std::optional<http::Problem> Commands::read_step(const Members& members, Session
         return too_many_filters();
     }
     return choose_broker(step);
+}
+
+std::optional<http::Problem> Commands::read_delta(std::string_view value, Session::Step& step) {
+    if (value.empty())
+        return std::nullopt;
+    if (text_of(value) != "json-patch")
+        return http::problem("bad_option", "'delta' is \"json-patch\"");
+    if (step.filter)
+        return http::problem("bad_option", "'delta' and 'filter' do not go together");
+    for (size_t i = 0; i < step.channels.size(); ++i)
+        if (step.settings[i]->delta == Delta::Off)
+            return http::problem("bad_option",
+                                 "'delta' is off for the channel '" + step.channels[i] + "'");
+    step.is_patched = true;
+    return std::nullopt;
 }
 
 std::optional<http::Problem>

@@ -62,6 +62,7 @@ class Commands final : public std::enable_shared_from_this<Commands> {
     static std::optional<http::Problem>
     find_filter(const Members& members, const std::vector<std::string>& channels,
                 const std::vector<const ChannelSettings*>& settings, FilterRef& filter);
+    static std::optional<http::Problem> read_delta(std::string_view value, Session::Step& step);
     std::optional<http::Problem> choose_broker(const Session::Step& step);
     std::optional<http::Problem> read_publish(const Members& members, Attempt& attempt) const;
     std::optional<http::Problem> read_lookup(const Members& members, Wish& wish, size_t& limit);

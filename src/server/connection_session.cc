@@ -22,7 +22,8 @@ Speaker::~Speaker() {
 void Connection::open_session(Opening&& opening, const Wish& wish) {
     if (!begin_stream(opening, wish))
         return;
-    auto subscriber = std::make_unique<Session>(*this, wish, std::move(opening.head));
+    auto subscriber =
+        std::make_unique<Session>(*this, wish, std::move(opening.head), opening.patching);
     Session& session = *subscriber;
     subscriber_ = std::move(subscriber);
     speaker_ = std::make_unique<Speaker>();

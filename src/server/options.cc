@@ -401,6 +401,14 @@ constexpr Row kChannelRows[] = {
                       "gave them.\n"
                       "Each different filter costs the comparison of every message once on each "
                       "worker; filters in [limits] bounds their number."},
+    {.name = "delta",
+     .type = Type::Choice,
+     .binding = kField<&ChannelSettings::delta>,
+     .preset = "off",
+     .choices = "off json-patch",
+     .documentation =
+         "Whether the clients that ask for it are sent what changed between two JSON messages "
+         "(RFC 6902), where that is smaller than the message; made once for all of them."},
     {.name = "compress",
      .type = Type::Switch,
      .binding = kField<&ChannelSettings::compress>,
@@ -409,7 +417,7 @@ constexpr Row kChannelRows[] = {
                       "once for all of them."},
 };
 
-constexpr const char* kLaterChannelKeys = "delta conflate wildcard publish_rate";
+constexpr const char* kLaterChannelKeys = "conflate wildcard publish_rate";
 
 constexpr SectionType kSectionTypes[] = {
     {"server", "server", Naming::Single, "", kServerRows, "", "The daemon as a whole."},

@@ -174,6 +174,7 @@ static void explanation(void**) {
                 "presence_users      = 10k\n"
                 "joins               = off\n"
                 "filter              = on\n"
+                "delta               = off\n"
                 "compress            = on\n");
     assert_text(explain_channel(*config, "news"), "no [channel] section matches 'news'\n");
     assert_text(explain_channel(*config, "a,b"),
