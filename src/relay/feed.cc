@@ -115,7 +115,7 @@ void Feed::settle() {
         return trim();
     floor_ = backlog_->at(next_ - 1).seq;
     channel_.hub().give_backlog(std::move(backlog_));
-    batch = {};
+    batch = nullptr;
 }
 
 void Feed::enter(Subscription& subscription) {

@@ -10,6 +10,7 @@
 #include "relay/settings.h"
 
 #include <memory>
+#include <string>
 
 namespace fanhorn {
 
@@ -105,10 +106,11 @@ class Feed : public Pooled<Feed> {
 
     // The last poll's answer, for those who wait at the same place for the same.
     struct Batch {
-        uint64_t from = 0, to = 0; // ordinals
+        uint64_t from, to; // ordinals
+        std::string begin_of_head;
         SegmentRef body;
     };
-    Batch batch;
+    std::unique_ptr<Batch> batch; // or none
 
     // Drops what is beyond the limit, but of what this turn has not yet offered to everybody only
     // what is beyond kDueBytes: that is looked at again behind the flush.

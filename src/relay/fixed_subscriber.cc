@@ -53,7 +53,7 @@ bool FixedSubscriber::is_caught_up() const {
            (first_.place == Subscription::Place::Waiting && first_.ordinal == first_.feed->next());
 }
 
-void FixedSubscriber::place(Wish wish) {
+void FixedSubscriber::place(Wish&& wish) {
     CHECK(state() == State::Placing);
     line_ = make_ref<Line>(this);
     line_->wish = std::move(wish);

@@ -21,7 +21,7 @@ class FixedSubscriber : public Subscriber {
   protected:
     // Asks the broker: on_start follows, for place() with all subscriptions in their feeds, for
     // locate() with none.
-    void place(Wish wish);
+    void place(Wish&& wish);
     void locate(const Wish& wish);
     virtual void on_start(Start start) = 0;
     virtual void on_page(Page page) = 0;

@@ -26,7 +26,7 @@ bool is_known_tag(std::string_view list, std::string_view tag) {
 PollSubscriber::PollSubscriber(Sink& sink, const Wish& wish, PollWish poll)
     : FixedSubscriber(sink, wish), poll_(std::move(poll)), filter_(wish.filter) {}
 
-void PollSubscriber::begin(Wish wish) {
+void PollSubscriber::begin(Wish&& wish) {
     if (poll_.may_wait)
         return place(std::move(wish));
     names_ = wish.channels;
@@ -120,11 +120,12 @@ void PollSubscriber::flush_single() {
     if (from < feed.first())
         return read_on(put_away_all());
     const Backlog& backlog = feed.backlog();
-    if (feed.batch.body && feed.batch.from == from && feed.batch.to == feed.next() &&
+    const Feed::Batch* batch = feed.batch.get();
+    if (batch && batch->from == from && batch->to == feed.next() &&
         !backlog.has_selective()) { // somebody else's answer is ours
         position_ = {end_->epoch, backlog.at(feed.next() - 1).seq};
-        count_ += feed.batch.to - from;
-        return answer_with(feed.batch.body);
+        count_ += batch->to - from;
+        return send(batch->begin_of_head, batch->body);
     }
     uint64_t to = from;
     while (to < feed.next() && has_room(backlog.at(to).size()))
@@ -133,8 +134,10 @@ void PollSubscriber::flush_single() {
         subscription(0).ordinal = to;
         return feed.caught_up(subscription(0));
     }
-    feed.batch = {from, to, body()};
-    answer_with(feed.batch.body);
+    const SegmentRef body = this->body();
+    feed.batch = std::make_unique<Feed::Batch>(
+        Feed::Batch{from, to, begin_of_head(body->bytes.size(), 200), body});
+    send(feed.batch->begin_of_head, body);
 }
 
 void PollSubscriber::flush_several() {
@@ -229,21 +232,20 @@ void PollSubscriber::answer() {
 }
 
 void PollSubscriber::answer_with(SegmentRef body) {
-    hub().counters().deliveries[static_cast<size_t>(encoding_.use())].add(count_);
     // A list of quoted tags, some perhaps weak (RFC 9110 section 13.1.2: compared weakly).
     const bool is_known = !poll_.may_wait && is_known_tag(poll_.if_none_match, etag());
-    enter(State::Closed);
     if (is_known)
         body = make_ref<Segment>();
-    std::string out = head(body->bytes.size(), is_known ? 304 : 200);
-    sink_.answer(std::move(out), std::move(body));
+    const std::string begin = begin_of_head(body->bytes.size(), is_known ? 304 : 200);
+    send(begin, std::move(body));
 }
 
 std::string PollSubscriber::etag() const {
     return '"' + position_text(position_) + '-' + poll_.tag + '"';
 }
 
-std::string PollSubscriber::head(size_t body_size, int status) const {
+// What it has in common with the answers of others that are as far.
+std::string PollSubscriber::begin_of_head(size_t body_size, int status) const {
     std::string out;
     http::append_status(out, status);
     if (status == 200) {
@@ -253,6 +255,14 @@ std::string PollSubscriber::head(size_t body_size, int status) const {
     out += "Fanhorn-Id: ";
     append_position(out, position_);
     out += "\r\n";
+    return out;
+}
+
+void PollSubscriber::send(std::string_view begin_of_head, SegmentRef body) {
+    constexpr size_t kOwnBytes = 128;
+    std::string out;
+    out.reserve(begin_of_head.size() + poll_.headers.size() + kOwnBytes);
+    out += begin_of_head;
     if (!poll_.may_wait)
         http::append_header(out, "ETag", etag());
     if (retry_after_s_)
@@ -261,7 +271,9 @@ std::string PollSubscriber::head(size_t body_size, int status) const {
         http::append_header(out, "Connection", "close");
     out += poll_.headers;
     out += "\r\n";
-    return out;
+    hub().counters().deliveries[static_cast<size_t>(encoding_.use())].add(count_);
+    enter(State::Closed);
+    sink_.answer(std::move(out), std::move(body));
 }
 
 } // namespace fanhorn

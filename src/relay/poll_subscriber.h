@@ -23,7 +23,7 @@ class PollSubscriber final : public FixedSubscriber {
   public:
     PollSubscriber(Sink& sink, const Wish& wish, PollWish poll);
 
-    void begin(Wish wish);
+    void begin(Wish&& wish);
     // The wait ran out: an empty answer.
     void on_timeout();
     void on_writable() override {}
@@ -56,7 +56,8 @@ class PollSubscriber final : public FixedSubscriber {
     void answer();
     void answer_with(SegmentRef body);
     std::string etag() const;
-    std::string head(size_t body_size, int status) const;
+    std::string begin_of_head(size_t body_size, int status) const;
+    void send(std::string_view begin_of_head, SegmentRef body);
     SegmentRef body() const;
 
     PollWish poll_;

@@ -14,7 +14,7 @@ class StreamSubscriber final : public FixedSubscriber, public Pooled<StreamSubsc
     StreamSubscriber(Sink& sink, const Wish& wish, std::string head);
 
     // Asks the broker; the opening may have been written when this returns.
-    void begin(const Wish& wish) { place(wish); }
+    void begin(const Wish& wish) { place(Wish(wish)); }
     void on_writable() override;
     void flush() override;
     bool takes_batch() const override;

@@ -27,7 +27,7 @@ class Poll {
     Poll(RelayBench& bench, std::vector<std::string> channels, Since since, PollWish poll)
         : Poll(bench.wish(std::move(channels), since, bench.poll_encoding), std::move(poll)) {}
     Poll(const Wish& wish, PollWish poll) : subscriber(sink, wish, std::move(poll)) {
-        subscriber.begin(wish);
+        subscriber.begin(Wish(wish));
     }
     bool is_answered() const { return sink.is_answered; }
     const std::string& body() const { return sink.body; }

@@ -330,7 +330,7 @@ class World {
                 std::make_unique<PollSubscriber>(client.sink, client.wish, std::move(poll));
             client.poll = subscriber.get();
             client.subscriber = std::move(subscriber);
-            client.poll->begin(client.wish);
+            client.poll->begin(Wish(client.wish));
         }
         judge(client);
     }

@@ -85,12 +85,12 @@ class Reader {
             auto poll = std::make_unique<PollSubscriber>(*sink_, wish, std::move(opening.poll));
             PollSubscriber& asking = *poll;
             subscriber_ = std::move(poll);
-            asking.begin(wish);
+            asking.begin(Wish(wish));
         } else {
             auto stream = std::make_unique<StreamSubscriber>(*sink_, wish, std::move(opening.head));
             StreamSubscriber& asking = *stream;
             subscriber_ = std::move(stream);
-            asking.begin(wish);
+            asking.begin(Wish(wish));
             const size_t end = sink_->received.find("\r\n\r\n");
             CHECK(end != std::string::npos);
             head_ = sink_->received.substr(0, end + 4);
