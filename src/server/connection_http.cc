@@ -371,15 +371,32 @@ void Connection::answer_metrics() {
     send_answer(answer);
 }
 
+// A script may be kept for an hour, the page is asked for again. Browsers say what they have.
 void Connection::answer_page() {
+    const http::Request& request = exchange_->request;
+    const bool is_script = request.path.starts_with("/fanhorn.");
+    const WebPage* page = find_web_page(is_script ? request.path.substr(1) : "demo.html");
+    CHECK(page);
+    const bool is_gzip = request.header_has_token("Accept-Encoding", "gzip");
+    const std::string_view tag = is_gzip ? page->gzip_tag : page->tag;
     Answer answer;
-    answer.content_type = "text/html; charset=utf-8";
-    answer.body = demo_page();
-    http::append_header(answer.headers, "Cache-Control", "no-cache");
-    http::append_header(answer.headers, "Content-Security-Policy",
-                        "default-src 'none'; style-src 'unsafe-inline'; script-src "
-                        "'unsafe-inline'; connect-src 'self' ws: wss:; img-src data:; "
-                        "frame-ancestors 'none'; base-uri 'none'; form-action 'self'");
+    http::append_header(answer.headers, "ETag", tag);
+    http::append_header(answer.headers, "Vary", "Accept-Encoding");
+    http::append_header(answer.headers, "Cache-Control",
+                        is_script ? "public, max-age=3600" : "no-cache");
+    if (request.header_has_token("If-None-Match", tag)) {
+        answer.status = 304;
+        return send_answer(answer);
+    }
+    answer.content_type = page->content_type;
+    answer.body = is_gzip ? page->gzip : page->body;
+    if (is_gzip)
+        http::append_header(answer.headers, "Content-Encoding", "gzip");
+    if (!is_script)
+        http::append_header(answer.headers, "Content-Security-Policy",
+                            "default-src 'none'; style-src 'unsafe-inline'; script-src 'self' "
+                            "'unsafe-inline'; connect-src 'self' ws: wss:; img-src data:; "
+                            "frame-ancestors 'none'; base-uri 'none'; form-action 'self'");
     send_answer(answer);
 }
 

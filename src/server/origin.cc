@@ -68,7 +68,7 @@ std::string preflight_headers() {
     std::string out;
     http::append_header(out, "Access-Control-Allow-Methods", "GET, POST, OPTIONS");
     http::append_header(out, "Access-Control-Allow-Headers",
-                        "Authorization, Cache-Control, Content-Type, Fanhorn-Event, "
+                        "Authorization, Cache-Control, Content-Type, Fanhorn-Connection, Fanhorn-Event, "
                         "Fanhorn-Exclude, Fanhorn-Store, Fanhorn-Ttl, Idempotency-Key, "
                         "If-None-Match, Last-Event-ID");
     http::append_header(out, "Access-Control-Max-Age", "86400");

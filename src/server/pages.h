@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pages that the daemon serves, embedded at build time.
+// What the daemon serves to browsers, embedded at build time (pages/embed.py).
 #pragma once
 
 #include <string_view>
 
 namespace fanhorn {
 
-// src/server/pages/demo.html
-std::string_view demo_page();
+struct WebPage {
+    std::string_view name; // "demo.html", "fanhorn.js", "fanhorn.mjs"
+    std::string_view content_type;
+    // Entity tags with their quotes (RFC 9110 section 8.8.3), one for each of the two.
+    std::string_view tag, gzip_tag;
+    std::string_view body, gzip;
+};
+
+// Null where there is none. Any thread.
+const WebPage* find_web_page(std::string_view name);
 
 } // namespace fanhorn

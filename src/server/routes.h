@@ -24,7 +24,7 @@ struct Route {
         Health,   // /healthz
         Ready,    // /readyz
         Metrics,  // /metrics
-        Page,     // /, /demo
+        Page,     // /, /demo, /fanhorn.js, /fanhorn.mjs
     };
     Kind kind = Kind::None;
     std::string_view channels; // of the path, percent-encoded

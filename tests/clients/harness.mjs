@@ -16,6 +16,8 @@ const kPatience = 20_000; // for anything that must happen
 const config = (publicPort, privatePort) => `
 [server]
 workers = 2
+[limits]
+subscriptions = 1000
 [listener public]
 address = 127.0.0.1:${publicPort}
 serve = subscribe, client
@@ -33,6 +35,12 @@ history = 5
 client_publish = off
 [channel quick:*]
 heartbeat = 1s
+history = 100k
+history_bytes = 32m
+[channel polled:*]
+transports = poll
+[channel denied:*]
+subscribe = deny
 `;
 
 export const sleep = milliseconds => new Promise(done => setTimeout(done, milliseconds));
@@ -85,6 +93,16 @@ export class Daemon {
                 throw new Error(`the daemon did not start:\n${this.#log}`);
             return fetch(`${this.private}/readyz`).then(answer => answer.ok, () => false);
         }, () => `readiness\n${this.#log}`);
+    }
+
+    // As after a power cut: what a memory broker had is gone. Returns how long it was away, in ms.
+    async killAndRestart(pause = 0) {
+        const start = Date.now(), exit = once(this.#process, "exit");
+        this.#process.kill("SIGKILL");
+        await exit;
+        await sleep(pause);
+        await this.#run();
+        return Date.now() - start;
     }
 
     // Ends it and checks that it went well.
@@ -195,8 +213,8 @@ export class Proxy {
 }
 
 // Tests for a file that needs an npm package (or a program): all of them are skipped without it.
-export function suite(missing) {
-    return (name, run) => test(name, { timeout: 60_000, skip: missing ? `${missing} is missing` : false }, run);
+export function suite(missing, timeout = 60_000) {
+    return (name, run) => test(name, { timeout, skip: missing ? `${missing} is missing` : false }, run);
 }
 
 // The module, or null where npm's packages could not be had.

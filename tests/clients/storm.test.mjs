@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// The relay is killed and comes back: do its clients come back together? FANHORN_SOAK=1 for 10,000.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { Daemon, load, sleep, suite, until } from "./harness.mjs";
+
+const kSwarm = process.env.FANHORN_SOAK ? { processes: 4, clients: 2500, away: 5000 } : { processes: 2, clients: 150, away: 2000 };
+const ws = await load("ws");
+const test = suite(!ws && "npm's ws", 170_000);
+
+// A process with that many clients; its lines are what they tell.
+function swarm(t, daemon) {
+    const child = spawn("node", [fileURLToPath(new URL("swarm.mjs", import.meta.url)), daemon.public, kSwarm.clients], { stdio: ["pipe", "pipe", "inherit"] });
+    t.after(() => child.kill());
+    const one = { child, open: 0, tries: [], opens: [], got: 0 };
+    createInterface({ input: child.stdout }).on("line", line => {
+        const [what, ...numbers] = line.split(" ");
+        if (what === "open")
+            one.open = Number(numbers[0]);
+        else if (what === "got")
+            one.got = Number(numbers[0]);
+        else
+            one[what].push(...numbers.map(Number));
+    });
+    return one;
+}
+
+function histogram(times, from) {
+    const bins = [];
+    for (const time of times)
+        bins[Math.floor((time - from) / 500)] = (bins[Math.floor((time - from) / 500)] || 0) + 1;
+    return Array.from(bins, each => each || 0);
+}
+
+test("a restart: the clients come back spread out", async t => {
+    const daemon = await Daemon.start();
+    t.after(() => daemon.stop());
+    const total = kSwarm.processes * kSwarm.clients;
+    const all = Array.from({ length: kSwarm.processes }, () => swarm(t, daemon));
+    const sum = name => all.reduce((sum, each) => sum + each[name], 0);
+    await until(() => sum("open") === total, () => `${sum("open")} of ${total} open`, 80_000);
+    const killed = Date.now(), away = await daemon.killAndRestart(kSwarm.away);
+    const back = killed + away;
+    await until(() => sum("open") === total, () => `${sum("open")} of ${total} back`, 80_000);
+    await daemon.publish("storm", "after");
+    await until(() => sum("got") === total, () => `${sum("got")} of ${total} got it`, 40_000);
+    await sleep(100);
+    const tries = all.flatMap(each => each.tries).filter(time => time > killed), opens = all.flatMap(each => each.opens).filter(time => time > back);
+    const bins = histogram(opens, back), most = Math.max(...bins);
+    console.log([`${total} clients, the daemon away for ${away} ms: back within ${((Math.max(...opens) - back) / 1000).toFixed(1)} s, ` +
+                 `${(tries.length / total).toFixed(1)} tries each, at most ${most} in half a second`,
+                 ...bins.map((count, at) => `${String(at / 2).padStart(5)} s ${String(count).padStart(6)} ${"#".repeat(Math.ceil(count * 60 / most))}`)].join("\n"));
+    // As many backoffs have run as there was time for, so all would be in one half second without jitter.
+    assert.ok(most < total * 0.6, `${most} of ${total} in one half second`);
+    assert.ok(bins.filter(count => count > total / 100).length >= 3, bins.join());
+    for (const { child } of all) {
+        child.stdin.end();
+        assert.deepEqual(await once(child, "exit"), [0, null]);
+    }
+});
