@@ -286,8 +286,10 @@ class SocketLink extends Link {
             done?.(error && failure(error.detail || error.code, error), ok);
         } else if (caughtUp) {
             const entry = this._placed.get(channel);
-            this._behind.delete(entry);
-            entry?._push({ position: caughtUp });
+            if (this._begun.has(entry)) {
+                this._behind.delete(entry);
+                entry._push({ position: caughtUp });
+            }
         } else if (!position) {
             this._take(envelope, this._begun);
         } else if (!this._behind.size) {
@@ -860,16 +862,20 @@ class Tabs {
         this._round = {};
         this._releases = [];
         this._members = new Map(); // of the leader: each tab's subscriptions by channel
-        this._channel = new BroadcastChannel(this._name);
-        this._channel.onmessage = ({ data }) => this._hear(data);
-        this._hold(this._id, {}, none);
-        this._apply({});
+        // Not a word before that, or the leader would take this tab for gone.
+        this._hold(this._id, {}, () => {
+            this._channel = new BroadcastChannel(this._name);
+            this._channel.onmessage = ({ data }) => this._hear(data);
+            this._turn(false);
+            this._apply({});
+        });
     }
 
     _leave() {
         this._isLeader = this._round = null;
         this._releases.forEach(release => release());
-        this._channel.close();
+        this._channel?.close();
+        this._channel = null;
     }
 
     // Until this tab leaves; a lock that comes later is given back at once.
@@ -893,14 +899,12 @@ class Tabs {
 
     _turn(isLeader) {
         this._isLeader = isLeader;
+        this._tell();
         this._client._suspend("connecting");
         this._client._change();
     }
 
-    _post(message) {
-        if (this._round)
-            this._channel.postMessage(message);
-    }
+    _post(message) { this._channel?.postMessage(message); }
 
     // The leader's connection opened or was lost; a follower's is open when the leader's is.
     _tell(isOpen) {
@@ -943,16 +947,15 @@ class Tabs {
     }
 
     _serve(tab, text, tell) {
-        const client = this._client, mine = this._members.get(tab);
-        if (!mine)
+        const client = this._client;
+        if (!this._members.has(tab))
             navigator.locks.request(tab, () => this._part(tab));
-        if (!mine || !text) {
+        if (!text)
             this._part(tab);
-            this._members.set(tab, new Map());
-            if (client._link)
-                tell(this._hello());
-            return;
-        }
+        const mine = this._members.get(tab) || new Map();
+        this._members.set(tab, mine);
+        if (!text)
+            return client._link && tell(this._hello());
         const { id, ...command } = JSON.parse(text), [[name, body]] = Object.entries(command), { channel } = body;
         if (name === "subscribe") {
             tell({ reply: id, ok: {} });

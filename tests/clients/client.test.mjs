@@ -348,6 +348,25 @@ describe("with a relay that says what the test wants", { concurrency: 8 }, () =>
         await until(() => one.subscription.position === "e.20", "the connection's position");
     });
 
+    test("one from further back: what was on its way for the first subscribe is not taken for the second", async t => {
+        const relay = await start(t, { onCommand: () => true }), client = open(t, relay.url);
+        const first = collect(client, "a", { since: "e.1" }), connection = await connected(relay);
+        const command = number => until(() => connection.commands[number], `command ${number}`);
+        connection.tell({ reply: 1, ok: { channel: "a", position: "e.1" } });
+        const second = collect(client, "a", { since: "earliest" });
+        const [{ unsubscribe }, { subscribe }] = [await command(1), await command(2)];
+        assert.deepEqual([unsubscribe, subscribe], [{ channel: "a" }, { channel: "a", since: "earliest" }]);
+        connection.tell({ channel: "a", id: "e.2", data: "of the first" });
+        connection.tell({ channel: "a", caught_up: "e.2" });
+        connection.tell({ reply: 2, ok: {} });
+        connection.tell({ reply: 3, ok: { channel: "a", position: "e.0" } });
+        connection.tell({ channel: "a", id: "e.1", data: "one" });
+        connection.tell({ channel: "a", id: "e.2", data: "two" });
+        connection.tell({ channel: "a", caught_up: "e.2" });
+        assert.deepEqual(await holds(second.got, 2), ["one", "two"]);
+        assert.deepEqual(first.got, ["two"]);
+    });
+
     test("joins and leaves; what is retained stands outside the order", async t => {
         const relay = await start(t, {}), client = open(t, relay.url), { got, subscription } = collect(client, "room");
         const connection = await connected(relay);
@@ -446,11 +465,27 @@ describe("with a relay that says what the test wants", { concurrency: 8 }, () =>
         await until(() => ended.state === "closed", "closed");
         assert.equal(ended.states.at(-1).error.message, "logged out");
     });
-
 });
 
 // Whose clocks are the test's.
 describe("in time", () => {
+    test("full jitter from 0.5 s, growing to 30 s", async t => {
+        const waits = [], refusing = await start(t, { accepts: () => false, answer: (_, response) => response.writeHead(502).end() });
+        const client = open(t, refusing.url);
+        client.addEventListener("state", ({ state, wait }) => state === "waiting" && waits.push(wait));
+        t.mock.timers.enable({ apis: ["setTimeout"] });
+        collect(client, "a");
+        while (waits.length < 40) {
+            t.mock.timers.tick(30_000);
+            await new Promise(done => setImmediate(done));
+        }
+        t.mock.timers.reset();
+        for (const [tries, wait] of waits.entries())
+            assert.ok(wait >= 500 && wait <= Math.min(30_000, 1000 * 2 ** tries), `${tries}: ${wait}`);
+        const late = waits.slice(10).sort((one, other) => one - other);
+        assert.ok(late[0] < 15_000 && late.at(-1) > 15_000, `spread: ${late[0]} to ${late.at(-1)}`);
+    });
+
     test("a token is refreshed before it ends, and after 4001", async t => {
         let count = 0;
         const relay = await start(t, {}), client = open(t, relay.url, { token: () => jwt(++count === 1 ? 1 : 3600) });
@@ -463,27 +498,5 @@ describe("in time", () => {
         connection.socket.close(4001, "token expired");
         await connected(relay, 1);
         assert.equal(count, 3);
-    });
-
-    test("full jitter from 0.5 s, growing to 30 s", async t => {
-        const waits = [], refusing = await start(t, { accepts: () => false, answer: (_, response) => response.writeHead(502).end() });
-        const client = open(t, refusing.url);
-        client.addEventListener("state", ({ state, wait }) => {
-            if (state === "waiting") {
-                waits.push(wait);
-                setImmediate(() => client.dispatchEvent(new Event("now")));
-            }
-        });
-        t.mock.timers.enable({ apis: ["setTimeout"] });
-        collect(client, "a");
-        while (waits.length < 40) {
-            t.mock.timers.tick(30_000);
-            await new Promise(done => setImmediate(done));
-        }
-        t.mock.timers.reset();
-        for (const [tries, wait] of waits.entries())
-            assert.ok(wait >= 500 && wait <= Math.min(30_000, 1000 * 2 ** tries), `${tries}: ${wait}`);
-        const late = waits.slice(10).sort((one, other) => one - other);
-        assert.ok(late[0] < 15_000 && late.at(-1) > 15_000, `spread: ${late[0]} to ${late.at(-1)}`);
     });
 });

@@ -52,7 +52,7 @@ export async function until(probe, what, patience = kPatience) {
         if (found)
             return found;
         if (Date.now() > end)
-            throw new Error(`not within ${patience} ms: ${typeof what === "function" ? what() : what}`);
+            throw new Error(`not within ${patience} ms: ${typeof what === "function" ? await what() : what}`);
         await sleep(20);
     }
 }
