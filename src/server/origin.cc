@@ -67,10 +67,11 @@ std::string cors_headers(const http::Request& request, const ListenerSettings& l
 std::string preflight_headers() {
     std::string out;
     http::append_header(out, "Access-Control-Allow-Methods", "GET, POST, OPTIONS");
-    http::append_header(out, "Access-Control-Allow-Headers",
-                        "Authorization, Cache-Control, Content-Type, Fanhorn-Connection, Fanhorn-Event, "
-                        "Fanhorn-Exclude, Fanhorn-Store, Fanhorn-Ttl, Idempotency-Key, "
-                        "If-None-Match, Last-Event-ID");
+    http::append_header(
+        out, "Access-Control-Allow-Headers",
+        "Authorization, Cache-Control, Content-Type, Fanhorn-Connection, Fanhorn-Event, "
+        "Fanhorn-Exclude, Fanhorn-Store, Fanhorn-Ttl, Idempotency-Key, "
+        "If-None-Match, Last-Event-ID");
     http::append_header(out, "Access-Control-Max-Age", "86400");
     return out;
 }

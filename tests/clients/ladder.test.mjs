@@ -16,6 +16,7 @@ const kFlags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
 const kNames = ["websocket", "sse", "longpoll", "poll"];
 const kDropFor = 40_000;
 const kPublishEvery = 100;
+const kSlack = 8; // seconds, beside what the ladder is given: many pages start at once on few CPUs
 const rows = [];
 let daemon, browser, shared, count = 0;
 
@@ -103,7 +104,7 @@ class Client {
         await until(async () => {
             last = await this.look();
             return last.state === "open" && last.transport === transport && last.items.length > before;
-        }, () => `${transport} within ${within} s: ${JSON.stringify({ ...last, items: last.items.length }, null, 1)}`, within * 1000);
+        }, () => `${transport} within ${within} s: ${JSON.stringify({ ...last, items: last.items.length }, null, 1)}`, (within + kSlack) * 1000);
         return (Date.now() - since) / 1000;
     }
 
