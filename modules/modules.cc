@@ -10,6 +10,8 @@ extern const TransportModule transport_sse;
 extern const TransportModule transport_longpoll;
 extern const TransportModule transport_poll;
 extern const BrokerModule broker_local;
+extern const AuthModule auth_jwt;
+extern const AuthModule auth_bearer;
 
 std::span<const TransportModule* const> transport_modules() {
     static constexpr const TransportModule* kModules[] = {
@@ -24,6 +26,14 @@ std::span<const TransportModule* const> transport_modules() {
 std::span<const BrokerModule* const> broker_modules() {
     static constexpr const BrokerModule* kModules[] = {
         &broker_local,
+    };
+    return kModules;
+}
+
+std::span<const AuthModule* const> auth_modules() {
+    static constexpr const AuthModule* kModules[] = {
+        &auth_jwt,
+        &auth_bearer,
     };
     return kModules;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "relay/broker.h"
+#include "relay/identity.h"
 #include "relay/transport.h"
 
 #include <span>
@@ -12,6 +13,7 @@ namespace fanhorn {
 // In the order of negotiation.
 std::span<const TransportModule* const> transport_modules();
 std::span<const BrokerModule* const> broker_modules();
+std::span<const AuthModule* const> auth_modules();
 // The library that compresses, for -V.
 std::string_view compression_library_version();
 

@@ -131,7 +131,7 @@ class ShortpollTransport final : public PollTransport {
         for (const http::Header& header : asked.request.headers)
             if (equal_ignoring_case(header.name, "If-None-Match"))
                 opening.poll.if_none_match.append(header.value).append(",");
-        const bool is_private = asked.request.header("Authorization") != nullptr;
+        const bool is_private = asked.is_private || asked.request.header("Authorization");
         http::append_header(opening.poll.headers, "Cache-Control",
                             is_private ? "private, no-cache" : "no-cache");
         return opening;

@@ -47,6 +47,9 @@ class SseEncoding : public Encoding {
         append_event(out, {}, "end", data);
     }
     void farewell(std::string& out, const Farewell& farewell) override {
+        if (farewell.why == Farewell::Why::Expired)
+            append_event(out, {}, "error",
+                         http::problem_body(http::problem("unauthorized", "the token expired")));
         if (farewell.why != Farewell::Why::GoingAway)
             return;
         append_retry(out, farewell.retry_ms);

@@ -31,6 +31,8 @@ uint16_t close_code(Farewell::Why why) {
         return 1013;
     case Farewell::Why::Ended:
         return 4003;
+    case Farewell::Why::Expired:
+        return 4001;
     }
     CHECK(false);
     return 0;
@@ -44,6 +46,8 @@ std::string close_reason(const Farewell& farewell) {
         return "slow consumer";
     case Farewell::Why::Ended:
         return "channel deleted";
+    case Farewell::Why::Expired:
+        return "token expired";
     }
     return {};
 }

@@ -11,6 +11,12 @@ Millis SystemClock::now() const {
     return time.tv_sec * 1000 + time.tv_nsec / 1'000'000;
 }
 
+Millis wall_millis() {
+    timespec time{};
+    clock_gettime(CLOCK_REALTIME_COARSE, &time);
+    return time.tv_sec * 1000 + time.tv_nsec / 1'000'000;
+}
+
 int64_t monotonic_micros() {
     timespec time{};
     clock_gettime(CLOCK_MONOTONIC, &time);

@@ -30,6 +30,10 @@ class FakeClock final : public Clock {
     Millis now_ = 1'000'000;
 };
 
+// Milliseconds since 1970 (UTC): for dates that others set, never for our own deadlines. Any
+// thread.
+Millis wall_millis();
+
 // Microseconds on the precise monotonic clock, for measuring. Any thread.
 int64_t monotonic_micros();
 

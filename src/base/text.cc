@@ -145,6 +145,16 @@ std::optional<std::string> base64_decode(std::string_view text) {
     return out;
 }
 
+std::optional<std::string> base64url_decode(std::string_view text) {
+    if (text.find_first_of("+/=") != text.npos || text.size() % 4 == 1)
+        return {};
+    std::string usual(text);
+    std::replace(usual.begin(), usual.end(), '-', '+');
+    std::replace(usual.begin(), usual.end(), '_', '/');
+    usual.append((4 - usual.size() % 4) % 4, '=');
+    return base64_decode(usual);
+}
+
 void append_hex(std::string& out, std::span<const uint8_t> bytes) {
     out.resize(out.size() + 2 * bytes.size());
     char* to = out.data() + out.size() - 2 * bytes.size();

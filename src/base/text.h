@@ -47,6 +47,8 @@ std::optional<uint64_t> parse_u64(std::string_view text);
 std::string base64_encode(std::string_view bytes);
 // Strict: padding and canonical last bits required, nothing outside the alphabet.
 std::optional<std::string> base64_decode(std::string_view text);
+// RFC 4648 section 5, without padding (RFC 7515 section 2), and as strict.
+std::optional<std::string> base64url_decode(std::string_view text);
 
 // Lower-case digits.
 void append_hex(std::string& out, std::span<const uint8_t> bytes);

@@ -25,8 +25,16 @@ std::string_view limit_name(Limit limit) {
         "header_size",   "header_count",        "uri_size",       "header_timeout",   "body_size",
         "body_timeout",  "idle_timeout",        "send_timeout",   "subscriptions",    "channels",
         "mailbox_bytes", "ws_fragments",        "presence_users", "max_connections",  "descriptors",
-        "message_size",  "slow_consumer_limit", "heartbeat",      "idempotency_keys", "filters"};
+        "message_size",  "slow_consumer_limit", "heartbeat",      "idempotency_keys", "filters",
+        "token_size"};
     return kNames[static_cast<size_t>(limit)];
+}
+
+std::string_view auth_refusal_name(AuthRefusal why) {
+    static constexpr std::array<std::string_view, kAuthRefusals> kNames = {
+        "missing", "malformed", "large",  "key",      "signature",
+        "expired", "early",     "claims", "forbidden"};
+    return kNames[static_cast<size_t>(why)];
 }
 
 // An event of its own for each limit, or a storm of one would hold back the lines of the others.

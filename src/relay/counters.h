@@ -60,11 +60,27 @@ enum class Limit : uint8_t {
     Heartbeat,
     IdempotencyKeys,
     Filters,
+    TokenSize,
 };
-inline constexpr size_t kLimits = 20;
+inline constexpr size_t kLimits = 21;
 std::string_view limit_name(Limit limit);
 // The log line of Counters::hit alone, for who may not write one while it counts.
 void log_limit(Limit limit, std::string_view who = {});
+
+// Why a client was not let in, as far as its token goes.
+enum class AuthRefusal : uint8_t {
+    Missing,   // none was given, or one of another [auth] section
+    Malformed, // not what a token looks like, or given twice
+    Large,     // longer than token_size
+    Key,       // an algorithm or a key that is not ours
+    Signature,
+    Expired,
+    Early,     // not valid yet
+    Claims,    // of another issuer, for another audience, or without sense
+    Forbidden, // valid, and not enough
+};
+inline constexpr size_t kAuthRefusals = 9;
+std::string_view auth_refusal_name(AuthRefusal why);
 
 struct Counters {
     std::array<Counter, kUses> connections; // now
@@ -74,12 +90,15 @@ struct Counters {
     std::array<Counter, kGapReasons> gaps;
     std::array<Counter, 3> evictions; // by SlowConsumer
     std::array<Counter, kLimits> limit_hits;
+    std::array<Counter, kAuthRefusals> auth_refused;
+    Counter tokens_expired; // on open connections, which that ended
     DurationHistogram mailbox, flush;
 
     void count(Limit limit) { limit_hits[static_cast<size_t>(limit)].add(1); }
     // Counts it and writes a log line, which a storm of them does not multiply. `who` it was, as
     // far as that is known.
     void hit(Limit limit, std::string_view who = {});
+    void refuse(AuthRefusal why) { auth_refused[static_cast<size_t>(why)].add(1); }
     void gap(Gap::Why why) { gaps[static_cast<size_t>(why)].add(1); }
 };
 

@@ -16,6 +16,7 @@ struct Farewell {
         GoingAway,    // drain, stop: come back in retry_ms
         SlowConsumer, // slow_consumer = disconnect
         Ended,        // its last channel was deleted
+        Expired,      // its token has
     };
     Why why = Why::GoingAway;
     uint32_t retry_ms = 0; // jittered by the caller

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,16 +23,26 @@ enum class SlowConsumer : uint8_t {
 // Whether states may go out as patches of the one before.
 enum class Delta : uint8_t { Off, JsonPatch };
 
-enum class Access : uint8_t { Public, Deny };
+class Authority;
+
+// Who may do something.
+struct Access {
+    // As written: "public", "deny" or "off" for nobody, else the name of an [auth] section.
+    std::string text;
+    std::shared_ptr<const Authority> authority; // of that section
+
+    bool is_public() const { return text == "public"; }
+    bool is_denied() const { return text == "deny" || text == "off"; }
+};
 
 struct ChannelSettings {
     std::string pattern; // as written, e.g. "chat:*"; "" for none
     std::string origin;  // FILE:LINE of the section, for -M
 
     std::vector<std::string> transports = {"websocket", "sse", "longpoll", "poll"};
-    Access subscribe = Access::Public;
-    Access client_publish = Access::Deny; // `off` in the file
-    std::string broker;                   // a [broker NAME], "" for the built-in memory one
+    Access subscribe = {"public", nullptr};
+    Access client_publish = {"off", nullptr};
+    std::string broker; // a [broker NAME], "" for the built-in memory one
 
     uint32_t history = 100;         // messages
     Millis history_ttl = 600'000;   // age

@@ -59,6 +59,7 @@ struct Asked {
     size_t message_size;        // of what the client may send
     uint32_t fragments;         // of one of its messages
     bool compress = false;
+    bool is_private = false; // answers are for this client only
 };
 
 // How the connection goes on.

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "relay/pattern.h"
 #include "relay/poll_subscriber.h"
+#include "server/auth.h"
 #include "server/subscribe_options.h"
 #include "server/worker.h"
 
@@ -196,7 +197,13 @@ void Commands::error(const std::string& id, const http::Problem& problem) const 
         say_(error_json(id, problem));
 }
 
-void Commands::run(std::string_view text) {
+void Commands::run(std::string_view text, Rights& rights) {
+    rights_ = &rights;
+    run_command(text);
+    rights_ = nullptr;
+}
+
+void Commands::run_command(std::string_view text) {
     worker_.counters().commands.add(1);
     std::erase_if(lookups_, [](const auto& each) { return each->is_done; });
     if (read_json(text, kMaxDepth) != JsonKind::Object)
@@ -246,9 +253,7 @@ std::optional<http::Problem> Commands::check_channel(const std::string& name,
     settings = worker_.directory().settings_for(name);
     if (!settings)
         return http::problem("channel_unknown", "no [channel] section matches '" + name + "'");
-    if (settings->subscribe != Access::Public)
-        return http::problem("forbidden", "subscribing to '" + name + "' is denied");
-    return std::nullopt;
+    return rights_->may_subscribe(name, *settings);
 }
 
 // One channel that may be subscribed to.
@@ -384,9 +389,7 @@ std::optional<http::Problem> Commands::read_publish(const Members& members,
             attempt.draft.exclude = connection_;
     }
     const ChannelSettings* settings = worker_.directory().settings_for(attempt.channel);
-    if (settings && settings->client_publish != Access::Public)
-        return http::problem("forbidden", "'client_publish' is off for '" + attempt.channel + "'");
-    return std::nullopt;
+    return settings ? rights_->may_publish(attempt.channel, *settings) : std::nullopt;
 }
 
 void Commands::publish(const std::string& id, const Members& members) {

@@ -15,6 +15,7 @@
 
 namespace fanhorn {
 
+class Rights;
 class Worker;
 
 // The session of a connection, or one command that came by POST. On its worker's thread. Kept alive
@@ -30,7 +31,8 @@ class Commands final : public std::enable_shared_from_this<Commands> {
     void detach();
 
     // Every command is replied to once, at once or later; a fault of it touches nothing else.
-    void run(std::string_view text);
+    // `rights` are its client's, and are looked at before this returns.
+    void run(std::string_view text, Rights& rights);
 
   private:
     // What stands in a command's object, by name.
@@ -63,12 +65,14 @@ class Commands final : public std::enable_shared_from_this<Commands> {
     find_filter(const Members& members, const std::vector<std::string>& channels,
                 const std::vector<const ChannelSettings*>& settings, FilterRef& filter);
     static std::optional<http::Problem> read_delta(std::string_view value, Session::Step& step);
+    void run_command(std::string_view text);
     std::optional<http::Problem> choose_broker(const Session::Step& step);
     std::optional<http::Problem> read_publish(const Members& members, Attempt& attempt) const;
     std::optional<http::Problem> read_lookup(const Members& members, Wish& wish, size_t& limit);
 
     Worker& worker_;
     Session* session_;
+    Rights* rights_ = nullptr; // while a command runs
     const ConnectionId connection_;
     Say say_; // null when detached
     std::vector<std::unique_ptr<Lookup>> lookups_;

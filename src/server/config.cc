@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/config.h"
 
+#include "server/auth_config.h"
 #include "server/effective.h"
 #include "server/sections.h"
 #include "server/surroundings.h"
@@ -35,6 +36,7 @@ class Checker {
             listens |= is(section, "listener");
             if (is(section, "server"))
                 check_descriptors(section);
+            check_auth_names(section, sections_, faults_);
             if (is(section, "listener"))
                 check_addresses(section);
             if (is(section, "channel"))
@@ -106,15 +108,17 @@ class Checker {
     std::vector<std::pair<Pattern, Place>> patterns_;
 };
 
-void add_channel(const Section& section, Config& config) {
+void add_channel(const Section& section, const Authorities& authorities, Config& config) {
     ChannelSettings settings;
     settings.pattern = section.name;
     settings.origin = section.place.text();
     store(section, &settings);
+    for (Access* access : {&settings.subscribe, &settings.client_publish})
+        access->authority = find_authority(authorities, access->text);
     config.channels.push_back({*Pattern::parse(section.name), std::move(settings)});
 }
 
-void add_section(const Section& section, Config& config) {
+void add_section(const Section& section, const Authorities& authorities, Config& config) {
     if (is(section, "server"))
         store(section, &config.server);
     else if (is(section, "log"))
@@ -122,7 +126,7 @@ void add_section(const Section& section, Config& config) {
     else if (is(section, "limits"))
         store(section, &config.limits);
     else if (is(section, "channel"))
-        add_channel(section, config);
+        add_channel(section, authorities, config);
     else if (is(section, "broker"))
         store(section,
               &config.brokers.emplace_back(BrokerSettings{section.name, section.place.text()}));
@@ -131,14 +135,18 @@ void add_section(const Section& section, Config& config) {
         listener.name = section.name;
         listener.origin = section.place.text();
         store(section, &listener);
+        listener.authority = find_authority(authorities, listener.auth);
     }
 }
 
-std::shared_ptr<const Config> build(const std::string& file, const std::vector<Section>& sections) {
+std::shared_ptr<const Config> build(const std::string& file, const std::vector<Section>& sections,
+                                    const Authorities& authorities) {
     auto config = std::make_shared<Config>();
     config->file = file;
+    for (const auto& [name, authority] : authorities)
+        config->authorities.push_back(authority);
     for (const Section& section : sections)
-        add_section(section, *config);
+        add_section(section, authorities, *config);
     std::sort(config->channels.begin(), config->channels.end(),
               [](const ChannelSection& a, const ChannelSection& b) {
                   return a.pattern.specificity(b.pattern) < 0;
@@ -169,9 +177,10 @@ LoadedConfig load_config(const std::string& file, const std::vector<std::string>
     std::vector<Section> sections = parse_sections(inis, world, faults);
     Checker(sections, faults).check(file);
     fill_defaults(sections, faults);
+    const Authorities authorities = make_authorities(sections, world, faults);
     if (!faults.empty())
         return {nullptr, faults.list(), ""};
-    return {build(file, sections), {}, effective_text(sections)};
+    return {build(file, sections, authorities), {}, effective_text(sections)};
 }
 
 } // namespace fanhorn

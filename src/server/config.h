@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "relay/identity.h"
 #include "relay/pattern.h"
 #include "relay/settings.h"
 
@@ -76,6 +77,8 @@ struct ListenerSettings {
     uint8_t serve = 0;                // Serve bits
     std::vector<std::string> origins; // empty: any origin may read public channels, no credentials
     std::vector<std::string> hosts; // further names this listener answers to on publish and control
+    std::string auth; // an [auth] section that publish and control ask for; "" for none
+    std::shared_ptr<const Authority> authority; // of that section
     uint32_t backlog = 4096;
 };
 
@@ -96,7 +99,8 @@ struct Config {
     LimitSettings limits;
     std::vector<ListenerSettings> listeners;
     std::vector<BrokerSettings> brokers;
-    std::vector<ChannelSection> channels; // most specific first
+    std::vector<std::shared_ptr<const Authority>> authorities; // by name
+    std::vector<ChannelSection> channels;                      // most specific first
 
     // The settings that govern that channel name, or null where no section matches.
     const ChannelSettings* settings_for(std::string_view channel) const;

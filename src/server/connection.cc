@@ -282,17 +282,20 @@ void Connection::go_away(uint32_t retry_ms) {
         return;
     case State::Polling:
     case State::Streaming:
-        subscriber_->close(farewell);
-        // A reader that stopped does not hear it; the linger ends it all the same.
-        if (state_ == State::Streaming) {
-            enter(State::Flushing);
-            arm(kLingerMs);
-        }
-        return;
+        return say_farewell(farewell);
     default: // the answer that is under way says `Connection: close`
         if (exchange_)
             exchange_->request.keep_alive = false;
         return;
+    }
+}
+
+void Connection::say_farewell(const Farewell& farewell) {
+    subscriber_->close(farewell);
+    // A reader that stopped does not hear it; the linger ends it all the same.
+    if (state_ == State::Streaming) {
+        enter(State::Flushing);
+        arm(kLingerMs);
     }
 }
 

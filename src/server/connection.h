@@ -11,6 +11,7 @@
 #include "server/deadlines.h"
 #include "server/exchange.h"
 #include "server/routes.h"
+#include "server/standing.h"
 
 #include <memory>
 #include <string>
@@ -18,23 +19,12 @@
 
 namespace fanhorn {
 
+class Caller;
 struct ListenerEnd;
-class Commands;
 class Worker;
 
 // Whether a Content-Type names that media type, whatever its case and parameters.
 bool is_media_type(const std::string* content_type, std::string_view wanted);
-
-// What the client of a stream may say.
-struct Speaker {
-    Speaker() = default;
-    ~Speaker();
-    Speaker(const Speaker&) = delete;
-    Speaker& operator=(const Speaker&) = delete;
-
-    std::string channel;                // its messages are published to that one, or:
-    std::shared_ptr<Commands> commands; // of fanhorn.v1
-};
 
 class Connection final : public EdgeWatch,
                          public Client,
@@ -70,6 +60,8 @@ class Connection final : public EdgeWatch,
     void go_away(uint32_t retry_ms);
     // Ends it without further words.
     void drop();
+    // Its token has expired.
+    void on_expired();
 
     Hook of_worker;
 
@@ -101,6 +93,7 @@ class Connection final : public EdgeWatch,
     void hear(std::span<char> bytes);
     void on_end();
     void on_heartbeat();
+    void say_farewell(const Farewell& farewell);
     bool wants_input() const;
     void take(std::span<char> bytes);
     void enter(State state);
@@ -152,10 +145,18 @@ class Connection final : public EdgeWatch,
     void open_session(Opening&& opening, const Wish& wish);
     bool is_full() const;
 
+    // connection_auth.cc
+    std::optional<http::Problem> check_backend();
+    std::optional<http::Problem> check_backend_channels();
+    const Identity* backend() const;
+    Standing& standing();
+    void begin_standing();
+    void expire_on_time();
+
     // connection_subscribe.cc
     void subscribe(const std::string* since = nullptr);
     void history();
-    std::optional<http::Problem> find_channels(std::vector<std::string>& channels,
+    std::optional<http::Problem> find_channels(Caller& caller, std::vector<std::string>& channels,
                                                std::vector<const ChannelSettings*>& settings);
     std::variant<Transport*, http::Problem>
     negotiate(const std::vector<const ChannelSettings*>& settings) const;
@@ -174,14 +175,13 @@ class Connection final : public EdgeWatch,
     std::unique_ptr<Exchange> exchange_; // while there is HTTP going on
     std::unique_ptr<Subscriber> subscriber_;
     std::unique_ptr<Inbound> inbound_;
-    std::unique_ptr<Speaker> speaker_; // of a stream whose client may say something
+    std::unique_ptr<Standing> standing_; // of a subscription whose client has one
     State state_ = State::Idle;
     Use use_ = Use::Http;
     bool is_fresh_ = true;    // no request has come yet
     bool has_unread_ = false; // an edge came while nothing was wanted
     bool peer_ended_ = false;
     bool is_feeding_ = false;
-    bool may_publish_ = false;
     bool reads_again_ = false; // in the worker's next turn
 };
 

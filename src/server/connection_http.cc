@@ -127,6 +127,7 @@ void Connection::on_head() {
     exchange.is_head = request.method == http::Method::Head;
     exchange.route = find_route(request.path, listener_->settings.serve);
     exchange.cors.clear();
+    exchange.forget_caller();
     if (!is_private(exchange.route.kind))
         exchange.cors = cors_headers(request, listener_->settings);
     exchange.has_body = head.framing != http::Framing::None;
@@ -142,8 +143,8 @@ void Connection::on_head() {
     exchange.reader = http::BodyReader(head.framing, head.length, limit);
     enter(State::Body);
     if (is_lines)
-        exchange.lines = std::make_unique<LinePublisher>(worker().publisher(),
-                                                         worker().config().limits.body_size);
+        exchange.lines = std::make_unique<LinePublisher>(
+            worker().publisher(), worker().config().limits.body_size, IdentityRef(backend()));
     feed_body({}); // a body that is announced too large is refused before it is invited
     if (request.expects_continue && state_ == State::Body)
         exchange.out += http::kContinue;
@@ -161,13 +162,18 @@ std::optional<http::Problem> Connection::check_head() {
         const std::string refusal = private_refusal(request, listener_->settings);
         if (!refusal.empty())
             return http::problem("forbidden", refusal);
+        if (exchange.route.kind != Route::Kind::Metrics)
+            if (auto problem = check_backend())
+                return problem;
     } else if (!is_origin_allowed(request, listener_->settings)) {
         return http::problem("forbidden", "this origin is not listed under 'origins'");
     }
     if (!exchange.route.allows(request.method))
         return http::problem("method_not_allowed",
                              "allowed here: " + std::string(exchange.route.allow));
-    return read_channels();
+    if (auto problem = read_channels())
+        return problem;
+    return check_backend_channels();
 }
 
 // The channels of the path, where it has some.
@@ -259,6 +265,8 @@ void Connection::send_problem(const http::Problem& problem, bool close) {
     answer.close = close;
     if (problem.status == 405)
         http::append_header(answer.headers, "Allow", exchange_->route.allow);
+    if (problem.status == 401)
+        http::append_header(answer.headers, "WWW-Authenticate", "Bearer");
     if (problem.status == 426) {
         // Closing, or a proxy could take what follows for an upgraded connection.
         answer.close = true;

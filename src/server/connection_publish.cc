@@ -3,6 +3,7 @@
 // one channel.
 #include "base/text.h"
 #include "http/response.h"
+#include "server/auth.h"
 #include "server/connection.h"
 #include "server/worker.h"
 
@@ -112,19 +113,20 @@ void Connection::publish_batch() {
     Attempts attempts;
     if (auto problem = read_batch(exchange_->body, attempts))
         return send_problem(*problem);
+    check_attempts(backend(), attempts, counters());
     publish_attempts(std::move(attempts));
 }
 
 // Under the channels' own `client_publish`.
 void Connection::publish_from_client() {
+    Caller caller(exchange_->request, listener_->settings, exchange_->identities, counters());
     for (const std::string& name : exchange_->channels) {
         const ChannelSettings* settings = worker().directory().settings_for(name);
         if (!settings)
             return send_problem(
                 http::problem("channel_unknown", "no [channel] section matches '" + name + "'"));
-        if (settings->client_publish != Access::Public)
-            return send_problem(
-                http::problem("forbidden", "'client_publish' is off for '" + name + "'"));
+        if (auto problem = caller.may_publish(name, *settings))
+            return send_problem(*problem);
     }
     Draft draft;
     if (auto problem = read_draft(draft))

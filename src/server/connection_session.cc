@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // fanhorn.v1: a stream whose channels come and go, and what is said beside it by POST.
 #include "base/text.h"
+#include "server/auth.h"
 #include "server/commands.h"
 #include "server/connection.h"
 #include "server/worker.h"
@@ -14,7 +15,7 @@ constexpr size_t kMaxReplyBytes = 64 << 10;
 
 } // namespace
 
-Speaker::~Speaker() {
+Standing::~Standing() {
     if (commands)
         commands->detach();
 }
@@ -26,8 +27,7 @@ void Connection::open_session(Opening&& opening, const Wish& wish) {
         std::make_unique<Session>(*this, wish, std::move(opening.head), opening.patching);
     Session& session = *subscriber;
     subscriber_ = std::move(subscriber);
-    speaker_ = std::make_unique<Speaker>();
-    speaker_->commands =
+    standing().commands =
         std::make_shared<Commands>(worker(), &session, wish.connection,
                                    [&session](std::string_view json) { session.say(json); });
     session.begin(wish);
@@ -39,11 +39,14 @@ bool Connection::is_full() const {
 }
 
 bool Connection::takes_commands() const {
-    return speaker_ && speaker_->commands;
+    return standing_ && standing_->commands;
 }
 
 void Connection::command(std::string_view text) {
-    speaker_->commands->run(text);
+    Rights rights(standing_->identities, counters());
+    standing_->commands->run(text, rights);
+    if (standing_ && standing_->identities.expires() != standing_->expires)
+        expire_on_time();
 }
 
 void Connection::subscribe_by_body() {
@@ -74,7 +77,8 @@ void Connection::run_command(std::string_view json) {
     const auto commands = std::make_shared<Commands>(
         worker(), nullptr, connection,
         [reply = reply()](std::string_view answer) { reply(json_answer(std::string(answer))); });
-    commands->run(json);
+    Caller caller(exchange_->request, listener_->settings, exchange_->identities, counters());
+    commands->run(json, caller);
 }
 
 } // namespace fanhorn

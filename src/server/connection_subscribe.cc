@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "http/response.h"
+#include "server/auth.h"
 #include "server/connection.h"
 #include "server/origin.h"
 #include "server/subscribe_options.h"
@@ -82,15 +83,15 @@ uint32_t retry_ms() {
 } // namespace
 
 std::optional<http::Problem>
-Connection::find_channels(std::vector<std::string>& channels,
+Connection::find_channels(Caller& caller, std::vector<std::string>& channels,
                           std::vector<const ChannelSettings*>& settings) {
     channels = std::move(exchange_->channels);
     for (const std::string& name : channels) {
         const ChannelSettings* found = worker().directory().settings_for(name);
         if (!found)
             return http::problem("channel_unknown", "no [channel] section matches '" + name + "'");
-        if (found->subscribe != Access::Public)
-            return http::problem("forbidden", "subscribing to '" + name + "' is denied");
+        if (auto problem = caller.may_subscribe(name, *found))
+            return problem;
         if (!settings.empty() && found->broker != settings[0]->broker)
             return http::problem("bad_channel", "these channels are of different brokers; a "
                                                 "position belongs to one");
@@ -128,8 +129,14 @@ std::optional<http::Problem> Connection::find_filter(Wish& wish) const {
 // `since`: of the body, where there is one.
 void Connection::subscribe(const std::string* since) {
     Wish wish;
-    if (auto problem = find_channels(wish.channels, wish.settings))
+    Caller caller(exchange_->request, listener_->settings, exchange_->identities, counters());
+    if (auto problem = find_channels(caller, wish.channels, wish.settings))
         return send_problem(*problem);
+    exchange_->may_publish =
+        wish.channels.size() == 1 && caller.can_publish(wish.channels[0], *wish.settings[0]);
+    if (asks_session())
+        if (auto problem = caller.introduce(worker().config().authorities))
+            return send_problem(*problem);
     if (wish.channels.empty() && !asks_session())
         return send_problem(http::problem("bad_channel", "name a channel: /sub/CHANNEL"));
     auto negotiated = negotiate(wish.settings);
@@ -221,7 +228,8 @@ void Connection::start_subscription(Transport& transport, Wish&& wish) {
                       .headers = headers,
                       .message_size = asks_session() ? limits.body_size : message_size,
                       .fragments = limits.ws_fragments,
-                      .compress = compress};
+                      .compress = compress,
+                      .is_private = !exchange_->identities.empty()};
     auto opened = transport.open(asked);
     if (const auto* problem = std::get_if<http::Problem>(&opened))
         return send_problem(*problem, problem->status == 400);
@@ -233,7 +241,6 @@ void Connection::start_subscription(Transport& transport, Wish&& wish) {
         note(Limit::Filters);
         return refuse_subscription(too_many_filters());
     }
-    may_publish_ = wish.channels.size() == 1 && wish.settings[0]->client_publish == Access::Public;
     if (opening.is_session)
         open_session(std::move(opening), wish);
     else if (opening.is_poll)
@@ -256,6 +263,7 @@ void Connection::open_poll(Opening&& opening, Wish&& wish) {
     const bool may_wait = opening.poll.may_wait;
     set_use(wish.encoding->use());
     enter(State::Polling);
+    begin_standing();
     auto subscriber = std::make_unique<PollSubscriber>(*this, wish, std::move(opening.poll));
     PollSubscriber& poll = *subscriber;
     subscriber_ = std::move(subscriber);
@@ -276,6 +284,7 @@ bool Connection::begin_stream(Opening& opening, const Wish& wish) {
     set_use(wish.encoding->use());
     inbound_ = std::move(opening.inbound);
     enter(State::Streaming);
+    begin_standing();
     arm(wish.heartbeat);
     return true;
 }
@@ -286,10 +295,8 @@ void Connection::open_stream(Opening&& opening, const Wish& wish) {
     auto subscriber = std::make_unique<StreamSubscriber>(*this, wish, std::move(opening.head));
     StreamSubscriber& stream = *subscriber;
     subscriber_ = std::move(subscriber);
-    if (inbound_ && may_publish_) {
-        speaker_ = std::make_unique<Speaker>();
-        speaker_->channel = wish.channels[0];
-    }
+    if (inbound_ && exchange_->may_publish)
+        standing().publishes_to = wish.channels[0];
     stream.begin(wish);
 }
 
@@ -305,6 +312,7 @@ void Connection::refuse_subscription(const http::Problem& problem) {
 void Connection::refuse(Start::Status status) {
     worker().bury(std::move(subscriber_));
     inbound_ = nullptr;
+    standing_ = nullptr;
     set_use(Use::Http);
     enter(State::Answering);
     switch (status) {
@@ -324,6 +332,7 @@ void Connection::answer(std::string head, SegmentRef body) {
         return;
     const bool close = !static_cast<const PollSubscriber&>(*subscriber_).keeps_alive();
     worker().bury(std::move(subscriber_));
+    standing_ = nullptr;
     set_use(Use::Http);
     enter(State::Answering);
     open_exchange(); // one that waited has none
@@ -336,13 +345,13 @@ void Connection::answer(std::string head, SegmentRef body) {
 }
 
 bool Connection::may_publish() const {
-    return speaker_ && !speaker_->channel.empty();
+    return standing_ && !standing_->publishes_to.empty();
 }
 
 void Connection::publish(std::string payload, bool is_binary) {
     counters().client_published.add(1);
     Attempt attempt;
-    attempt.channel = speaker_->channel;
+    attempt.channel = standing_->publishes_to;
     attempt.draft.payload = std::move(payload);
     attempt.draft.binary = is_binary;
     // A plain WebSocket has nowhere to tell what became of it; refusals are counted.

@@ -31,11 +31,17 @@ void Exchange::clear() {
     out_sent = 0;
     is_head = is_whole = has_body = has_begun = false;
     transport = nullptr;
+    forget_caller();
     cors.clear();
     if (owner)
         *owner = nullptr;
     if (owner.use_count() > 1) // a reply that is still to come must not find another connection
         owner = nullptr;
+}
+
+void Exchange::forget_caller() {
+    identities.clear();
+    may_publish = false;
 }
 
 std::unique_ptr<Exchange> take_exchange(const http::ParserLimits& limits) {

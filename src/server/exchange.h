@@ -6,6 +6,7 @@
 #include "http/body.h"
 #include "http/parser.h"
 #include "http/request.h"
+#include "relay/identity.h"
 #include "relay/transport.h"
 #include "server/line_publisher.h"
 #include "server/routes.h"
@@ -42,6 +43,8 @@ struct Exchange {
     bool has_body = false;
     bool has_begun = false;         // the head of a streamed answer is in `out`
     Transport* transport = nullptr; // that a subscription negotiated
+    Identities identities;          // that its token gave
+    bool may_publish = false;       // a subscription's client, to its only channel
     std::string cors;               // lines for every answer to this request
     // Replies that come after the connection has gone find null.
     std::shared_ptr<Connection*> owner;
@@ -50,6 +53,8 @@ struct Exchange {
     bool is_unused() const { return parser.is_new() && out.empty() && stash.empty(); }
     size_t out_pending() const { return out.size() - out_sent; }
 
+    // What the token of a request before gave.
+    void forget_caller();
     // As new, but for what memory the next request will need.
     void clear();
 };

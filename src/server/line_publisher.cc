@@ -2,6 +2,7 @@
 #include "server/line_publisher.h"
 
 #include "base/text.h"
+#include "server/auth.h"
 
 namespace fanhorn {
 
@@ -60,6 +61,7 @@ void LinePublisher::finish(const std::function<void(std::string)>& done) {
 void LinePublisher::publish(Attempts attempts, const std::function<void(std::string)>& done) {
     if (attempts.empty())
         return;
+    check_attempts(identity_.get(), attempts, publisher_.counters());
     ++*open_;
     publisher_.publish(std::move(attempts), [open = open_, done](Attempts results) {
         --*open;

@@ -13,9 +13,9 @@ namespace fanhorn {
 
 class LinePublisher {
   public:
-    // `max_line` bounds one line in bytes.
-    LinePublisher(Publisher& publisher, size_t max_line)
-        : publisher_(publisher), max_line_(max_line) {}
+    // `max_line` bounds one line in bytes. `identity` says what may be published; null: all.
+    LinePublisher(Publisher& publisher, size_t max_line, IdentityRef identity)
+        : publisher_(publisher), max_line_(max_line), identity_(std::move(identity)) {}
 
     enum class Status : uint8_t { Ok, TooLong };
     // Publishes the whole lines in `bytes` and what was left before; `done` is given their result
@@ -32,6 +32,7 @@ class LinePublisher {
 
     Publisher& publisher_;
     const size_t max_line_;
+    const IdentityRef identity_;
     std::string rest_; // an incomplete line
     // Outlives us in results that come late.
     std::shared_ptr<size_t> open_ = std::make_shared<size_t>(0);

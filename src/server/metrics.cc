@@ -90,6 +90,9 @@ std::string_view gap_label(size_t i) {
 std::string_view limit_label(size_t i) {
     return limit_name(static_cast<Limit>(i));
 }
+std::string_view refusal_label(size_t i) {
+    return auth_refusal_name(static_cast<AuthRefusal>(i));
+}
 std::string_view policy_label(size_t i) {
     static constexpr std::string_view kNames[] = {"gap", "latest", "disconnect"};
     return kNames[i];
@@ -141,6 +144,11 @@ std::string metrics_text(std::span<const Counters* const> workers, const Process
     all.labelled("fanhorn_limit_hits_total", "counter", "Times a limit was reached.", "limit",
                  kLimits, limit_label,
                  [](const Counters& c, size_t i) -> const Counter& { return c.limit_hits[i]; });
+    all.labelled("fanhorn_auth_refused_total", "counter", "Requests whose token was not enough.",
+                 "why", kAuthRefusals, refusal_label,
+                 [](const Counters& c, size_t i) -> const Counter& { return c.auth_refused[i]; });
+    all.counter("fanhorn_tokens_expired_total", "Connections ended because their token expired.",
+                [](const Counters& c) -> const Counter& { return c.tokens_expired; });
     all.histogram("fanhorn_mailbox_seconds", "From a broker to its worker.",
                   [](const Counters& c) -> const DurationHistogram& { return c.mailbox; });
     all.histogram("fanhorn_flush_seconds", "One turn's flush to subscribers.",

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "relay/settings.h"
 #include "server/address.h"
 
 #include <cstdint>
@@ -55,6 +56,8 @@ template <typename Struct, typename Field, Field Struct::*Member> struct Bound<M
             field.clear();
             for (const std::string& text : value.texts)
                 field.push_back(*parse_address(text));
+        } else if constexpr (std::is_same_v<Field, Access>) {
+            field.text = value.texts.empty() ? "" : value.texts[0];
         } else {
             field = static_cast<Field>(value.number);
         }
@@ -69,6 +72,8 @@ template <typename Struct, typename Field, Field Struct::*Member> struct Bound<M
         } else if constexpr (std::is_same_v<Field, std::vector<Address>>) {
             for (const Address& address : field)
                 value.texts.push_back(address.text);
+        } else if constexpr (std::is_same_v<Field, Access>) {
+            value.texts = {field.text};
         } else {
             value.number = static_cast<uint64_t>(field);
         }
@@ -90,10 +95,10 @@ struct Row {
     const char* choices = ""; // the words, by blanks, in the order of their numbers
     const char* word = "";    // Count: the word that stands for 0
     const char* later = "";   // words that a later version knows
-    const char* hint = "";    // added where a word is unknown
     // Text and Texts: checks an item and may put it into canonical form.
     Result<std::string> (*check)(std::string_view) = nullptr;
     bool reloadable = true;    // a reload applies a change
+    bool is_secret = false;    // Text, Texts: what is written there is never shown
     const char* meta = "";     // Text, Texts: the value in the manual page, in mdoc(7)
     const char* documentation; // sentences, one a line
 };
@@ -118,7 +123,7 @@ struct SectionType {
 std::span<const SectionType> section_types();
 
 // Types that PROTOCOL names and this version does not have.
-inline constexpr const char* kLaterSections = "tls auth";
+inline constexpr const char* kLaterSections = "tls";
 
 // The section type with that first word, or null.
 const SectionType* find_section_type(std::string_view type);

@@ -49,6 +49,17 @@ bool is_origin_allowed(const http::Request& request, const ListenerSettings& lis
            is_listed(*origin, listener.origins);
 }
 
+// Without an Origin it is no page's script, but may be a link or an image of another site's: new
+// browsers tell (Sec-Fetch-Site).
+bool is_cookie_allowed(const http::Request& request, const ListenerSettings& listener) {
+    if (const std::string* origin = request.header("Origin"))
+        return is_same_origin(request, *origin) ||
+               std::any_of(listener.origins.begin(), listener.origins.end(),
+                           [&](const auto& each) { return equal_ignoring_case(each, *origin); });
+    const std::string* site = request.header("Sec-Fetch-Site");
+    return !site || *site == "same-origin" || *site == "none";
+}
+
 std::string cors_headers(const http::Request& request, const ListenerSettings& listener) {
     const std::string* origin = request.header("Origin");
     if (!origin || !is_origin_allowed(request, listener))

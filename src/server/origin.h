@@ -14,6 +14,10 @@ namespace fanhorn {
 // own, it is in `origins`, or that list is empty.
 bool is_origin_allowed(const http::Request& request, const ListenerSettings& listener);
 
+// Whether a cookie that came with the request may count: it comes from no other site's page. What
+// `*` or an empty list lets in may not bring one.
+bool is_cookie_allowed(const http::Request& request, const ListenerSettings& listener);
+
 // The CORS lines of an answer to a request whose origin is allowed; "" when it has no Origin.
 // Without a list any origin may read, without credentials.
 std::string cors_headers(const http::Request& request, const ListenerSettings& listener);

@@ -56,6 +56,8 @@ class Publisher {
     // The same for one.
     void publish_one(Attempt&& attempt, std::function<void(const Attempt&)> done);
 
+    Counters& counters() { return counters_; }
+
   private:
     const ChannelSettings* check(Attempt& attempt);
     void settle(Attempt& attempt, const Published& published);

@@ -63,6 +63,11 @@ std::string unknown_key(const SectionType& type, const std::string& key) {
     return unknown + did_you_mean(key, keys);
 }
 
+// Whether it is a single ${...}, which shows nothing.
+bool is_reference(std::string_view raw) {
+    return raw.starts_with("${") && raw.find('}') == raw.size() - 1 && raw.find(":-") == raw.npos;
+}
+
 class SectionParser {
   public:
     SectionParser(const Surroundings& world, Faults& faults) : world_(world), faults_(faults) {
@@ -154,7 +159,9 @@ void SectionParser::add_one(const Row& row, Setting& setting, const std::string&
     auto expanded = expand(raw, world_);
     if (!expanded)
         return fail(setting, place, key + expanded.error());
-    Item item{raw, expanded->text, place, expanded->secret};
+    Item item{raw, expanded->text, place, expanded->secret || row.is_secret};
+    if (row.is_secret && !is_reference(raw))
+        item.raw = Item::kMask;
     if (item.text.empty() && row.type != Type::Text)
         return fail(setting, place, std::string("'") + row.name + "' needs a value");
     if (auto added = add_item(row, item.text, setting.value); !added)

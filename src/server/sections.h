@@ -18,9 +18,10 @@ struct Item {
     std::string text; // expanded
     Place place;
     bool secret = false;
+    static constexpr const char* kMask = "********";
 
     // What may be shown of it: the text, or what was written where the text is secret or is not fit
-    // for a line.
+    // for a line. What was written as it is in the place of a secret is kMask in `raw`.
     const std::string& shown() const;
 };
 

@@ -105,7 +105,7 @@ Result<uint64_t> parse_choice(const Row& row, std::string_view item) {
         return static_cast<uint64_t>(found - choices.begin());
     if (is_one_of(item, row.later))
         return Error{"is not in this version"};
-    return Error{"is not one of " + joined(choices) + did_you_mean(item, choices) + row.hint};
+    return Error{"is not one of " + joined(choices) + did_you_mean(item, choices)};
 }
 
 Result<void> add_choice(const Row& row, std::string_view item, Value& value) {

@@ -204,6 +204,7 @@ void Worker::reap() {
 void Worker::tick() {
     const Millis now = this->now();
     deadlines_.run(now, [](Connection& connection) { connection.on_deadline(); });
+    expiries_.run(wall_millis(), [](Standing& standing) { standing.connection.on_expired(); });
     for (const auto& listener : listeners_)
         if (listener->acceptor)
             listener->acceptor->tick();

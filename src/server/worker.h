@@ -78,6 +78,7 @@ class Worker {
     Shared& shared() { return shared_; }
     Millis now() const { return shared_.clock.now(); }
     Deadlines<Connection>& deadlines() { return deadlines_; }
+    Expiries& expiries() { return expiries_; }
     std::span<char> read_buffer() { return read_buffer_; }
     std::span<const std::unique_ptr<Transport>> transports() const { return transports_; }
     Transport* transport(std::string_view name) const;
@@ -131,6 +132,7 @@ class Worker {
     std::vector<char> read_buffer_;
     std::unique_ptr<BatchWriter> batch_writer_;
     Deadlines<Connection> deadlines_;
+    Expiries expiries_;
     List<Connection, &Connection::of_worker> connections_;
     List<Connection, &Connection::of_worker> leaving_; // told to go by a drain
     List<Connection, &Connection::of_worker> dead_;

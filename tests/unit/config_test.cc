@@ -66,7 +66,7 @@ static void inheritance(void**) {
     assert_int_equal(b.history, 5);
     assert_true(a.transports == (std::vector<std::string>{"poll", "sse"}));
     assert_true(b.transports == (std::vector<std::string>{"websocket"}));
-    assert_true(b.subscribe == Access::Deny);
+    assert_true(b.subscribe.is_denied());
     assert_int_equal(b.heartbeat, 25'000);
     assert_text(config->settings_for("c")->pattern, "**");
     assert_text(a.origin, "f:4");

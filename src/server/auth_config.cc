@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/auth_config.h"
+
+#include "modules/modules.h"
+#include "server/values.h"
+#include "server/words.h"
+
+#include <algorithm>
+
+namespace fanhorn {
+
+namespace {
+
+bool is_auth(const Section& section) {
+    return section.type->type == std::string_view("auth");
+}
+
+const AuthModule& module_named(std::string_view type) {
+    const auto modules = auth_modules();
+    const auto found = std::find_if(modules.begin(), modules.end(),
+                                    [&](const AuthModule* each) { return each->type == type; });
+    CHECK(found != modules.end()); // the row's words are the modules
+    return **found;
+}
+
+// `words`: what may stand there besides names.
+void check_name(const Section& section, std::string_view key, std::string_view words,
+                const std::vector<Section>& sections, Faults& faults) {
+    std::vector<std::string_view> names = words_of(words);
+    for (const Section& other : sections)
+        if (is_auth(other))
+            names.push_back(other.name);
+    for (const Item& item : section.setting(key).items)
+        if (!item.text.empty() && std::find(names.begin(), names.end(), item.text) == names.end())
+            faults.add(item.place, std::string(key) + ": there is no [auth " + item.shown() + "]" +
+                                       did_you_mean(item.text, names));
+}
+
+// What has the name of a word could not be referred to.
+void check_own_name(const Section& section, Faults& faults) {
+    if (is_one_of(section.name, "public deny off"))
+        faults.add(section.place, section.title() + ": this name means something else where "
+                                                    "sections are referred to");
+}
+
+// Keys that were given and belong to another type; as their defaults are, -T shows them.
+bool check_keys(const Section& section, const AuthModule& module, Faults& faults) {
+    bool is_good = true;
+    for (size_t i = 0; i < section.settings.size(); ++i) {
+        const Row& row = section.type->rows[i];
+        const std::string_view key = row.name;
+        const Setting& setting = section.settings[i];
+        if (key == "type" || is_one_of(key, module.keys) ||
+            format_value(row, setting.value) == format_value(row, default_value(row)))
+            continue;
+        is_good = false;
+        faults.add(setting.place,
+                   "'" + std::string(key) + "' is not a key of type = " + std::string(module.type));
+    }
+    return is_good;
+}
+
+bool is_whole(const Section& section) {
+    return std::all_of(section.settings.begin(), section.settings.end(),
+                       [](const Setting& each) { return each.state == Setting::State::Set; });
+}
+
+// Where an item of a key was given, or the section itself.
+const Place& place_of(const Section& section, const AuthFault& fault) {
+    const auto& items = section.setting(fault.key).items;
+    return fault.item < items.size() ? items[fault.item].place : section.place;
+}
+
+std::shared_ptr<const Authority> make_authority(const Section& section, const Surroundings& world,
+                                                Faults& faults) {
+    AuthSettings settings;
+    settings.name = section.name;
+    for (size_t i = 0; i < section.settings.size(); ++i)
+        section.type->rows[i].binding.store(&settings, section.settings[i].value);
+    const AuthModule& module = module_named(settings.type);
+    if (!check_keys(section, module, faults))
+        return nullptr;
+    for (size_t i = 0; i < settings.keys.size(); ++i) {
+        auto text = world.read(settings.keys[i]);
+        if (!text) {
+            const Item& item = section.setting("keys").items[i];
+            faults.add(item.place, "keys: '" + item.shown() + "': " + text.error());
+            return nullptr;
+        }
+        settings.key_texts.push_back(std::move(*text));
+    }
+    auto made = module.create(std::move(settings));
+    if (const auto* fault = std::get_if<AuthFault>(&made)) {
+        faults.add(place_of(section, *fault), std::string(fault->key) + ": " + fault->text);
+        return nullptr;
+    }
+    return std::get<std::shared_ptr<const Authority>>(made);
+}
+
+} // namespace
+
+std::shared_ptr<const Authority> find_authority(const Authorities& authorities,
+                                                std::string_view name) {
+    const auto found = authorities.find(name);
+    return found == authorities.end() ? nullptr : found->second;
+}
+
+void check_auth_names(const Section& section, const std::vector<Section>& sections,
+                      Faults& faults) {
+    const std::string_view type = section.type->type;
+    if (type == "auth")
+        check_own_name(section, faults);
+    if (type == "listener")
+        check_name(section, "auth", "", sections, faults);
+    if (type != "channel" && type != "defaults")
+        return;
+    check_name(section, "subscribe", "public deny", sections, faults);
+    check_name(section, "client_publish", "public off", sections, faults);
+}
+
+Authorities make_authorities(const std::vector<Section>& sections, const Surroundings& world,
+                             Faults& faults) {
+    Authorities authorities;
+    for (const Section& section : sections)
+        if (is_auth(section) && is_whole(section))
+            authorities[section.name] = make_authority(section, world, faults);
+    return authorities;
+}
+
+} // namespace fanhorn

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tokens: at the door, and while a subscription lasts.
+#include "server/auth.h"
+#include "server/connection.h"
+#include "server/worker.h"
+
+namespace fanhorn {
+
+// A private route of a listener with `auth`: who enters, and whether the channels of the path are
+// theirs. What a batch holds is looked at when it has come.
+std::optional<http::Problem> Connection::check_backend() {
+    return Caller(exchange_->request, listener_->settings, exchange_->identities, counters())
+        .may_enter();
+}
+
+// Null where the listener asks for none.
+const Identity* Connection::backend() const {
+    return exchange_->identities.of(listener_->settings.auth);
+}
+
+std::optional<http::Problem> Connection::check_backend_channels() {
+    const Identity* identity = backend();
+    if (!identity)
+        return std::nullopt;
+    std::optional<http::Problem> problem;
+    if (exchange_->route.kind == Route::Kind::Channels && !identity->may_write_all())
+        problem =
+            http::problem("forbidden", "this needs a token that may publish to every channel");
+    for (const std::string& name : exchange_->channels)
+        if (!problem)
+            problem = backend_refusal(*identity, name);
+    if (problem)
+        counters().refuse(AuthRefusal::Forbidden);
+    return problem;
+}
+
+Standing& Connection::standing() {
+    if (!standing_)
+        standing_ = std::make_unique<Standing>(*this);
+    return *standing_;
+}
+
+// Whom the request's tokens gave stays for as long as the subscription.
+void Connection::begin_standing() {
+    if (exchange_->identities.empty())
+        return;
+    standing().identities = exchange_->identities;
+    expire_on_time();
+}
+
+void Connection::expire_on_time() {
+    standing_->expires = standing_->identities.expires();
+    worker().expiries().add(*standing_, wall_millis());
+}
+
+void Connection::on_expired() {
+    switch (state_) {
+    case State::Polling: // the next one brings a new token, or is refused
+        counters().tokens_expired.add(1);
+        return static_cast<PollSubscriber&>(*subscriber_).on_timeout();
+    case State::Streaming:
+        counters().tokens_expired.add(1);
+        return say_farewell({Farewell::Why::Expired});
+    default:
+        return;
+    }
+}
+
+} // namespace fanhorn

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a subscribed connection has besides, when it came with a token or its client may say
+// something; and the order in which tokens expire.
+#pragma once
+
+#include "base/list.h"
+#include "relay/identity.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+
+namespace fanhorn {
+
+class Connection;
+
+class Commands;
+
+struct Standing {
+    explicit Standing(Connection& owner) : connection(owner) {}
+    ~Standing();
+    Standing(const Standing&) = delete;
+    Standing& operator=(const Standing&) = delete;
+
+    Connection& connection;
+    Identities identities;
+    std::string publishes_to;           // the channel of a plain WebSocket's messages, or:
+    std::shared_ptr<Commands> commands; // of fanhorn.v1
+    Hook hook;                          // of Expiries
+    Millis expires = 0;                 // of wall_millis(); 0: never
+};
+
+// One a worker. Not a timer a connection: a list a second, of the next hour; what lies beyond is
+// looked at again then, so that no stranger's dates make it larger.
+class Expiries {
+  public:
+    // Anew, where it is on a list already.
+    void add(Standing& standing, Millis now) {
+        standing.hook.unlink();
+        if (standing.expires == 0)
+            return;
+        const Millis at = std::min(standing.expires, now + kHorizon);
+        lists_[(at + kSecond - 1) / kSecond].push_back(standing);
+    }
+
+    // Calls expire(Standing&) for each whose time has come: within a second of it.
+    template <typename Expire> void run(Millis now, Expire expire) {
+        while (!lists_.empty() && lists_.begin()->first * kSecond <= now) {
+            auto list = lists_.extract(lists_.begin());
+            while (Standing* standing = list.mapped().pop_front()) {
+                if (standing->expires <= now)
+                    expire(*standing);
+                else
+                    add(*standing, now);
+            }
+        }
+    }
+
+    size_t list_count() const { return lists_.size(); }
+
+  private:
+    static constexpr Millis kSecond = 1000;
+    static constexpr Millis kHorizon = 3'600'000;
+    std::map<Millis, List<Standing, &Standing::hook>> lists_; // by the second since 1970
+};
+
+} // namespace fanhorn
