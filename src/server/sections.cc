@@ -160,7 +160,7 @@ void SectionParser::add_one(const Row& row, Setting& setting, const std::string&
     if (!expanded)
         return fail(setting, place, key + expanded.error());
     Item item{raw, expanded->text, place, expanded->secret || row.is_secret};
-    if (row.is_secret && !is_reference(raw))
+    if (row.is_secret && !raw.empty() && !is_reference(raw))
         item.raw = Item::kMask;
     if (item.text.empty() && row.type != Type::Text)
         return fail(setting, place, std::string("'") + row.name + "' needs a value");

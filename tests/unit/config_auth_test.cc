@@ -133,6 +133,7 @@ static void effective_loads_again(void**) {
     world.files = {{"f", loaded.effective}, {"/secret", kSecret}, {"/token", "0123456789abcdef\n"}};
     LoadedConfig again = load_config("f", {}, world);
     assert_text(lines(again.errors), "");
+    assert_true(again.effective.find(Item::kMask) == std::string::npos);
     assert_text(again.config->settings_for("a")->subscribe.authority->name(), "a");
     assert_true(explain_channel(*again.config, "a").find("subscribe           = a\n") !=
                 std::string::npos);
