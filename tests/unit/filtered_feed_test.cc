@@ -28,7 +28,7 @@ class Poll {
          bool may_wait = true)
         : wish_(filtered(bench, std::move(channels), text, since)),
           subscriber(sink, with(wish_, bench.poll_encoding), {.may_wait = may_wait}) {
-        subscriber.begin(wish_);
+        subscriber.begin(Wish(wish_));
     }
 
   private:
