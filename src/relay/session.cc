@@ -335,9 +335,13 @@ bool Session::is_done(Placement& placement) {
 
 // The broker answers at once or later.
 void Session::read_page(Placement& placement) {
-    placement.is_read = false;
+    Conflation* const conflation = placement.conflation.get();
+    const bool looks_ahead = conflation && conflation->wants_scan(placement.rest.after);
+    if (!looks_ahead)
+        placement.is_read = false;
     is_asked_ = true;
-    end_->broker->read(placement.rest, [line = line_](Page page) {
+    const Stretch& stretch = looks_ahead ? conflation->scan(placement.rest) : placement.rest;
+    end_->broker->read(stretch, [line = line_](Page page) {
         if (Session* session = line->session; session && session->state() == State::Live)
             session->on_page(std::move(page));
     });
@@ -346,6 +350,26 @@ void Session::read_page(Placement& placement) {
 void Session::on_page(Page page) {
     is_asked_ = false;
     Placement& placement = *placements_.front();
+    if (placement.conflation && placement.conflation->is_scanning())
+        look_ahead(placement, std::move(page));
+    else
+        take(placement, std::move(page));
+    wake();
+}
+
+// Who is conflated for has a placement of its own.
+void Session::look_ahead(Placement& placement, Page page) {
+    for (Member* member : placement.members)
+        for (const MessageRef& message : page.messages)
+            if (wants(*member, *message))
+                placement.conflation->note(*message, conflate_tag(*member));
+    placement.conflation->end_page(std::move(page));
+}
+
+void Session::take(Placement& placement, Page page) {
+    Conflation* const conflation = placement.conflation.get();
+    if (conflation)
+        conflation->use();
     const auto find = [&](std::string_view channel) -> Member* {
         const auto found = members_.find(channel);
         return found != members_.end() && (*found)->placement == &placement ? found->get()
@@ -359,7 +383,8 @@ void Session::on_page(Page page) {
     }
     for (const MessageRef& message : page.messages) {
         Member* member = find(message->channel);
-        if (!member || message->is_excluded(connection_) || !member->feed->wants(*message))
+        if (!member || !wants(*member, *message) ||
+            (conflation && conflation->is_superseded(*message, conflate_tag(*member))))
             continue;
         encoding_.message(outbox_.own(), *message);
         sent(*member, 1, 0);
@@ -368,17 +393,25 @@ void Session::on_page(Page page) {
     placement.rest = std::move(page.rest);
     placement.is_end = page.is_end;
     placement.is_read = true;
-    wake();
+}
+
+bool Session::wants(const Member& member, const Message& message) const {
+    return !message.is_excluded(connection_) && member.feed->wants(message);
+}
+
+std::string_view Session::conflate_tag(const Member& member) {
+    return member.feed->channel().settings().conflate;
 }
 
 // ---- who is behind
 
 // The feed has dropped what comes next: history may still have it.
-void Session::fall_back(Member& member) {
+void Session::fall_back(Member& member, std::unique_ptr<Conflation> conflation) {
     member.feed->put_away(member);
     auto placement = std::make_unique<Placement>();
     placement->members = {&member};
     placement->is_ours = true;
+    placement->conflation = std::move(conflation);
     placement->rest.after = member.sent;
     placement->rest.parts.push_back({member.name, 0});
     replay(std::move(placement));
@@ -407,6 +440,10 @@ bool Session::skip(Member& member) {
     if (policy == SlowConsumer::Disconnect) {
         close({.why = Farewell::Why::SlowConsumer});
         return false;
+    }
+    if (policy == SlowConsumer::Gap && !conflate_tag(member).empty()) {
+        fall_back(member, std::make_unique<Conflation>());
+        return true;
     }
     append_gap(feed.skip(member, {end_->epoch, member.sent}));
     member.is_based = false;

@@ -5,6 +5,7 @@
 
 #include "base/named_set.h"
 #include "base/pool.h"
+#include "relay/conflation.h"
 #include "relay/subscriber.h"
 
 #include <deque>
@@ -87,6 +88,8 @@ class Session final : public Subscriber, public Pooled<Session> {
         Stretch rest;         // what to read next
         bool is_read = false; // what `rest` follows is in the outbox, or was nothing
         bool is_end = false;  // and was all there is
+        // Of one who was too slow, where its channel has `conflate`.
+        std::unique_ptr<Conflation> conflation;
         bool is_ours = false; // they fell behind: what is missing is an overflow
     };
     // How an answer finds us, or that we are gone.
@@ -115,7 +118,12 @@ class Session final : public Subscriber, public Pooled<Session> {
     bool is_done(Placement& placement);
     void read_page(Placement& placement);
     void on_page(Page page);
-    void fall_back(Member& member);
+    void look_ahead(Placement& placement, Page page);
+    void take(Placement& placement, Page page);
+    bool wants(const Member& member, const Message& message) const;
+    // What its channel conflates by; "": nothing.
+    static std::string_view conflate_tag(const Member& member);
+    void fall_back(Member& member, std::unique_ptr<Conflation> conflation = nullptr);
     bool skip_those_over();
     bool skip(Member& member);
     void append_gap(const Gap& gap);

@@ -56,6 +56,7 @@ struct ChannelSettings {
     uint32_t presence_users = 10'000;       // of one channel
     Delta delta = Delta::Off;
     bool joins = false;   // subscribers are told who comes and goes
+    std::string conflate; // a tag's name; "": a slow reader is told a gap
     bool filter = true;   // whether subscribers may have one
     bool compress = true; // permessage-deflate where the client offers it
 

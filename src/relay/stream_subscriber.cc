@@ -44,15 +44,50 @@ void StreamSubscriber::begin_replay(Stretch stretch) {
 }
 
 void StreamSubscriber::on_page(Page page) {
+    replay_->is_asked = false;
+    Conflation* const conflation = replay_->conflation.get();
+    if (conflation && conflation->is_scanning())
+        look_ahead(std::move(page));
+    else
+        take(std::move(page));
+    if (!replay_->is_reading)
+        replay_on();
+}
+
+bool StreamSubscriber::wants(const Message& message) {
+    const Filter* const filter = this->filter();
+    return !message.is_excluded(connection_) && (!filter || filter->matches(message.tags));
+}
+
+// What its channel conflates by; "": nothing.
+std::string_view StreamSubscriber::conflate_tag(const Message& message) {
+    for (size_t i = 0; i < channel_count(); ++i)
+        if (const Feed* feed = subscription(i).feed;
+            feed && feed->channel().name() == message.channel)
+            return feed->channel().settings().conflate;
+    return {};
+}
+
+void StreamSubscriber::look_ahead(Page page) {
+    for (const MessageRef& message : page.messages)
+        if (wants(*message))
+            replay_->conflation->note(*message, conflate_tag(*message));
+    replay_->conflation->end_page(std::move(page));
+}
+
+void StreamSubscriber::take(Page page) {
+    Conflation* const conflation = replay_->conflation.get();
+    if (conflation)
+        conflation->use();
     std::string& out = outbox_.own();
     for (Gap& gap : page.gaps) {
         if (fell_back_)
             gap.why = Gap::Why::Overflow;
         append_gap(gap);
     }
-    const Filter* const wanted = filter();
     for (const MessageRef& message : page.messages) {
-        if (message->is_excluded(connection_) || (wanted && !wanted->matches(message->tags)))
+        if (!wants(*message) ||
+            (conflation && conflation->is_superseded(*message, conflate_tag(*message))))
             continue;
         encoding_.message(out, *message);
         delivered(1, 0);
@@ -61,30 +96,27 @@ void StreamSubscriber::on_page(Page page) {
     replay_->epoch = page.epoch;
     replay_->is_end = page.is_end;
     replay_->is_read = true;
-    replay_->is_asked = false;
-    if (!replay_->is_reading)
-        replay_on();
 }
 
 // The broker answers at once or later.
 void StreamSubscriber::read_page() {
-    replay_->is_read = false;
-    replay_->is_reading = true;
-    read(replay_->rest);
+    Conflation* const conflation = replay_->conflation.get();
+    const bool looks_ahead = conflation && conflation->wants_scan(replay_->rest.after);
+    if (!looks_ahead)
+        replay_->is_read = false;
+    replay_->is_asked = replay_->is_reading = true;
+    read(looks_ahead ? conflation->scan(replay_->rest) : replay_->rest);
     replay_->is_reading = false;
-    replay_->is_asked = !replay_->is_read;
 }
 
 // Writes what has been read and reads on, as far as the socket takes it.
 void StreamSubscriber::replay_on() {
-    bool is_first = !replay_->is_read; // nothing of ours has been read yet
     while (send_outbox()) {
-        if (!is_first) {
+        if (replay_->is_read) { // else nothing of ours has been yet
             position_ = {replay_->epoch, replay_->rest.after};
             if (replay_->is_end && join(replay_->rest.after))
                 return go_live();
         }
-        is_first = false;
         read_page();
         if (replay_->is_asked)
             return;
@@ -98,9 +130,10 @@ void StreamSubscriber::go_live() {
         flush();
 }
 
-void StreamSubscriber::fall_back() {
+void StreamSubscriber::fall_back(std::unique_ptr<Conflation> conflation) {
     fell_back_ = true;
     begin_replay(put_away_all());
+    replay_->conflation = std::move(conflation);
     replay_->epoch = end_->epoch;
     if (finish_endings()) // before any id that lies behind what they miss
         replay_on();
@@ -315,6 +348,10 @@ bool StreamSubscriber::skip(Subscription& cursor) {
     was_noted_ = false;
     if (settings.slow_consumer == SlowConsumer::Disconnect) {
         close({.why = Farewell::Why::SlowConsumer});
+        return false;
+    }
+    if (settings.slow_consumer == SlowConsumer::Gap && !settings.conflate.empty()) {
+        fall_back(std::make_unique<Conflation>());
         return false;
     }
     append_gap(feed.skip(cursor, position_));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/pool.h"
+#include "relay/conflation.h"
 #include "relay/fixed_subscriber.h"
 
 namespace fanhorn {
@@ -35,6 +36,8 @@ class StreamSubscriber final : public FixedSubscriber, public Pooled<StreamSubsc
         bool is_read = false;    // a page has come and is in the outbox
         bool is_asked = false;   // a page will come later
         bool is_reading = false; // within read(): on_page only takes the page
+        // Of a reader who was too slow, where a channel has `conflate`.
+        std::unique_ptr<Conflation> conflation;
     };
     // A frame picked from the held subscriptions, in the order of seqs.
     struct Picked {
@@ -50,7 +53,11 @@ class StreamSubscriber final : public FixedSubscriber, public Pooled<StreamSubsc
     void read_page();
     void replay_on();
     void go_live();
-    void fall_back();
+    void fall_back(std::unique_ptr<Conflation> conflation = nullptr);
+    bool wants(const Message& message);
+    std::string_view conflate_tag(const Message& message);
+    void look_ahead(Page page);
+    void take(Page page);
 
     void flush_single();
     void finish_flush();

@@ -31,6 +31,12 @@ Result<std::string> check_cookie(std::string_view text) {
     return std::string(text);
 }
 
+Result<std::string> check_tag_name(std::string_view text) {
+    if (text.find_first_of(",=") != text.npos)
+        return Error{"is not the name of a tag: it has no ',' and no '='"};
+    return std::string(text);
+}
+
 constexpr Row kServerRows[] = {
     {.name = "workers",
      .type = Type::Count,
@@ -543,6 +549,19 @@ constexpr Row kChannelRows[] = {
      .preset = "off",
      .documentation = "Whether subscribers with envelopes are told who joins and who leaves; wants "
                       "presence."},
+    {.name = "conflate",
+     .type = Type::Text,
+     .binding = kField<&ChannelSettings::conflate>,
+     .preset = "",
+     .max = kMaxTextBytes,
+     .check = check_tag_name,
+     .meta = "Ar tag",
+     .documentation =
+         "With a tag's name here, a subscriber for whom more than slow_consumer_limit waits is not "
+         "told a gap but sent, from the history, only the newest message with each value of that "
+         "tag, and all that have no such tag.\n"
+         "What the history has lost is told as a gap.\n"
+         "For slow_consumer = gap; empty: no such thing."},
     {.name = "filter",
      .type = Type::Switch,
      .binding = kField<&ChannelSettings::filter>,
@@ -568,7 +587,7 @@ constexpr Row kChannelRows[] = {
                       "once for all of them."},
 };
 
-constexpr const char* kLaterChannelKeys = "conflate wildcard publish_rate";
+constexpr const char* kLaterChannelKeys = "wildcard publish_rate";
 
 constexpr SectionType kSectionTypes[] = {
     {"server", "server", Naming::Single, "", kServerRows, "", "The daemon as a whole."},

@@ -173,6 +173,7 @@ static void explanation(void**) {
                 "presence_grace      = 10s\n"
                 "presence_users      = 10k\n"
                 "joins               = off\n"
+                "conflate            = \n"
                 "filter              = on\n"
                 "delta               = off\n"
                 "compress            = on\n");
