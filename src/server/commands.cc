@@ -172,7 +172,8 @@ struct Commands::Lookup final : Sink {
 const Commands::Verb Commands::kVerbs[] = {
     {"subscribe", &Commands::subscribe}, {"unsubscribe", &Commands::unsubscribe},
     {"publish", &Commands::publish},     {"history", &Commands::history},
-    {"presence", &Commands::presence},   {"ping", &Commands::ping},
+    {"presence", &Commands::presence},   {"refresh", &Commands::refresh},
+    {"ping", &Commands::ping},
 };
 
 Commands::Commands(Worker& worker, Session* session, const ConnectionId& connection, Say say)
@@ -224,7 +225,7 @@ void Commands::run_command(std::string_view text) {
         }
     if (verbs != 1)
         return error(id, bad("a command has one of subscribe, unsubscribe, publish, history, "
-                             "presence, ping beside its 'id'"));
+                             "presence, refresh, ping beside its 'id'"));
     if (auto problem = members.check_known({"id", chosen->name}))
         return error(id, *problem);
     const Members arguments(members.value(chosen->name));
@@ -269,11 +270,14 @@ std::optional<http::Problem> Commands::read_channel(const Members& members, std:
 }
 
 std::optional<http::Problem> Commands::read_step(const Members& members, Session::Step& step) {
-    if (auto problem = members.check_known({"channel", "channels", "since", "filter", "delta"}))
+    if (auto problem =
+            members.check_known({"channel", "channels", "since", "filter", "delta", "token"}))
         return problem;
     if (auto problem = read_channels(members, step.channels))
         return problem;
     if (auto problem = read_since(members.value("since"), step.since))
+        return problem;
+    if (auto problem = take_token(members, step.channels))
         return problem;
     for (const std::string& name : step.channels) {
         const ChannelSettings* settings = nullptr;
@@ -299,6 +303,28 @@ std::optional<http::Problem> Commands::read_step(const Members& members, Session
         return too_many_filters();
     }
     return choose_broker(step);
+}
+
+// A subscribe's own, for the [auth] sections of its channels. It takes the place of the
+// connection's.
+std::optional<http::Problem> Commands::take_token(const Members& members,
+                                                  const std::vector<std::string>& channels) {
+    if (members.value("token").empty())
+        return std::nullopt;
+    const auto token = members.text("token");
+    if (!token)
+        return http::problem("bad_option", "'token' is a string");
+    std::vector<const Authority*> asked;
+    for (const std::string& name : channels) {
+        const ChannelSettings* settings = worker_.directory().settings_for(name);
+        const Authority* authority = settings ? settings->subscribe.authority.get() : nullptr;
+        if (!authority || std::find(asked.begin(), asked.end(), authority) != asked.end())
+            continue;
+        asked.push_back(authority);
+        if (auto problem = rights_->accept(*authority, *token))
+            return problem;
+    }
+    return std::nullopt;
 }
 
 std::optional<http::Problem> Commands::read_delta(std::string_view value, Session::Step& step) {
@@ -476,6 +502,28 @@ void Commands::presence(const std::string& id, const Members& members) {
         name, [self = shared_from_this(), id](const std::vector<Attendee>& users) {
             self->ok(id, attendance_json(users));
         });
+}
+
+// Of the sections that the connection has a token of, or, where it has none, of any.
+void Commands::refresh(const std::string& id, const Members& members) {
+    if (!session_)
+        return error(id, bad("a token is the connection's: refresh it there"));
+    if (auto problem = members.check_known({"token"}))
+        return error(id, *problem);
+    const auto token = members.text("token");
+    if (!token)
+        return error(id, http::problem("bad_option", "'token' is a string"));
+    const Identities& held = rights_->identities();
+    const bool has_any = !held.empty();
+    auto problem = std::optional(http::problem("unauthorized", "no [auth] section takes a token"));
+    for (const auto& authority : worker_.config().authorities) {
+        if (has_any && !held.of(authority->name()))
+            continue;
+        problem = rights_->accept(*authority, *token);
+        if (!problem)
+            return ok(id, "{}");
+    }
+    error(id, *problem);
 }
 
 void Commands::ping(const std::string& id, const Members&) {

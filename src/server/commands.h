@@ -52,6 +52,7 @@ class Commands final : public std::enable_shared_from_this<Commands> {
     void publish(const std::string& id, const Members& members);
     void history(const std::string& id, const Members& members);
     void presence(const std::string& id, const Members& members);
+    void refresh(const std::string& id, const Members& members);
     void ping(const std::string& id, const Members& members);
 
     std::optional<http::Problem> read_channels(const Members& members,
@@ -64,6 +65,8 @@ class Commands final : public std::enable_shared_from_this<Commands> {
     static std::optional<http::Problem>
     find_filter(const Members& members, const std::vector<std::string>& channels,
                 const std::vector<const ChannelSettings*>& settings, FilterRef& filter);
+    std::optional<http::Problem> take_token(const Members& members,
+                                            const std::vector<std::string>& channels);
     static std::optional<http::Problem> read_delta(std::string_view value, Session::Step& step);
     void run_command(std::string_view text);
     std::optional<http::Problem> choose_broker(const Session::Step& step);

@@ -280,6 +280,29 @@ class Sessions(FanhornTest):
             self.assertEqual(ask("publish", headers, channel="chat:p", data={})["error"]["code"], code)
         self.assertEqual(self.daemon.facts("chat:p")["n"], 1)
 
+    def test_a_token_in_a_command(self):
+        session = self.session()
+        self.replies(session, [
+            ("subscribe", {"channel": "chat:a", "token": alice(lasts=-1)}, "unauthorized"),
+            ("subscribe", {"channel": "chat:a", "token": 7}, "bad_option"),
+            ("subscribe", {"channel": "chat:a", "token": alice(["read:*"])}, "forbidden"),
+            ("subscribe", {"channel": "chat:a", "token": alice()}, None), ("subscribe", {"channel": "read:a"}, None),
+            ("publish", {"channel": "chat:a", "data": {}}, None),
+            ("subscribe", {"channel": "chat:b", "token": secret_token(SECRET, claims_of("bob", ["**"]))}, "forbidden"),
+            ("subscribe", {"channel": "other:a", "token": alice(["other:*"], secret=OTHER)}, None),
+            ("subscribe", {"channel": "open:a", "token": "whatever"}, None)])
+
+    def test_refresh(self):
+        session = self.session("chat:a", alice(lasts=2))
+        self.replies(session, [
+            ("refresh", {"token": alice(lasts=-1)}, "unauthorized"), ("refresh", {"token": BEARER}, "unauthorized"),
+            ("refresh", {"token": secret_token(SECRET, claims_of("bob", ["**"]))}, "forbidden"),
+            ("refresh", {}, "bad_option"), ("refresh", {"token": alice(), "x": 1}, "bad_option"),
+            ("refresh", {"token": alice(lasts=5)}, None), ("subscribe", {"channel": "read:a"}, None)])
+        until = time.time() + 4
+        self.assertEqual(session.expect_close().code, 4001)
+        self.assertGreater(time.time(), until)
+
     def test_its_end(self):
         session = self.session(token=alice(lasts=2))
         session.ask(subscribe={"channel": "chat:a"})
