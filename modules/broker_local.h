@@ -34,8 +34,8 @@ class LocalBroker final : public Broker {
                std::function<void(std::optional<ChannelFacts>)> done) override;
     void list(std::string_view prefix, std::string_view cursor, size_t limit,
               std::function<void(ChannelList)> done) override;
-    void attend(const std::string& channel, const std::string& user,
-                const std::string& info) override;
+    void attend(const std::string& channel, const Attendee& who,
+                const ConnectionId& connection) override;
     void depart(const std::string& channel, const std::string& user) override;
     void attendance(const std::string& channel,
                     std::function<void(std::vector<Attendee>)> done) override;
@@ -81,7 +81,8 @@ class LocalBroker final : public Broker {
     void reached(Limit limit);
     void schedule(Channel& channel);
     void expire(Channel& channel, Millis now, Garbage& garbage);
-    void tell(const std::string& channel, MessageKind kind, const Attendee& who);
+    void tell(const std::string& channel, MessageKind kind, const Attendee& who,
+              const ConnectionId& exclude);
     void tell_who_left(Millis now);
     void take(After& after) {
         after.reached.swap(reached_);

@@ -5,7 +5,8 @@
 namespace fanhorn {
 
 // In the order of the channel's messages, to those who are there now.
-void LocalBroker::tell(const std::string& channel, MessageKind kind, const Attendee& who) {
+void LocalBroker::tell(const std::string& channel, MessageKind kind, const Attendee& who,
+                       const ConnectionId& exclude) {
     const ChannelSettings* settings = rules_->settings_for(channel);
     const Channel* found = find(channel);
     if (!found || !settings || !settings->joins)
@@ -15,22 +16,23 @@ void LocalBroker::tell(const std::string& channel, MessageKind kind, const Atten
     draft.payload = attendee_json(who, false);
     draft.store = false;
     draft.kind = kind;
+    draft.exclude = exclude;
     const MessageRef message(new Message(std::move(draft), {epoch_, ++head_}, 0, clock_.now()));
     for (const uint16_t worker : found->wanted)
         push(worker, message);
     pushed_.store(head_, std::memory_order_release);
 }
 
-void LocalBroker::attend(const std::string& channel, const std::string& user,
-                         const std::string& info) {
+void LocalBroker::attend(const std::string& channel, const Attendee& who,
+                         const ConnectionId& connection) {
     After after;
     {
         std::lock_guard lock(mutex_);
         const ChannelSettings* settings = rules_->settings_for(channel);
         const uint32_t most = settings ? settings->presence_users : 0;
-        switch (presence_.enter(channel, user, info, most)) {
+        switch (presence_.enter(channel, who.user, who.info, most)) {
         case PresenceBook::Entry::Joined:
-            tell(channel, MessageKind::Join, {user, info});
+            tell(channel, MessageKind::Join, who, connection);
             break;
         case PresenceBook::Entry::Full:
             reached(Limit::PresenceUsers);
@@ -64,7 +66,7 @@ void LocalBroker::tell_who_left(Millis now) {
     {
         std::lock_guard lock(mutex_);
         for (const PresenceBook::Left& left : presence_.expire(now))
-            tell(left.channel, MessageKind::Leave, {left.user, {}});
+            tell(left.channel, MessageKind::Leave, {left.user, {}}, kNoConnection);
         take(after);
     }
     after.run();

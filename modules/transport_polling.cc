@@ -62,6 +62,7 @@ class PollTransport : public Transport {
   public:
     explicit PollTransport(Use use) : encoding_(use) {}
     std::string_view content_type() const override { return "application/json"; }
+    bool has_envelopes() const override { return true; }
 
   protected:
     Opening opening(const Asked& asked) {

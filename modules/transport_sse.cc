@@ -50,6 +50,9 @@ class SseEncoding : public Encoding {
         if (farewell.why == Farewell::Why::Expired)
             append_event(out, {}, "error",
                          http::problem_body(http::problem("unauthorized", "the token expired")));
+        if (farewell.why == Farewell::Why::Disconnected)
+            append_event(out, {}, "error",
+                         http::problem_body(http::problem("forbidden", "disconnected")));
         if (farewell.why != Farewell::Why::GoingAway)
             return;
         append_retry(out, farewell.retry_ms);

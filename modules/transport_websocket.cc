@@ -30,6 +30,7 @@ uint16_t close_code(Farewell::Why why) {
     case Farewell::Why::SlowConsumer:
         return 1013;
     case Farewell::Why::Ended:
+    case Farewell::Why::Disconnected:
         return 4003;
     case Farewell::Why::Expired:
         return 4001;
@@ -48,6 +49,8 @@ std::string close_reason(const Farewell& farewell) {
         return "channel deleted";
     case Farewell::Why::Expired:
         return "token expired";
+    case Farewell::Why::Disconnected:
+        return "disconnected";
     }
     return {};
 }

@@ -138,9 +138,9 @@ class Broker {
                       std::function<void(ChannelList)> done) = 0;
 
     // One connection more, or fewer, of that user on a channel; who joins and who has left is told
-    // to the channel where its section says so.
-    virtual void attend(const std::string& channel, const std::string& user,
-                        const std::string& info) = 0;
+    // to the channel, where its section says so, but not to that connection.
+    virtual void attend(const std::string& channel, const Attendee& who,
+                        const ConnectionId& connection) = 0;
     virtual void depart(const std::string& channel, const std::string& user) = 0;
     virtual void attendance(const std::string& channel,
                             std::function<void(std::vector<Attendee>)> done) = 0;

@@ -17,6 +17,7 @@ struct Farewell {
         SlowConsumer, // slow_consumer = disconnect
         Ended,        // its last channel was deleted
         Expired,      // its token has
+        Disconnected, // by the backend: its user is not wanted
     };
     Why why = Why::GoingAway;
     uint32_t retry_ms = 0; // jittered by the caller

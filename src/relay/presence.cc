@@ -102,10 +102,10 @@ std::vector<PresenceBook::Left> PresenceBook::expire(Millis now) {
     return left;
 }
 
-Attendance::Attendance(Broker& broker, std::string channel, std::string user,
-                       const std::string& info)
-    : broker_(broker), channel_(std::move(channel)), user_(std::move(user)) {
-    broker_.attend(channel_, user_, info);
+Attendance::Attendance(Broker& broker, std::string channel, const Attendee& who,
+                       const ConnectionId& connection)
+    : broker_(broker), channel_(std::move(channel)), user_(who.user) {
+    broker_.attend(channel_, who, connection);
 }
 
 Attendance::~Attendance() {

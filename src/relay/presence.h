@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/named_set.h"
+#include "relay/message.h"
 
 #include <cstdint>
 #include <map>
@@ -70,7 +71,8 @@ class Broker;
 // broker outlives it.
 class Attendance {
   public:
-    Attendance(Broker& broker, std::string channel, std::string user, const std::string& info);
+    Attendance(Broker& broker, std::string channel, const Attendee& who,
+               const ConnectionId& connection);
     ~Attendance();
     Attendance(const Attendance&) = delete;
     Attendance& operator=(const Attendance&) = delete;

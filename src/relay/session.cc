@@ -22,9 +22,11 @@ Session::~Session() {
 }
 
 void Session::retire_all() {
-    for (const auto& each : members_)
+    for (const auto& each : members_) {
+        each->attendance = nullptr;
         if (each->feed && each->place != Subscription::Place::Gone)
             hub().retire(*each);
+    }
 }
 
 void Session::set_end(BrokerEnd& end) {
@@ -91,6 +93,9 @@ void Session::on_placed(Step& step, const std::vector<Member*>& members, const S
         each.subscriber = this;
         hub().enter(each, encoding_of(step), each.name, *end_, *step.settings[i], start, channel,
                     step.filter);
+        if (!user_.empty() && step.settings[i]->presence)
+            each.attendance = std::make_unique<Attendance>(*end_->broker, each.name,
+                                                           Attendee{user_, info_}, connection_);
         if (channel.retained && each.feed->wants(*channel.retained))
             encoding_.retained(out, *channel.retained);
         if (channel.gap)
@@ -136,6 +141,7 @@ void Session::drop(Member& member) {
         std::erase_if(member.placement->rest.parts,
                       [&](const Stretch::Part& part) { return part.channel == member.name; });
     }
+    member.attendance = nullptr;
     if (member.feed)
         hub().retire(member);
     const auto found = members_.find(member.key());

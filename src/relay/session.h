@@ -51,6 +51,13 @@ class Session final : public Subscriber, public Pooled<Session> {
     BrokerEnd& end() const { return *end_; }
     void set_end(BrokerEnd& end);
 
+    // Whose connection it is: he attends the channels that are placed from now on.
+    void set_user(std::string user, std::string info) {
+        user_ = std::move(user);
+        info_ = std::move(info);
+    }
+    const std::string& user() const { return user_; }
+
     // A JSON object of the protocol, between messages.
     void say(std::string_view json);
     // Of replies that wait for the socket.
@@ -78,9 +85,10 @@ class Session final : public Subscriber, public Pooled<Session> {
         std::string_view key() const { return name; }
         const std::string name;
         Placement* placement = nullptr; // while it is being placed or replays
-        uint64_t sent = 0;              // it has everything up to that seq
-        bool is_based = false;          // it has the state that the next patch is made for
-        bool owes_position = false;     // a gap was told, and nothing with an id since
+        std::unique_ptr<Attendance> attendance;
+        uint64_t sent = 0;          // it has everything up to that seq
+        bool is_based = false;      // it has the state that the next patch is made for
+        bool owes_position = false; // a gap was told, and nothing with an id since
     };
     // A step on its way through history.
     struct Placement {
@@ -136,6 +144,7 @@ class Session final : public Subscriber, public Pooled<Session> {
     std::vector<std::unique_ptr<Member>> gone_;         // until they are out of their feeds
     Ref<Line> line_;
     Encoding* const patching_;
+    std::string user_, info_;
     std::string head_;          // until it is sent
     Member* rest_of_ = nullptr; // whose frame is half sent
     bool is_asked_ = false;     // a page will come

@@ -89,6 +89,8 @@ class Transport {
     virtual Asks asks(const http::Request& request) const = 0;
     // Whether it asks for a session of commands in this transport.
     virtual bool asks_session(const http::Request&) const { return false; }
+    // Whether all that it sends is in envelopes.
+    virtual bool has_envelopes() const { return false; }
     // Checks what is the transport's own in the request and says how to go on.
     virtual std::variant<Opening, http::Problem> open(const Asked& asked) = 0;
     // A refusal in a form of its own, for a transient problem that the usual one would make

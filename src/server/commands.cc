@@ -324,6 +324,9 @@ std::optional<http::Problem> Commands::take_token(const Members& members,
         if (auto problem = rights_->accept(*authority, *token))
             return problem;
     }
+    const Identities& held = rights_->identities();
+    if (session_ && session_->user().empty())
+        session_->set_user(std::string(held.user()), std::string(held.info()));
     return std::nullopt;
 }
 

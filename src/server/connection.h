@@ -58,6 +58,8 @@ class Connection final : public EdgeWatch,
     }
     // Ends it in a way its client understands, now.
     void go_away(uint32_t retry_ms);
+    // The backend sends its user away.
+    void send_away();
     // Ends it without further words.
     void drop();
     // Its token has expired.
@@ -142,6 +144,7 @@ class Connection final : public EdgeWatch,
     // connection_session.cc
     void subscribe_by_body();
     void run_command(std::string_view json);
+    void begin_user();
     void open_session(Opening&& opening, const Wish& wish);
     bool is_full() const;
 
@@ -155,6 +158,8 @@ class Connection final : public EdgeWatch,
 
     // connection_subscribe.cc
     void subscribe(const std::string* since = nullptr);
+    void add_user_channel(const Transport& transport, Wish& wish) const;
+    void attend(const Wish& wish);
     void history();
     std::optional<http::Problem> find_channels(Caller& caller, std::vector<std::string>& channels,
                                                std::vector<const ChannelSettings*>& settings);

@@ -2,6 +2,7 @@
 // Tokens: at the door, and while a subscription lasts.
 #include "server/auth.h"
 #include "server/connection.h"
+#include "server/users.h"
 #include "server/worker.h"
 
 namespace fanhorn {
@@ -45,12 +46,30 @@ void Connection::begin_standing() {
     if (exchange_->identities.empty())
         return;
     standing().identities = exchange_->identities;
+    worker().users().add(*standing_);
     expire_on_time();
 }
 
 void Connection::expire_on_time() {
     standing_->expires = standing_->identities.expires();
     worker().expiries().add(*standing_, wall_millis());
+}
+
+// One user's connection to channels that know who is there.
+void Connection::attend(const Wish& wish) {
+    if (!standing_ || standing_->user.empty())
+        return;
+    for (size_t i = 0; i < wish.channels.size(); ++i)
+        if (wish.settings[i]->presence)
+            standing_->attendances.push_back(std::make_unique<Attendance>(
+                *wish.end->broker, wish.channels[i],
+                Attendee{standing_->user, std::string(standing_->identities.info())},
+                wish.connection));
+}
+
+void Connection::send_away() {
+    if (state_ == State::Polling || state_ == State::Streaming)
+        say_farewell({Farewell::Why::Disconnected});
 }
 
 void Connection::on_expired() {

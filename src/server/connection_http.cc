@@ -181,8 +181,16 @@ std::optional<http::Problem> Connection::read_channels() {
     const Route& route = exchange_->route;
     if (exchange_->request.method == http::Method::Options ||
         (route.kind != Route::Kind::Pub && route.kind != Route::Kind::Sub &&
-         route.kind != Route::Kind::History && route.kind != Route::Kind::Presence))
+         route.kind != Route::Kind::History && route.kind != Route::Kind::Presence &&
+         route.kind != Route::Kind::User))
         return std::nullopt;
+    if (route.kind == Route::Kind::User) {
+        const auto user = decode_user(route.channels);
+        if (!user)
+            return http::problem("bad_request", user.error());
+        exchange_->channels = {user_channel(*user)};
+        return std::nullopt;
+    }
     auto names = decode_channels(route.channels);
     if (!names)
         return http::problem("bad_channel", names.error());
@@ -224,6 +232,10 @@ void Connection::dispatch() {
         return worker().control().channels(exchange_->request, reply());
     case Route::Kind::History:
         return history();
+    case Route::Kind::User:
+        if (method == http::Method::Post)
+            return publish_raw();
+        return worker().send_user_away(*decode_user(exchange_->route.channels), reply());
     case Route::Kind::Presence:
         return worker().control().presence(exchange_->channels[0], reply());
     case Route::Kind::Sub:

@@ -4,6 +4,7 @@
 #include "server/auth.h"
 #include "server/commands.h"
 #include "server/connection.h"
+#include "server/users.h"
 #include "server/worker.h"
 
 namespace fanhorn {
@@ -18,6 +19,8 @@ constexpr size_t kMaxReplyBytes = 64 << 10;
 Standing::~Standing() {
     if (commands)
         commands->detach();
+    if (users)
+        users->remove(*this);
 }
 
 void Connection::open_session(Opening&& opening, const Wish& wish) {
@@ -27,10 +30,24 @@ void Connection::open_session(Opening&& opening, const Wish& wish) {
         std::make_unique<Session>(*this, wish, std::move(opening.head), opening.patching);
     Session& session = *subscriber;
     subscriber_ = std::move(subscriber);
+    session.set_user(std::string(standing().identities.user()),
+                     std::string(standing().identities.info()));
     standing().commands =
         std::make_shared<Commands>(worker(), &session, wish.connection,
                                    [&session](std::string_view json) { session.say(json); });
     session.begin(wish);
+}
+
+// A token that came in a command named a user.
+void Connection::begin_user() {
+    worker().users().add(*standing_);
+    auto& session = static_cast<Session&>(*subscriber_);
+    const std::string name = user_channel(standing_->user);
+    const ChannelSettings* settings = worker().directory().settings_for(name);
+    if (!settings || session.has(name) || session.state() != Subscriber::State::Live ||
+        &worker().directory().end_for(*settings) != &session.end())
+        return;
+    session.subscribe({.channels = {name}, .settings = {settings}, .since = {}});
 }
 
 bool Connection::is_full() const {
@@ -45,6 +62,8 @@ bool Connection::takes_commands() const {
 void Connection::command(std::string_view text) {
     Rights rights(standing_->identities, counters());
     standing_->commands->run(text, rights);
+    if (standing_ && !standing_->users && !standing_->identities.user().empty())
+        begin_user();
     if (standing_ && standing_->identities.expires() != standing_->expires)
         expire_on_time();
 }

@@ -8,6 +8,7 @@
 #include "server/connection.h"
 #include "server/origin.h"
 #include "server/subscribe_options.h"
+#include "server/users.h"
 #include "server/worker.h"
 
 #include <algorithm>
@@ -134,7 +135,10 @@ void Connection::subscribe(const std::string* since) {
         return send_problem(*problem);
     exchange_->may_publish =
         wish.channels.size() == 1 && caller.can_publish(wish.channels[0], *wish.settings[0]);
-    if (asks_session())
+    const bool is_attended =
+        std::any_of(wish.settings.begin(), wish.settings.end(),
+                    [](const ChannelSettings* each) { return each->presence; });
+    if (asks_session() || is_attended)
         if (auto problem = caller.introduce(worker().config().authorities))
             return send_problem(*problem);
     if (wish.channels.empty() && !asks_session())
@@ -158,12 +162,31 @@ void Connection::subscribe(const std::string* since) {
     }
     if (auto problem = find_filter(wish))
         return send_problem(*problem);
+    add_user_channel(transport, wish);
     if (exchange_->is_head) {
         Answer answer;
         answer.content_type = transport.content_type();
         return send_answer(std::move(answer));
     }
     start_subscription(transport, std::move(wish));
+}
+
+// Where messages name their channel, what is sent to the client's user comes as well.
+void Connection::add_user_channel(const Transport& transport, Wish& wish) const {
+    const std::string_view user = exchange_->identities.user();
+    const std::string* envelope = exchange_->request.parameter("envelope");
+    const bool has_names = wish.channels.size() != 1 || transport.has_envelopes() ||
+                           transport.asks_session(exchange_->request) ||
+                           (envelope && *envelope == "1");
+    if (user.empty() || wish.filter || !has_names)
+        return;
+    std::string name = user_channel(user);
+    const ChannelSettings* settings = worker().directory().settings_for(name);
+    if (!settings || !settings->allows(transport.name()) ||
+        (!wish.settings.empty() && settings->broker != wish.settings[0]->broker))
+        return;
+    wish.channels.push_back(std::move(name));
+    wish.settings.push_back(settings);
 }
 
 // Kept messages of one channel, as a poll's answer.
@@ -267,8 +290,10 @@ void Connection::open_poll(Opening&& opening, Wish&& wish) {
     auto subscriber = std::make_unique<PollSubscriber>(*this, wish, std::move(opening.poll));
     PollSubscriber& poll = *subscriber;
     subscriber_ = std::move(subscriber);
-    if (may_wait)
+    if (may_wait) {
         arm(opening.wait);
+        attend(wish);
+    }
     poll.begin(std::move(wish));
 }
 
@@ -298,6 +323,8 @@ void Connection::open_stream(Opening&& opening, const Wish& wish) {
     if (inbound_ && exchange_->may_publish)
         standing().publishes_to = wish.channels[0];
     stream.begin(wish);
+    if (state_ == State::Streaming)
+        attend(wish);
 }
 
 // A refusal that may pass: an EventSource must not take it for the last word.

@@ -10,6 +10,7 @@ namespace fanhorn {
 namespace {
 
 constexpr std::string_view kChannelsPrefix = "/channels/";
+constexpr std::string_view kUsersPrefix = "/users/";
 constexpr std::string_view kPubPrefix = "/pub/";
 constexpr std::string_view kSubPrefix = "/sub/";
 
@@ -76,6 +77,9 @@ Route find_route(std::string_view path, uint8_t serve) {
         return {Route::Kind::Sub, path.substr(kSubPrefix.size()), "GET, HEAD, POST, OPTIONS"};
     if (path.starts_with(kChannelsPrefix) && (serve & kServeControl))
         return find_verb(path.substr(kChannelsPrefix.size()));
+    if (path.starts_with(kUsersPrefix) && path.size() > kUsersPrefix.size() &&
+        (serve & kServeControl))
+        return {Route::Kind::User, path.substr(kUsersPrefix.size()), "POST, DELETE, OPTIONS"};
     return {};
 }
 
@@ -86,6 +90,7 @@ bool is_private(Route::Kind kind) {
     case Route::Kind::Channels:
     case Route::Kind::History:
     case Route::Kind::Presence:
+    case Route::Kind::User:
     case Route::Kind::Metrics:
         return true;
     default:
@@ -102,6 +107,14 @@ Result<std::string> decode_channel(std::string_view encoded) {
                      "and '*'"};
     if (name->front() == '$')
         return Error{"channel names that begin with '$' are reserved"};
+    return std::move(*name);
+}
+
+Result<std::string> decode_user(std::string_view encoded) {
+    auto name = percent_decode(encoded);
+    if (!name || !is_channel_name("$user:" + *name))
+        return Error{"a user's name is 1 to 249 bytes of UTF-8 without control characters, ',' and "
+                     "'*'"};
     return std::move(*name);
 }
 

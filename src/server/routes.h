@@ -21,6 +21,7 @@ struct Route {
         Presence, // /channels/CHANNEL/presence
         Sub,      // /sub/CHANNEL[,CHANNEL...]
         SubBody,  // /sub, /sub/: the body names channels, or nothing does (yet)
+        User,     // /users/USER
         Health,   // /healthz
         Ready,    // /readyz
         Metrics,  // /metrics
@@ -42,6 +43,8 @@ bool is_private(Route::Kind kind);
 
 // One channel name of a path: percent-decoded once and checked; the problem's detail otherwise.
 Result<std::string> decode_channel(std::string_view encoded);
+// A user's name, likewise.
+Result<std::string> decode_user(std::string_view encoded);
 // A comma-separated list of them; repeated names count once.
 Result<std::vector<std::string>> decode_channels(std::string_view encoded);
 

@@ -63,8 +63,10 @@ Server::Server(std::shared_ptr<const Config> config, std::function<LoadedConfig(
     make_brokers();
     for (size_t i = 0; i < shared_.workers; ++i)
         workers_.push_back(std::make_unique<Worker>(shared_, i, config_));
-    for (const auto& worker : workers_)
+    for (const auto& worker : workers_) {
+        shared_.crew.push_back(worker.get());
         shared_.counters.push_back(&worker->counters());
+    }
     for (const auto& named : shared_.brokers)
         shared_.counters.push_back(&named->counters);
 }

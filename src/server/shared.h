@@ -13,6 +13,8 @@
 
 namespace fanhorn {
 
+class Worker;
+
 struct NamedBroker {
     std::string name;  // "" is the built-in one
     Counters counters; // written under the broker's own lock
@@ -29,6 +31,7 @@ struct Shared {
     std::atomic<uint64_t> reloads{0};
     std::atomic<bool> is_draining{false};
     size_t workers = 0;
+    std::vector<Worker*> crew; // they, from before the first loop runs to behind the last
     Descriptors descriptors = Descriptors::Process;
 };
 

@@ -5,17 +5,19 @@
 
 #include "base/list.h"
 #include "relay/identity.h"
+#include "relay/presence.h"
 
 #include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace fanhorn {
 
-class Connection;
-
 class Commands;
+class Connection;
+class Users;
 
 struct Standing {
     explicit Standing(Connection& owner) : connection(owner) {}
@@ -27,8 +29,13 @@ struct Standing {
     Identities identities;
     std::string publishes_to;           // the channel of a plain WebSocket's messages, or:
     std::shared_ptr<Commands> commands; // of fanhorn.v1
-    Hook hook;                          // of Expiries
-    Millis expires = 0;                 // of wall_millis(); 0: never
+    // Where he is told of, while he is there; not a session's, which knows for each channel.
+    std::vector<std::unique_ptr<Attendance>> attendances;
+    Hook hook;              // of Expiries
+    Hook of_user;           // of Users
+    Users* users = nullptr; // once it is there
+    std::string user;       // as it is there
+    Millis expires = 0;     // of wall_millis(); 0: never
 };
 
 // One a worker. Not a timer a connection: a list a second, of the next hour; what lies beyond is

@@ -309,6 +309,27 @@ void Worker::stop() {
     is_stopping_ = true;
 }
 
+void Worker::send_user_away(const std::string& user, Reply reply) {
+    struct Job {
+        Job(Worker& worker, Reply then) : asker(worker), reply(std::move(then)) {}
+        Worker& asker;
+        Reply reply;
+        std::atomic<size_t> ended{0}, open{0};
+    };
+    auto job = std::make_shared<Job>(*this, std::move(reply));
+    job->open = shared_.crew.size();
+    for (Worker* worker : shared_.crew)
+        worker->post([job, user, worker] {
+            job->ended +=
+                worker->users_.each(user, [](Connection& connection) { connection.send_away(); });
+            if (--job->open > 0)
+                return;
+            job->asker.post([job] {
+                job->reply(json_answer("{\"connections\":" + std::to_string(job->ended) + "}"));
+            });
+        });
+}
+
 std::string Worker::metrics() const {
     ProcessFacts facts;
     for (const auto& named : shared_.brokers)

@@ -15,6 +15,7 @@
 #include "server/directory.h"
 #include "server/publisher.h"
 #include "server/shared.h"
+#include "server/users.h"
 
 #include <algorithm>
 #include <array>
@@ -79,12 +80,15 @@ class Worker {
     Millis now() const { return shared_.clock.now(); }
     Deadlines<Connection>& deadlines() { return deadlines_; }
     Expiries& expiries() { return expiries_; }
+    Users& users() { return users_; }
     std::span<char> read_buffer() { return read_buffer_; }
     std::span<const std::unique_ptr<Transport>> transports() const { return transports_; }
     Transport* transport(std::string_view name) const;
     bool is_draining() const { return drain_until_ != 0; }
     // What /metrics answers, of all workers.
     std::string metrics() const;
+    // Ends the connections of that user, of all workers; answers how many there were.
+    void send_user_away(const std::string& user, Reply reply);
     // The connection is closed and is destroyed at the end of the turn.
     void bury(Connection& connection) {
         connection.of_worker.unlink();
@@ -132,6 +136,7 @@ class Worker {
     std::vector<char> read_buffer_;
     std::unique_ptr<BatchWriter> batch_writer_;
     Deadlines<Connection> deadlines_;
+    Users users_;
     Expiries expiries_;
     List<Connection, &Connection::of_worker> connections_;
     List<Connection, &Connection::of_worker> leaving_; // told to go by a drain
