@@ -163,7 +163,7 @@ static void test_joins(void**) {
     bench.settle([](ChannelSettings& settings) { settings.presence = settings.joins = true; });
     Stream stream(filtered(bench, {"c"}, "k=a"));
     stream.taken();
-    bench.broker->attend("c", "alice", "");
+    bench.broker->attend("c", {"alice", {}}, kNoConnection);
     bench.say_tagged("c", "k=b");
     bench.worker.turn();
     assert_true(stream.taken().find("alice") != std::string::npos);
