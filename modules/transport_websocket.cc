@@ -241,8 +241,8 @@ class WebsocketInbound final : public Inbound, public Pooled<WebsocketInbound> {
             return refuse(client, 1007, "text is not UTF-8");
         if (is_command)
             client.command(payload);
-        else
-            client.publish(std::move(payload), opcode == Opcode::Binary);
+        else if (!client.publish(std::move(payload), opcode == Opcode::Binary))
+            return refuse(client, 1008, "publish_rate");
         return true;
     }
 

@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <string_view>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -165,6 +166,32 @@ std::string peer_name(int fd) {
         return '[' + std::string(text) + "]:" + std::to_string(ntohs(v6.sin6_port));
     }
     return "unix:";
+}
+
+std::string peer_network(int fd) {
+    constexpr size_t kNetworkBytes = 8;
+    sockaddr_storage storage{};
+    socklen_t size = sizeof storage;
+    if (getpeername(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0)
+        return "-";
+    if (storage.ss_family == AF_INET) {
+        const auto& v4 = reinterpret_cast<sockaddr_in&>(storage);
+        return "4" + std::string(reinterpret_cast<const char*>(&v4.sin_addr), sizeof v4.sin_addr);
+    }
+    if (storage.ss_family == AF_INET6) {
+        const auto& v6 = reinterpret_cast<sockaddr_in6&>(storage);
+        return "6" + std::string(reinterpret_cast<const char*>(&v6.sin6_addr), kNetworkBytes);
+    }
+    return "unix";
+}
+
+// The inode of the socket: unlike a peer's address it tells those of a unix socket apart, and
+// unlike a descriptor it is not soon given again.
+std::string socket_name(int fd) {
+    struct stat facts {};
+    if (fstat(fd, &facts) != 0)
+        return "-";
+    return "s" + std::string(reinterpret_cast<const char*>(&facts.st_ino), sizeof facts.st_ino);
 }
 
 int accept_socket(int listener) {

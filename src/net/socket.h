@@ -49,6 +49,12 @@ uint16_t local_port(int fd);
 // The peer's "address:port", "unix:" for a unix socket.
 std::string peer_name(int fd);
 
+// Bytes for telling peers apart, not for people. Where it comes from, the same for all that one
+// peer may easily open: an IPv4 address, the first 64 bits of an IPv6 one.
+std::string peer_network(int fd);
+// The connection itself, which no other one is while it is open.
+std::string socket_name(int fd);
+
 // accept4, non-blocking and close-on-exec; -1 and errno on failure.
 int accept_socket(int listener);
 

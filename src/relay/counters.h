@@ -61,8 +61,9 @@ enum class Limit : uint8_t {
     IdempotencyKeys,
     Filters,
     TokenSize,
+    PublishRate,
 };
-inline constexpr size_t kLimits = 21;
+inline constexpr size_t kLimits = 22;
 std::string_view limit_name(Limit limit);
 // The log line of Counters::hit alone, for who may not write one while it counts.
 void log_limit(Limit limit, std::string_view who = {});

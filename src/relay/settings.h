@@ -25,6 +25,14 @@ enum class Delta : uint8_t { Off, JsonPatch };
 
 class Authority;
 
+// So many in a period, which may all come at once; a `count` of 0: as many as you like.
+struct Rate {
+    uint32_t count = 0;
+    uint32_t period_ms = 0;
+
+    bool is_limited() const { return count != 0; }
+};
+
 // Who may do something.
 struct Access {
     // As written: "public", "deny" or "off" for nobody, else the name of an [auth] section.
@@ -42,6 +50,7 @@ struct ChannelSettings {
     std::vector<std::string> transports = {"websocket", "sse", "longpoll", "poll"};
     Access subscribe = {"public", nullptr};
     Access client_publish = {"off", nullptr};
+    Rate publish_rate;  // of each connection's, and each user's, messages
     std::string broker; // a [broker NAME], "" for the built-in memory one
 
     uint32_t history = 100;         // messages

@@ -28,7 +28,8 @@ class Client : public Sink {
     virtual void close_with(std::string_view frame) = 0;
     // Whether its channel (there is one) lets clients publish.
     virtual bool may_publish() const = 0;
-    virtual void publish(std::string payload, bool is_binary) = 0;
+    // False: over the channel's `publish_rate`, and not published.
+    virtual bool publish(std::string payload, bool is_binary) = 0;
     // Whether what it sends are commands (fanhorn.v1), of at most so many bytes each; and one.
     virtual bool takes_commands() const = 0;
     virtual void command(std::string_view text) = 0;

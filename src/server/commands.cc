@@ -198,8 +198,9 @@ void Commands::error(const std::string& id, const http::Problem& problem) const 
         say_(error_json(id, problem));
 }
 
-void Commands::run(std::string_view text, Rights& rights) {
+void Commands::run(std::string_view text, Rights& rights, int socket) {
     rights_ = &rights;
+    socket_ = socket;
     run_command(text);
     rights_ = nullptr;
 }
@@ -418,7 +419,12 @@ std::optional<http::Problem> Commands::read_publish(const Members& members,
             attempt.draft.exclude = connection_;
     }
     const ChannelSettings* settings = worker_.directory().settings_for(attempt.channel);
-    return settings ? rights_->may_publish(attempt.channel, *settings) : std::nullopt;
+    if (!settings)
+        return std::nullopt;
+    if (auto problem = rights_->may_publish(attempt.channel, *settings))
+        return problem;
+    return worker_.limit_publish(*settings, session_ ? Tally::Connection : Tally::Address, socket_,
+                                 rights_->identities().user());
 }
 
 void Commands::publish(const std::string& id, const Members& members) {

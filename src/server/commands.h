@@ -31,8 +31,8 @@ class Commands final : public std::enable_shared_from_this<Commands> {
     void detach();
 
     // Every command is replied to once, at once or later; a fault of it touches nothing else.
-    // `rights` are its client's, and are looked at before this returns.
-    void run(std::string_view text, Rights& rights);
+    // `rights` are its client's, and are looked at before this returns, as its `socket` is.
+    void run(std::string_view text, Rights& rights, int socket);
 
   private:
     // What stands in a command's object, by name.
@@ -76,6 +76,7 @@ class Commands final : public std::enable_shared_from_this<Commands> {
     Worker& worker_;
     Session* session_;
     Rights* rights_ = nullptr; // while a command runs
+    int socket_ = -1;          // then as well
     const ConnectionId connection_;
     Say say_; // null when detached
     std::vector<std::unique_ptr<Lookup>> lookups_;

@@ -80,7 +80,7 @@ class Connection final : public EdgeWatch,
     void send_control(std::string_view frame) override;
     void close_with(std::string_view frame) override;
     bool may_publish() const override;
-    void publish(std::string payload, bool is_binary) override;
+    bool publish(std::string payload, bool is_binary) override;
     bool takes_commands() const override;
     void command(std::string_view text) override;
     Counters& counters() const override;

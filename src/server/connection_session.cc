@@ -61,7 +61,7 @@ bool Connection::takes_commands() const {
 
 void Connection::command(std::string_view text) {
     Rights rights(standing_->identities, counters());
-    standing_->commands->run(text, rights);
+    standing_->commands->run(text, rights, socket_.get());
     if (standing_ && !standing_->users && !standing_->identities.user().empty())
         begin_user();
     if (standing_ && standing_->identities.expires() != standing_->expires)
@@ -97,7 +97,7 @@ void Connection::run_command(std::string_view json) {
         worker(), nullptr, connection,
         [reply = reply()](std::string_view answer) { reply(json_answer(std::string(answer))); });
     Caller caller(exchange_->request, listener_->settings, exchange_->identities, counters());
-    commands->run(json, caller);
+    commands->run(json, caller, socket_.get());
 }
 
 } // namespace fanhorn

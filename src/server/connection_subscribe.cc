@@ -375,7 +375,11 @@ bool Connection::may_publish() const {
     return standing_ && !standing_->publishes_to.empty();
 }
 
-void Connection::publish(std::string payload, bool is_binary) {
+bool Connection::publish(std::string payload, bool is_binary) {
+    const ChannelSettings* settings = worker().directory().settings_for(standing_->publishes_to);
+    if (settings && worker().limit_publish(*settings, Tally::Connection, socket_.get(),
+                                           standing_->identities.user()))
+        return false;
     counters().client_published.add(1);
     Attempt attempt;
     attempt.channel = standing_->publishes_to;
@@ -383,6 +387,7 @@ void Connection::publish(std::string payload, bool is_binary) {
     attempt.draft.binary = is_binary;
     // A plain WebSocket has nowhere to tell what became of it; refusals are counted.
     worker().publisher().publish_one(std::move(attempt), [](const Attempt&) {});
+    return true;
 }
 
 } // namespace fanhorn

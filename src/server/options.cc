@@ -460,6 +460,20 @@ constexpr Row kChannelRows[] = {
                       "a token of the [auth] section of that name, which lets it publish to this "
                       "channel.\n"
                       "Publishing through a listener that serves publish is not touched by it."},
+    {.name = "publish_rate",
+     .type = Type::Rate,
+     .binding = kField<&ChannelSettings::publish_rate>,
+     .preset = "0",
+     .min = 1,
+     .max = 1'000'000,
+     .documentation =
+         "How many messages a client may publish through the public listener in a second (5/s), a "
+         "minute (300/m) or an hour; as many may come at once; 0: as many as it likes.\n"
+         "Counted for all channels of the section together, of each connection, of each address "
+         "(of IPv6 its first 64 bits) for what comes by POST, and, where a token names a user, of "
+         "each user, by each worker for itself; behind a proxy the address is the proxy's.\n"
+         "Beyond, a POST is answered with 429, a command with the error rate_limited, and a plain "
+         "WebSocket closed with 1008."},
     {.name = "broker",
      .type = Type::Text,
      .binding = kField<&ChannelSettings::broker>,
@@ -587,7 +601,7 @@ constexpr Row kChannelRows[] = {
                       "once for all of them."},
 };
 
-constexpr const char* kLaterChannelKeys = "wildcard publish_rate";
+constexpr const char* kLaterChannelKeys = "wildcard";
 
 constexpr SectionType kSectionTypes[] = {
     {"server", "server", Naming::Single, "", kServerRows, "", "The daemon as a whole."},

@@ -18,7 +18,8 @@
 namespace fanhorn {
 
 // A parsed value. Number: sizes in bytes, durations in milliseconds, counts, switches (0, 1), the
-// index of a choice, the bits of flags. Texts: everything else.
+// index of a choice, the bits of flags, a rate's count below its period (pack_rate()). Texts:
+// everything else.
 struct Value {
     uint64_t number = 0;
     std::vector<std::string> texts;
@@ -29,6 +30,7 @@ enum class Type : uint8_t {
     Size,      // 64k
     Duration,  // 25s
     Count,     // 200k
+    Rate,      // 5/s
     Choice,    // one word of `choices`
     Choices,   // a list of them, its order kept
     Flags,     // a list of them, as bits
@@ -36,6 +38,15 @@ enum class Type : uint8_t {
     Texts,     // a list
     Addresses, // a list of parse_address()
 };
+
+// A rate as a number and back: its period in milliseconds in the upper half.
+inline uint64_t pack_rate(Rate rate) {
+    return uint64_t{rate.period_ms} << 32 | rate.count;
+}
+inline Rate unpack_rate(uint64_t number) {
+    return {.count = static_cast<uint32_t>(number),
+            .period_ms = static_cast<uint32_t>(number >> 32)};
+}
 
 // How a value gets into a settings struct and out of it again.
 struct Binding {
@@ -58,6 +69,8 @@ template <typename Struct, typename Field, Field Struct::*Member> struct Bound<M
                 field.push_back(*parse_address(text));
         } else if constexpr (std::is_same_v<Field, Access>) {
             field.text = value.texts.empty() ? "" : value.texts[0];
+        } else if constexpr (std::is_same_v<Field, Rate>) {
+            field = unpack_rate(value.number);
         } else {
             field = static_cast<Field>(value.number);
         }
@@ -74,6 +87,8 @@ template <typename Struct, typename Field, Field Struct::*Member> struct Bound<M
                 value.texts.push_back(address.text);
         } else if constexpr (std::is_same_v<Field, Access>) {
             value.texts = {field.text};
+        } else if constexpr (std::is_same_v<Field, Rate>) {
+            value.number = pack_rate(field);
         } else {
             value.number = static_cast<uint64_t>(field);
         }

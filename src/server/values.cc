@@ -23,6 +23,8 @@ constexpr Unit kDurations[] = {
     {"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}};
 constexpr Unit kCounts[] = {{"", 1}, {"k", 1000}, {"m", 1'000'000}};
 
+constexpr Unit kPeriods[] = {{"s", 1000}, {"m", 60'000}, {"h", 3'600'000}};
+
 std::span<const Unit> units_of(Type type) {
     return type == Type::Size       ? std::span<const Unit>(kSizes)
            : type == Type::Duration ? std::span<const Unit>(kDurations)
@@ -95,6 +97,34 @@ Result<void> add_number(const Row& row, std::string_view item, Value& value) {
         return Error{"is out of bounds: " + bounds_text(row)};
     value.number = *number;
     return {};
+}
+
+// "5/s"; "0" and "": no limit. The bounds are the count's.
+Result<void> add_rate(const Row& row, std::string_view item, Value& value) {
+    value.number = 0;
+    if (item.empty() || item == "0")
+        return {};
+    const size_t slash = item.find('/');
+    const std::string_view period = slash == item.npos ? "" : item.substr(slash + 1);
+    const auto unit = std::find_if(std::begin(kPeriods), std::end(kPeriods),
+                                   [&](const Unit& each) { return period == each.suffix; });
+    const std::string_view digits = item.substr(0, slash);
+    if (unit == std::end(kPeriods) || digits.empty() ||
+        digits.find_first_not_of("0123456789") != digits.npos)
+        return Error{"is not a rate, such as 5/s, 300/m or 1000/h"};
+    const auto count = parse_u64(digits);
+    if (!count || *count < row.min || *count > row.max)
+        return Error{"is out of bounds: " + bounds_text(row)};
+    value.number = pack_rate(
+        {.count = static_cast<uint32_t>(*count), .period_ms = static_cast<uint32_t>(unit->factor)});
+    return {};
+}
+
+std::string format_rate(Rate rate) {
+    for (const Unit& unit : kPeriods)
+        if (rate.is_limited() && rate.period_ms == unit.factor)
+            return std::to_string(rate.count) + "/" + unit.suffix;
+    return "0";
 }
 
 // The number of the word among the row's choices.
@@ -174,6 +204,8 @@ Result<void> add_item(const Row& row, std::string_view item, Value& value) {
     case Type::Duration:
     case Type::Count:
         return add_number(row, item, value);
+    case Type::Rate:
+        return add_rate(row, item, value);
     case Type::Choice:
     case Type::Choices:
     case Type::Flags:
@@ -209,6 +241,8 @@ std::vector<std::string> format_items(const Row& row, const Value& value) {
     case Type::Duration:
     case Type::Count:
         return {format_number(row, value.number)};
+    case Type::Rate:
+        return {format_rate(unpack_rate(value.number))};
     case Type::Choice:
         return {value.texts.empty() ? std::string(words_of(row.choices)[value.number])
                                     : value.texts[0]};
@@ -236,6 +270,9 @@ Value default_value(const Row& row) {
 }
 
 std::string bounds_text(const Row& row) {
+    if (row.type == Type::Rate)
+        return "0, or " + std::to_string(row.min) + " to " + std::to_string(row.max) +
+               " in a period";
     if (row.type != Type::Size && row.type != Type::Duration && row.type != Type::Count)
         return "";
     Row plain = row;

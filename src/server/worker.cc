@@ -208,10 +208,26 @@ void Worker::tick() {
     for (const auto& listener : listeners_)
         if (listener->acceptor)
             listener->acceptor->tick();
+    rates_.tick(now);
     hub_.tick(config().limits.send_timeout);
     if (is_draining())
         drain_some();
     log_tell_repeats();
+}
+
+std::optional<http::Problem> Worker::limit_publish(const ChannelSettings& settings, Tally tally,
+                                                   int socket, std::string_view user) {
+    if (!settings.publish_rate.is_limited())
+        return std::nullopt;
+    const std::string client =
+        tally == Tally::Connection ? socket_name(socket) : peer_network(socket);
+    const Millis wait = rates_.take({.section = settings.pattern, .client = client, .user = user},
+                                    settings.publish_rate, now());
+    if (wait == 0)
+        return std::nullopt;
+    counters_.hit(Limit::PublishRate, peer_name(socket));
+    return http::problem("rate_limited", "more than 'publish_rate' allows; the next in " +
+                                             std::to_string(wait) + " ms");
 }
 
 // ---- listeners

@@ -14,6 +14,7 @@
 #include "server/deadlines.h"
 #include "server/directory.h"
 #include "server/publisher.h"
+#include "server/rate_limiter.h"
 #include "server/shared.h"
 #include "server/users.h"
 
@@ -47,6 +48,9 @@ struct NewListener {
     Descriptor socket;
 };
 
+// What a client's messages are counted by.
+enum class Tally : uint8_t { Connection, Address };
+
 class Worker {
   public:
     Worker(Shared& shared, size_t number, std::shared_ptr<const Config> config);
@@ -75,6 +79,10 @@ class Worker {
     const Config& config() const { return directory_.config(); }
     const Directory& directory() const { return directory_; }
     Publisher& publisher() { return publisher_; }
+    // Counts a client's message. A problem when the client, by its `socket`, or `user` ("": nobody)
+    // is over the section's `publish_rate`.
+    std::optional<http::Problem> limit_publish(const ChannelSettings& settings, Tally tally,
+                                               int socket, std::string_view user);
     const Control& control() const { return control_; }
     Shared& shared() { return shared_; }
     Millis now() const { return shared_.clock.now(); }
@@ -129,6 +137,7 @@ class Worker {
     Hub hub_;
     Directory directory_;
     Publisher publisher_;
+    RateLimiter rates_;
     Control control_;
     std::vector<std::unique_ptr<Transport>> transports_;
     std::vector<Ref<ListenerEnd>> listeners_;

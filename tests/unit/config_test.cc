@@ -161,6 +161,7 @@ static void explanation(void**) {
                 "transports          = websocket, sse, longpoll, poll\n"
                 "subscribe           = public\n"
                 "client_publish      = off\n"
+                "publish_rate        = 0\n"
                 "broker              = \n"
                 "history             = 1k\n"
                 "history_ttl         = 10m\n"

@@ -70,6 +70,29 @@ static void sizes(void**) {
     });
 }
 
+static void rates(void**) {
+    const std::string form = "is not a rate, such as 5/s, 300/m or 1000/h";
+    const std::string bounds = "is out of bounds: 0, or 1 to 1000000 in a period";
+    check_cases({
+        {"channel", "publish_rate", "5/s", "5/s"},
+        {"channel", "publish_rate", "300/m", "300/m"},
+        {"channel", "publish_rate", "1000000/h", "1000000/h"},
+        {"channel", "publish_rate", "60/s", "60/s"},
+        {"channel", "publish_rate", "0", "0"},
+        {"channel", "publish_rate", "", "0"},
+        {"channel", "publish_rate", "0/s", bounds},
+        {"channel", "publish_rate", "1000001/s", bounds},
+        {"channel", "publish_rate", "99999999999999999999/s", bounds},
+        {"channel", "publish_rate", "5", form},
+        {"channel", "publish_rate", "5/", form},
+        {"channel", "publish_rate", "/s", form},
+        {"channel", "publish_rate", "-5/s", form},
+        {"channel", "publish_rate", "5/ms", form},
+        {"channel", "publish_rate", "5 /s", form},
+        {"channel", "publish_rate", "5/s/s", form},
+    });
+}
+
 static void durations(void**) {
     const std::string form = "is not a duration, such as 500ms, 10s or 5m";
     check_cases({
@@ -286,10 +309,10 @@ static void suggestions(void**) {
 
 int main() {
     const CMUnitTest tests[] = {
-        cmocka_unit_test(sizes),       cmocka_unit_test(durations),     cmocka_unit_test(counts),
-        cmocka_unit_test(words),       cmocka_unit_test(texts),         cmocka_unit_test(origins),
-        cmocka_unit_test(addresses),   cmocka_unit_test(address_parts), cmocka_unit_test(lists),
-        cmocka_unit_test(suggestions),
+        cmocka_unit_test(sizes),   cmocka_unit_test(durations),   cmocka_unit_test(rates),
+        cmocka_unit_test(counts),  cmocka_unit_test(words),       cmocka_unit_test(texts),
+        cmocka_unit_test(origins), cmocka_unit_test(addresses),   cmocka_unit_test(address_parts),
+        cmocka_unit_test(lists),   cmocka_unit_test(suggestions),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
