@@ -15,7 +15,8 @@ done
 
 cat <<EOF
 
-  Fanhorn is starting. Open   http://127.0.0.1:$public/
+  Fanhorn is starting. Open   http://127.0.0.1:$public/chat   in two windows: a chat
+                       or     http://127.0.0.1:$public/       four transports side by side
 
   or, in two other terminals:
     curl -N http://127.0.0.1:$public/sub/demo

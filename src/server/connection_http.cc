@@ -395,7 +395,10 @@ void Connection::answer_metrics() {
 void Connection::answer_page() {
     const http::Request& request = exchange_->request;
     const bool is_script = request.path.starts_with("/fanhorn.");
-    const WebPage* page = find_web_page(is_script ? request.path.substr(1) : "demo.html");
+    const std::string name = is_script                 ? request.path.substr(1)
+                             : request.path == "/chat" ? "chat.html"
+                                                       : "demo.html";
+    const WebPage* page = find_web_page(name);
     CHECK(page);
     const bool is_gzip = request.header_has_token("Accept-Encoding", "gzip");
     const std::string_view tag = is_gzip ? page->gzip_tag : page->tag;

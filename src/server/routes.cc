@@ -33,6 +33,7 @@ constexpr Fixed kFixed[] = {
     {"/metrics", kServeMetrics, Route::Kind::Metrics, "GET, HEAD, OPTIONS"},
     {"/", kServeClient, Route::Kind::Page, "GET, HEAD, OPTIONS"},
     {"/demo", kServeClient, Route::Kind::Page, "GET, HEAD, OPTIONS"},
+    {"/chat", kServeClient, Route::Kind::Page, "GET, HEAD, OPTIONS"},
     {"/fanhorn.js", kServeClient, Route::Kind::Page, "GET, HEAD, OPTIONS"},
     {"/fanhorn.mjs", kServeClient, Route::Kind::Page, "GET, HEAD, OPTIONS"},
 };

@@ -25,7 +25,7 @@ struct Route {
         Health,   // /healthz
         Ready,    // /readyz
         Metrics,  // /metrics
-        Page,     // /, /demo, /fanhorn.js, /fanhorn.mjs
+        Page,     // /, /demo, /chat, /fanhorn.js, /fanhorn.mjs
     };
     Kind kind = Kind::None;
     std::string_view channels; // of the path, percent-encoded

@@ -10,7 +10,7 @@ trap 'rm -f "$output"' EXIT
 
 tests/packages/npm.sh tests/clients
 [ $# -gt 0 ] || set -- tests/clients/*.test.mjs
-timeout -k 5 200 node --test --test-reporter=spec "$@" 2>&1 | tee "$output"
+timeout -k 5 300 node --test --test-concurrency=3 --test-reporter=spec "$@" 2>&1 | tee "$output"
 status=${PIPESTATUS[0]}
 
 count() { sed -nE "s/^ℹ $1 ([0-9]+)$/\1/p" "$output" | tail -n 1; }
