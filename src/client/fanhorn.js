@@ -317,17 +317,18 @@ class SocketLink extends Link {
     }
 
     _lift(entry) {
+        entry._call = null;
         this._behind.delete(entry);
         this._begun.delete(entry);
-        return this._placed.delete(entry._name);
+        this._placed.delete(entry._name);
     }
 
     _subscribe(entry) {
-        const { _name: channel, _filter: filter, _delta: delta } = entry, since = entry._start(), client = this._client;
+        const { _name: channel, _filter: filter, _delta: delta } = entry, since = entry._start(), client = this._client, call = entry._call = {};
         this._placed.set(channel, entry);
         this._behind.add(entry);
         this._send("subscribe", { channel, since, filter, delta }, (error, ok) => {
-            if (this._isOver || this._placed.get(channel) !== entry)
+            if (this._isOver || entry._call !== call)
                 return;
             if (!error) {
                 this._begun.add(entry);

@@ -224,8 +224,8 @@ describe("with the daemon", { concurrency: 8 }, () => {
 
         test(`${transport}: a gap is told, then the rest comes`, async t => {
             const proxy = await Proxy.start(t, daemon.publicPort), name = `small:${transport}`;
-            const client = open(t, `${proxy.url}/sub/`, only), { got } = collect(client, name);
-            await until(() => client.state === "open", "open");
+            const client = open(t, `${proxy.url}/sub/`, only), { got, subscription } = collect(client, name);
+            await until(() => subscription.position, "a position");
             await daemon.publish(name, "first");
             await holds(got, 1);
             proxy.cut();
@@ -352,10 +352,10 @@ describe("with a relay that says what the test wants", { concurrency: 8 }, () =>
         const relay = await start(t, { onCommand: () => true }), client = open(t, relay.url);
         const first = collect(client, "a", { since: "e.1" }), connection = await connected(relay);
         const command = number => until(() => connection.commands[number], `command ${number}`);
-        connection.tell({ reply: 1, ok: { channel: "a", position: "e.1" } });
         const second = collect(client, "a", { since: "earliest" });
         const [{ unsubscribe }, { subscribe }] = [await command(1), await command(2)];
         assert.deepEqual([unsubscribe, subscribe], [{ channel: "a" }, { channel: "a", since: "earliest" }]);
+        connection.tell({ reply: 1, ok: { channel: "a", position: "e.1" } });
         connection.tell({ channel: "a", id: "e.2", data: "of the first" });
         connection.tell({ channel: "a", caught_up: "e.2" });
         connection.tell({ reply: 2, ok: {} });
