@@ -48,9 +48,10 @@ class PublishRate(FanhornTest):
     def test_a_plain_websocket_is_closed(self):
         def over():
             client = self.ws(self.channel)
-            for i in range(4):
+            for i in range(3):
                 client.send_text(str(i))
             self.assertEqual([client.next_text() for _ in range(3)], ["0", "1", "2"])
+            client.send_text("3")
             message = client.expect_close()
             self.assertEqual((message.code, message.reason), (1008, "publish_rate"))
         self.assert_limit("publish_rate", over)
