@@ -262,7 +262,7 @@ describe("the ladder", { concurrency: 40 }, () => {
         test(`the daemon is killed, ${label}`, async t => {
             const own = await Daemon.start();
             t.after(() => own.stop());
-            const client = await Client.open(t, { transports, to: own });
+            const client = await Client.open(t, { transports, to: own, climb: 2000 }); // it may come back on a lower rung
             await client.isOn(first, 3);
             await own.killAndRestart(1000);
             client.row("daemon killed, back after 1 s", `gap told, ${first} again`, await client.isOn(first, 10));
