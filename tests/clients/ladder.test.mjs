@@ -248,7 +248,7 @@ describe("the ladder", { concurrency: 40 }, () => {
         });
 
         test(`502, ${label}`, async t => {
-            const client = await Client.open(t, { transports });
+            const client = await Client.open(t, { transports, climb: 2000 });
             await client.isOn(first, 3);
             client.proxy.badGateway = true;
             client.proxy.cut();
