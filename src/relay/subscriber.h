@@ -75,6 +75,8 @@ class Subscriber {
     void close_with(std::string_view frame);
     // What keeps the connection alive and tells the position; nothing unless takes_heartbeat().
     void heartbeat();
+    // Whether its socket is full: on_writable() goes on.
+    bool is_stalled() const { return stalled_since_ != 0; }
     // Whether it is live and its socket is not full.
     bool takes_heartbeat() const { return state_ == State::Live && !is_stalled(); }
     Millis heartbeat_every() const { return heartbeat_ms_; }
@@ -87,7 +89,6 @@ class Subscriber {
     virtual void retire_all() = 0;
     Hub& hub() const { return *end_->hub; }
 
-    bool is_stalled() const { return stalled_since_ != 0; }
     void stall();
     // False when something is left, or the sink broke.
     bool send_outbox();

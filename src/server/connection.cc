@@ -155,6 +155,9 @@ void Connection::leave_unread(bool is_drained) {
     if (is_drained)
         return;
     has_unread_ = true;
+    // Too many replies wait: they go out at the end of this turn, or when the socket takes them.
+    if (state_ == State::Streaming && !subscriber_->is_stalled())
+        read_in_next_turn();
     // Nobody may be there any more to hear the answer that is being waited for.
     if (state_ == State::Polling && (peer_ended_ || is_broken(socket_.get())))
         drop();

@@ -3,6 +3,7 @@
 
 import json
 import random
+import threading
 import unittest
 
 from harness import FanhornTest, config, eventually, position, shifted
@@ -294,6 +295,17 @@ class Commands(SessionTest):
         numbers = [client.command(ping={}) for _ in range(3000)]
         for number in numbers:
             client.reply(number)
+
+    def test_a_flood_of_commands_is_answered_to_its_end(self):
+        """More than is read at once, with more replies than are let wait: reading goes on by itself."""
+        client = self.session(receive_buffer=4 << 20)
+        count = 40_000
+        flood = b"".join(frame_bytes(1, b'{"id":%d,"ping":{}}' % number) for number in range(1, count + 1))
+        sender = threading.Thread(target=client.wire.try_send, args=(flood,))
+        sender.start()
+        for number in range(1, count + 1):
+            client.reply(number)
+        sender.join()
 
     def test_counted(self):
         client = self.session()
