@@ -34,7 +34,7 @@ class LocalBroker final : public Broker {
                std::function<void(std::optional<ChannelFacts>)> done) override;
     void list(std::string_view prefix, std::string_view cursor, size_t limit,
               std::function<void(ChannelList)> done) override;
-    void attend(const std::string& channel, const Attendee& who,
+    bool attend(const std::string& channel, const Attendee& who,
                 const ConnectionId& connection) override;
     void depart(const std::string& channel, const std::string& user) override;
     void attendance(const std::string& channel,

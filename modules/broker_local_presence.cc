@@ -23,14 +23,16 @@ void LocalBroker::tell(const std::string& channel, MessageKind kind, const Atten
     pushed_.store(head_, std::memory_order_release);
 }
 
-void LocalBroker::attend(const std::string& channel, const Attendee& who,
+bool LocalBroker::attend(const std::string& channel, const Attendee& who,
                          const ConnectionId& connection) {
     After after;
+    PresenceBook::Entry entry;
     {
         std::lock_guard lock(mutex_);
         const ChannelSettings* settings = rules_->settings_for(channel);
         const uint32_t most = settings ? settings->presence_users : 0;
-        switch (presence_.enter(channel, who.user, who.info, most)) {
+        entry = presence_.enter(channel, who.user, who.info, most);
+        switch (entry) {
         case PresenceBook::Entry::Joined:
             tell(channel, MessageKind::Join, who, connection);
             break;
@@ -43,6 +45,7 @@ void LocalBroker::attend(const std::string& channel, const Attendee& who,
         take(after);
     }
     after.run();
+    return entry != PresenceBook::Entry::Full;
 }
 
 void LocalBroker::depart(const std::string& channel, const std::string& user) {

@@ -138,8 +138,9 @@ class Broker {
                       std::function<void(ChannelList)> done) = 0;
 
     // One connection more, or fewer, of that user on a channel; who joins and who has left is told
-    // to the channel, where its section says so, but not to that connection.
-    virtual void attend(const std::string& channel, const Attendee& who,
+    // to the channel, where its section says so, but not to that connection. False: the channel has
+    // as many users as it may, and this one is not counted; depart() is not to be called.
+    virtual bool attend(const std::string& channel, const Attendee& who,
                         const ConnectionId& connection) = 0;
     virtual void depart(const std::string& channel, const std::string& user) = 0;
     virtual void attendance(const std::string& channel,

@@ -104,12 +104,12 @@ std::vector<PresenceBook::Left> PresenceBook::expire(Millis now) {
 
 Attendance::Attendance(Broker& broker, std::string channel, const Attendee& who,
                        const ConnectionId& connection)
-    : broker_(broker), channel_(std::move(channel)), user_(who.user) {
-    broker_.attend(channel_, who, connection);
-}
+    : broker_(broker), channel_(std::move(channel)), user_(who.user),
+      is_counted_(broker_.attend(channel_, who, connection)) {}
 
 Attendance::~Attendance() {
-    broker_.depart(channel_, user_);
+    if (is_counted_)
+        broker_.depart(channel_, user_);
 }
 
 } // namespace fanhorn

@@ -80,6 +80,7 @@ class Attendance {
   private:
     Broker& broker_;
     const std::string channel_, user_;
+    const bool is_counted_;
 };
 
 } // namespace fanhorn

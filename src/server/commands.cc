@@ -325,10 +325,15 @@ std::optional<http::Problem> Commands::take_token(const Members& members,
         if (auto problem = rights_->accept(*authority, *token))
             return problem;
     }
+    know_user();
+    return std::nullopt;
+}
+
+// A token may have named one.
+void Commands::know_user() {
     const Identities& held = rights_->identities();
     if (session_ && session_->user().empty())
         session_->set_user(std::string(held.user()), std::string(held.info()));
-    return std::nullopt;
 }
 
 std::optional<http::Problem> Commands::read_delta(std::string_view value, Session::Step& step) {
@@ -529,8 +534,10 @@ void Commands::refresh(const std::string& id, const Members& members) {
         if (has_any && !held.of(authority->name()))
             continue;
         problem = rights_->accept(*authority, *token);
-        if (!problem)
+        if (!problem) {
+            know_user();
             return ok(id, "{}");
+        }
     }
     error(id, *problem);
 }

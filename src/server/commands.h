@@ -67,6 +67,7 @@ class Commands final : public std::enable_shared_from_this<Commands> {
                 const std::vector<const ChannelSettings*>& settings, FilterRef& filter);
     std::optional<http::Problem> take_token(const Members& members,
                                             const std::vector<std::string>& channels);
+    void know_user();
     static std::optional<http::Problem> read_delta(std::string_view value, Session::Step& step);
     void run_command(std::string_view text);
     std::optional<http::Problem> choose_broker(const Session::Step& step);

@@ -163,6 +163,15 @@ const ChannelSettings* Config::settings_for(std::string_view channel) const {
     return nullptr;
 }
 
+Millis Config::shortest_heartbeat() const {
+    Millis shortest = ChannelSettings().heartbeat;
+    if (!channels.empty())
+        shortest = channels[0].settings.heartbeat;
+    for (const ChannelSection& section : channels)
+        shortest = std::min(shortest, section.settings.heartbeat);
+    return shortest;
+}
+
 LoadedConfig load_config(const std::string& file, const std::vector<std::string>& overrides) {
     return load_config(file, overrides, SystemSurroundings());
 }

@@ -104,6 +104,8 @@ struct Config {
 
     // The settings that govern that channel name, or null where no section matches.
     const ChannelSettings* settings_for(std::string_view channel) const;
+    // Of all sections: who has no channel yet may subscribe to any.
+    Millis shortest_heartbeat() const;
 };
 
 // One 'FILE:LINE: text' each, all there are (at most 50).

@@ -158,6 +158,7 @@ class Connection final : public EdgeWatch,
 
     // connection_subscribe.cc
     void subscribe(const std::string* since = nullptr);
+    const ChannelSettings* user_settings(const std::string& name, std::string_view transport) const;
     void add_user_channel(const Transport& transport, Wish& wish) const;
     void attend(const Wish& wish);
     void history();

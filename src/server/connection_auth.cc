@@ -27,8 +27,11 @@ std::optional<http::Problem> Connection::check_backend_channels() {
     if (exchange_->route.kind == Route::Kind::Channels && !identity->may_write_all())
         problem =
             http::problem("forbidden", "this needs a token that may publish to every channel");
+    // Whoever may publish to every channel may speak to every user.
+    const bool is_any_user =
+        exchange_->route.kind == Route::Kind::User && identity->may_write_all();
     for (const std::string& name : exchange_->channels)
-        if (!problem)
+        if (!problem && !is_any_user)
             problem = backend_refusal(*identity, name);
     if (problem)
         counters().refuse(AuthRefusal::Forbidden);

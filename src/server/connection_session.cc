@@ -43,7 +43,7 @@ void Connection::begin_user() {
     worker().users().add(*standing_);
     auto& session = static_cast<Session&>(*subscriber_);
     const std::string name = user_channel(standing_->user);
-    const ChannelSettings* settings = worker().directory().settings_for(name);
+    const ChannelSettings* settings = user_settings(name, "websocket");
     if (!settings || session.has(name) || session.state() != Subscriber::State::Live ||
         &worker().directory().end_for(*settings) != &session.end())
         return;

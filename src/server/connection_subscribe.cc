@@ -171,6 +171,15 @@ void Connection::subscribe(const std::string* since) {
     start_subscription(transport, std::move(wish));
 }
 
+// Of a user's own channel, null where there is none for that transport.
+const ChannelSettings* Connection::user_settings(const std::string& name,
+                                                 std::string_view transport) const {
+    const ChannelSettings* settings = worker().directory().settings_for(name);
+    const bool is_there =
+        settings && !settings->subscribe.is_denied() && settings->allows(transport);
+    return is_there ? settings : nullptr;
+}
+
 // Where messages name their channel, what is sent to the client's user comes as well.
 void Connection::add_user_channel(const Transport& transport, Wish& wish) const {
     const std::string_view user = exchange_->identities.user();
@@ -181,9 +190,8 @@ void Connection::add_user_channel(const Transport& transport, Wish& wish) const 
     if (user.empty() || wish.filter || !has_names)
         return;
     std::string name = user_channel(user);
-    const ChannelSettings* settings = worker().directory().settings_for(name);
-    if (!settings || !settings->allows(transport.name()) ||
-        (!wish.settings.empty() && settings->broker != wish.settings[0]->broker))
+    const ChannelSettings* settings = user_settings(name, transport.name());
+    if (!settings || (!wish.settings.empty() && settings->broker != wish.settings[0]->broker))
         return;
     wish.channels.push_back(std::move(name));
     wish.settings.push_back(settings);
@@ -228,7 +236,8 @@ void Connection::start_subscription(Transport& transport, Wish&& wish) {
     wish.end = &worker().directory().end_for(first);
     size_t message_size = 0;
     bool compress = true;
-    wish.heartbeat = first.heartbeat;
+    wish.heartbeat =
+        wish.settings.empty() ? worker().config().shortest_heartbeat() : first.heartbeat;
     for (const ChannelSettings* each : wish.settings) {
         wish.heartbeat = std::min(wish.heartbeat, each->heartbeat);
         message_size = std::max(message_size, each->message_size);

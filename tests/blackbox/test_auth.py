@@ -382,7 +382,7 @@ class Expiry(FanhornTest):
 class Backends(FanhornTest):
     config = config(more=SECTIONS, private="auth = programs", channels=ANY_CHANNEL)
     REQUESTS = (("POST", "/pub/x"), ("PUT", "/pub/x"), ("DELETE", "/pub/x"), ("GET", "/pub/x"), ("POST", "/pub"),
-                ("GET", "/channels"), ("GET", "/channels/x/history"))
+                ("GET", "/channels"), ("GET", "/channels/x/history"), ("POST", "/users/x"), ("DELETE", "/users/x"))
 
     def each(self, headers):
         for method, path in self.REQUESTS:
@@ -429,6 +429,13 @@ class SignedBackends(FanhornTest):
             with self.subTest(method=method, path=path):
                 self.assert_problem(self.request(method, path, ["a:*"], b"x" if method[0] == "P" else None), 403, "forbidden")
         self.assertEqual(self.request("GET", "/channels", ["**"]).status, 200)
+
+    def test_users(self):
+        for method in ("POST", "DELETE"):
+            for publish, status in ((["**"], 200), (["$user:*"], 200), (["$user:bob"], 200), (["$user:eve"], 403),
+                                    (["*"], 403), (["a:**"], 403)):
+                with self.subTest(method=method, publish=publish):
+                    self.assertEqual(self.request(method, "/users/bob", publish, b"x").status, status)
 
     def test_a_batch_is_judged_one_by_one(self):
         batch = json.dumps({"messages": [{"channel": name, "text": "x"} for name in ("a:1", "b:1", "a:2")]})

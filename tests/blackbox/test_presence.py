@@ -133,6 +133,12 @@ class Presence(UsersTest):
         self.daemon.request("POST", "/users/late", body=b"to you")
         self.assertEqual(self.next_of(client, "data", "$user:late"), "to you")
 
+    def test_a_token_by_refresh(self):
+        client = self.open(Session(self.daemon.public))
+        client.ask(refresh={"token": token("fresh")})
+        client.ask(subscribe={"channel": self.channel})
+        self.wait_presence(self.channel, {"fresh": 1})
+
     def test_silent_without_joins(self):
         name = "quiet:" + self.channel
         watcher = self.session("watcher", name)
@@ -154,13 +160,25 @@ class Presence(UsersTest):
         self.assertEqual(set(self.presence(name)), {"u0", "u1"})
         self.assertEqual(len(kept), 2)
 
+    def test_who_was_too_many_does_not_take_another_away(self):
+        name = "small:" + self.channel
+        first = [self.session(f"u{i}", name) for i in range(2)]
+        too_many = self.session("late", name)
+        first[0].close()
+        self.wait_presence(name, {"u1": 1})
+        self.session("late", name)
+        self.wait_presence(name, {"u1": 1, "late": 1})
+        too_many.close()
+        self.wait_subscribers(name, 2)
+        self.assertEqual(self.presence(name), {"u1": 1, "late": 1})
+
     def test_killed_clients_leave(self):
         """A process with 20 connections is killed: its users leave when the grace time is over."""
-        program = ("import sys; sys.path.insert(0, sys.argv[1])\n"
+        program = ("import json, sys; sys.path.insert(0, sys.argv[1])\n"
                    "from test_presence import Session, bearer\n"
-                   "kept = [Session(eval(sys.argv[2]), sys.argv[3], headers=bearer(f'u{i}')) for i in range(20)]\n"
+                   "kept = [Session(tuple(json.loads(sys.argv[2])), sys.argv[3], headers=bearer(f'u{i}')) for i in range(20)]\n"
                    "print('ready', flush=True)\nsys.stdin.read()\n")
-        process = subprocess.Popen([sys.executable, "-c", program, str(Path(__file__).parent), repr(self.daemon.public),
+        process = subprocess.Popen([sys.executable, "-c", program, str(Path(__file__).parent), json.dumps(self.daemon.public),
                                     self.channel], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.addCleanup(process.communicate)
         process.stdout.readline()
@@ -169,6 +187,19 @@ class Presence(UsersTest):
         os.kill(process.pid, signal.SIGKILL)
         self.wait_presence(self.channel, {})
         self.assertGreater(time.monotonic() - began, 0.6)
+
+
+class NobodysOwn(UsersTest):
+    """A section can say that users have no channel of their own."""
+
+    config = config(more=SECTIONS, channels=CHANNELS + "[channel $user:*]\nsubscribe = deny\n")
+
+    def test_it_is_not_subscribed_to(self):
+        client = self.session("alice", self.channel)
+        late = self.open(Session(self.daemon.public))
+        late.ask(subscribe={"channel": self.channel, "token": token("alice")})
+        self.assertEqual(self.daemon.request("POST", "/users/alice", body=b"x").json()["subscribers"], 0)
+        client.ask(ping={})
 
 
 class ToUsers(UsersTest):

@@ -317,6 +317,14 @@ class Commands(SessionTest):
             self.assertEqual(after[name] - before[name], more, name)
 
 
+class Heartbeat(SessionTest):
+    config = config(channels=CHANNELS + "[channel quick]\nheartbeat = 1s\n", defaults="heartbeat = 7s")
+
+    def test_is_the_shortest_there_is_while_there_is_no_channel(self):
+        self.assertEqual(self.session().hello["heartbeat"], 1)
+        self.assertEqual(self.session(self.channel).hello["heartbeat"], 7)
+
+
 class Limits(SessionTest):
     config = config(channels=CHANNELS, limits="subscriptions = 3000")
 
