@@ -116,8 +116,6 @@ export class Fanhorn extends EventTarget {
     subscribe<T = unknown>(channel: string, options?: SubscribeOptions<T>): Subscription;
     publish(channel: string, data: unknown, options?: PublishOptions): Promise<{ id: Position; n?: number }>;
     presence(channel: string): Promise<{ users: (Member & { connections: number })[]; count: number }>;
-    /** Keeps how far this user has read. */
-    read(channel: string, position: Position): Promise<unknown>;
     /** Kept messages, as the server answers a poll: bytes are `base64` in place of `data`. */
     history(channel: string, options?: { since?: Since }): Promise<{ messages: Message[]; gaps?: Gap[]; next: Position }>;
     /** For good; events are no longer sent. */

@@ -234,7 +234,7 @@ class Link {
         }
         for (const entry of [this._client._entries.get(channel), ...this._client._wild])
             if (entries.has(entry) && (!entry._pattern || entry._pattern.test(channel))) {
-                if (id && entry._delta)
+                if (item.n && entry._delta) // what is not stored is no state
                     this._documents.set(channel, [id, item.data]);
                 entry._push(item);
                 if ((item.end || item.error) && channel === entry._name)
@@ -566,8 +566,6 @@ export class Fanhorn extends EventTarget {
     }
 
     presence(channel) { return this._command("presence", { channel }); }
-
-    read(channel, position) { return this._command("read", { channel, position }); }
 
     history(channel, { since = "earliest" } = {}) {
         return this._json("/" + encodeURIComponent(channel), { transport: "poll", since });

@@ -164,14 +164,14 @@ describe("patches", () => {
         const client = open(t, relay.url), { got } = collect(client, "dash", { delta: true });
         const [first] = await until(() => relay.connections[0]?.commands.length && relay.connections, "a subscribe");
         assert.deepEqual(first.commands[0].subscribe, { channel: "dash", since: "latest", delta: "json-patch" });
-        first.tell({ channel: "dash", id: "e.2", data: { cpu: 1, list: [1] } });
-        first.tell({ channel: "dash", id: "e.3", base: "e.2", patch: [{ op: "replace", path: "/cpu", value: 2 }, { op: "add", path: "/list/-", value: 2 }] });
+        first.tell({ channel: "dash", id: "e.2", n: 2, data: { cpu: 1, list: [1] } });
+        first.tell({ channel: "dash", id: "e.3", n: 3, base: "e.2", patch: [{ op: "replace", path: "/cpu", value: 2 }, { op: "add", path: "/list/-", value: 2 }] });
         await holds(got, 2);
-        first.tell({ channel: "dash", id: "e.9", base: "e.8", patch: [] });
+        first.tell({ channel: "dash", id: "e.9", n: 9, base: "e.8", patch: [] });
         const second = await until(() => relay.connections[1], "another connection");
         const { subscribe } = await until(() => second.commands[0], "a subscribe");
         assert.equal(subscribe.since, "e.3");
-        second.tell({ channel: "dash", id: "e.9", data: { cpu: 9 } });
+        second.tell({ channel: "dash", id: "e.9", n: 9, data: { cpu: 9 } });
         assert.deepEqual(await holds(got, 3), [{ cpu: 1, list: [1] }, { cpu: 2, list: [1, 2] }, { cpu: 9 }]);
     });
 });

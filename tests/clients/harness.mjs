@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The real fanhorn on free ports, and what the tests need around it. Node 18.19 or newer.
+import { createHmac } from "node:crypto";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -13,6 +14,7 @@ export const kRoot = fileURLToPath(new URL("../../", import.meta.url));
 const kFanhorn = resolve(kRoot, process.env.FANHORN || "build/fanhorn");
 const kPatience = 20_000; // for anything that must happen
 
+const kSecret = "a secret of more than 32 bytes, for HS256";
 const config = (publicPort, privatePort) => `
 [server]
 workers = 2
@@ -41,7 +43,27 @@ history_bytes = 32m
 transports = poll
 [channel denied:*]
 subscribe = deny
+[channel delta:*]
+delta = json-patch
+client_publish = public
+[auth users]
+type = jwt
+secret = ${kSecret}
+[channel room:*]
+subscribe = users
+client_publish = users
+presence = on
+presence_grace = 500ms
+joins = on
 `;
+
+// Of [auth users]: a token (RFC 7515) for a user of the rooms.
+export function tokenOf(user, seconds = 60) {
+    const part = object => Buffer.from(JSON.stringify(object)).toString("base64url");
+    const exp = Math.floor(Date.now() / 1000) + seconds;
+    const text = `${part({ alg: "HS256" })}.${part({ sub: user, exp, channels: ["room:*"], publish: ["room:*"] })}`;
+    return `${text}.${createHmac("sha256", kSecret).update(text).digest("base64url")}`;
+}
 
 export const sleep = milliseconds => new Promise(done => setTimeout(done, milliseconds));
 
