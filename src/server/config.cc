@@ -125,6 +125,8 @@ void add_section(const Section& section, const Authorities& authorities, Config&
         store(section, &config.log);
     else if (is(section, "limits"))
         store(section, &config.limits);
+    else if (is(section, "defaults"))
+        store(section, &config.defaults);
     else if (is(section, "channel"))
         add_channel(section, authorities, config);
     else if (is(section, "broker"))
@@ -161,15 +163,6 @@ const ChannelSettings* Config::settings_for(std::string_view channel) const {
         if (section.pattern.matches(channel))
             return &section.settings;
     return nullptr;
-}
-
-Millis Config::shortest_heartbeat() const {
-    Millis shortest = ChannelSettings().heartbeat;
-    if (!channels.empty())
-        shortest = channels[0].settings.heartbeat;
-    for (const ChannelSection& section : channels)
-        shortest = std::min(shortest, section.settings.heartbeat);
-    return shortest;
 }
 
 LoadedConfig load_config(const std::string& file, const std::vector<std::string>& overrides) {

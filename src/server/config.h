@@ -100,12 +100,11 @@ struct Config {
     std::vector<ListenerSettings> listeners;
     std::vector<BrokerSettings> brokers;
     std::vector<std::shared_ptr<const Authority>> authorities; // by name
-    std::vector<ChannelSection> channels;                      // most specific first
+    ChannelSettings defaults;             // of [defaults channel]: of who has no channel yet
+    std::vector<ChannelSection> channels; // most specific first
 
     // The settings that govern that channel name, or null where no section matches.
     const ChannelSettings* settings_for(std::string_view channel) const;
-    // Of all sections: who has no channel yet may subscribe to any.
-    Millis shortest_heartbeat() const;
 };
 
 // One 'FILE:LINE: text' each, all there are (at most 50).

@@ -231,13 +231,12 @@ void Connection::start_subscription(Transport& transport, Wish&& wish) {
     const http::Request& request = exchange_->request;
     const auto& limits = worker().config().limits;
     wish.connection = random_connection();
-    static const ChannelSettings kNoChannel;
-    const ChannelSettings& first = wish.settings.empty() ? kNoChannel : *wish.settings[0];
+    const ChannelSettings& first =
+        wish.settings.empty() ? worker().config().defaults : *wish.settings[0];
     wish.end = &worker().directory().end_for(first);
     size_t message_size = 0;
     bool compress = true;
-    wish.heartbeat =
-        wish.settings.empty() ? worker().config().shortest_heartbeat() : first.heartbeat;
+    wish.heartbeat = first.heartbeat;
     for (const ChannelSettings* each : wish.settings) {
         wish.heartbeat = std::min(wish.heartbeat, each->heartbeat);
         message_size = std::max(message_size, each->message_size);

@@ -320,8 +320,9 @@ class Commands(SessionTest):
 class Heartbeat(SessionTest):
     config = config(channels=CHANNELS + "[channel quick]\nheartbeat = 1s\n", defaults="heartbeat = 7s")
 
-    def test_is_the_shortest_there_is_while_there_is_no_channel(self):
-        self.assertEqual(self.session().hello["heartbeat"], 1)
+    def test_is_the_default_while_there_is_no_channel(self):
+        self.assertEqual(self.session().hello["heartbeat"], 7)
+        self.assertEqual(self.session("quick").hello["heartbeat"], 1)
         self.assertEqual(self.session(self.channel).hello["heartbeat"], 7)
 
 

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The chat page, between two windows.
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { after, before, describe } from "node:test";
-import { Daemon, Proxy, kRoot, load, suite, until } from "./harness.mjs";
+import { launch, missing } from "./browser.mjs";
+import { Daemon, Proxy, kRoot, suite, until } from "./harness.mjs";
 
-const playwright = await load("playwright-core");
-const executablePath = process.env.CHROMIUM || "/usr/bin/chromium";
-const missing = !playwright ? "npm's playwright-core" : !existsSync(executablePath) && executablePath;
 const test = suite(missing, 90_000);
-const kFlags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const kScreenshots = `${kRoot}build/screenshots`;
 let daemon, browser;
 
@@ -18,7 +14,7 @@ before(async () => {
     if (missing)
         return;
     daemon = await Daemon.start();
-    browser = await playwright.chromium.launch({ executablePath, args: kFlags });
+    browser = await launch();
 });
 after(async () => {
     await browser?.close();

@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Chromium: its own EventSource, WebSocket and fetch, most of it on the demo page.
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { after, before, describe } from "node:test";
-import { Daemon, Proxy, kRoot, load, suite, texts, until } from "./harness.mjs";
+import { launch, missing } from "./browser.mjs";
+import { Daemon, Proxy, kRoot, suite, texts, until } from "./harness.mjs";
 
-const playwright = await load("playwright-core");
-const executablePath = process.env.CHROMIUM || "/usr/bin/chromium";
-const missing = !playwright ? "npm's playwright-core" : !existsSync(executablePath) && executablePath;
 const test = suite(missing);
 const kColumns = ["websocket", "sse", "longpoll", "poll"];
-const kFlags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const kScreenshots = `${kRoot}build/screenshots`;
 let daemon, browser;
 
@@ -19,8 +15,7 @@ before(async () => {
     if (missing)
         return;
     daemon = await Daemon.start();
-    // Its user-data-dir is a new, empty one.
-    browser = await playwright.chromium.launch({ executablePath, args: kFlags });
+    browser = await launch();
 });
 after(async () => {
     await browser?.close();

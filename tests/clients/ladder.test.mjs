@@ -2,17 +2,12 @@
 // The client in Chromium behind a proxy with faults: whatever happens, messages come in order, once,
 // or as a told gap, and the ladder moves as src/client/README.md says. Prints what it did.
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import { after, before, describe } from "node:test";
+import { launch, missing } from "./browser.mjs";
 import { FaultProxy } from "./fault_proxy.mjs";
-import { Daemon, load, sleep, suite, until } from "./harness.mjs";
+import { Daemon, sleep, suite, until } from "./harness.mjs";
 
-const playwright = await load("playwright-core");
-const executablePath = process.env.CHROMIUM || "/usr/bin/chromium";
-const missing = !playwright ? "npm's playwright-core" : !existsSync(executablePath) && executablePath;
 const test = suite(missing, 150_000);
-const kFlags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const kNames = ["websocket", "sse", "longpoll", "poll"];
 const kDropFor = 40_000;
 const kPublishEvery = 100;
@@ -24,7 +19,7 @@ before(async () => {
     if (missing)
         return;
     daemon = await Daemon.start();
-    browser = await playwright.chromium.launch({ executablePath, args: kFlags });
+    browser = await launch();
     shared = await openPage();
 });
 // Where globalThis.open() makes a client.
@@ -123,6 +118,7 @@ class Client {
         }, async () => `the last message: ${JSON.stringify(await this.look())}`);
         assert.deepEqual(errors, []);
         const gap = items.findLastIndex(item => item.gap), messages = items.slice(gap + 1);
+        assert.ok(messages.length, `a gap behind the last message: ${JSON.stringify(items.slice(-8))}`);
         const from = this.sent.findIndex(({ id }) => id === messages[0].id);
         assert.notEqual(from, -1);
         assert.deepEqual(messages, this.sent.slice(from));

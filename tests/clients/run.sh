@@ -9,11 +9,20 @@ output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 
 tests/packages/npm.sh tests/clients
-[ $# -gt 0 ] || set -- tests/clients/*.test.mjs
-timeout -k 5 300 node --test --test-concurrency=3 --test-reporter=spec "$@" 2>&1 | tee "$output"
-status=${PIPESTATUS[0]}
+status=0
+run() {
+    timeout -k 5 300 node --test --test-concurrency=3 --test-reporter=spec "$@" 2>&1 | tee -a "$output"
+    [ "${PIPESTATUS[0]}" = 0 ] || status=1
+}
+if [ $# -gt 0 ]; then
+    run "$@"
+else # the storm is about time, and has the machine to itself
+    mapfile -t others < <(ls tests/clients/*.test.mjs | grep -v storm)
+    run "${others[@]}"
+    run tests/clients/storm.test.mjs
+fi
 
-count() { sed -nE "s/^ℹ $1 ([0-9]+)$/\1/p" "$output" | tail -n 1; }
+count() { sed -nE "s/^ℹ $1 ([0-9]+)$/\1/p" "$output" | awk '{ sum += $1 } END { print sum + 0 }'; }
 passed=$(count pass) skipped=$(count skipped)
 failed=$(($(count fail) + $(count cancelled)))
 [ "$status" = 0 ] || [ "$failed" -gt 0 ] || failed=1

@@ -2,23 +2,18 @@
 // The client as pages have it: one connection for all tabs, pages that are left and come back, a
 // network that goes and comes.
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import { after, before, describe } from "node:test";
-import { Daemon, Proxy, load, sleep, suite, texts, until } from "./harness.mjs";
+import { launch, missing } from "./browser.mjs";
+import { Daemon, Proxy, sleep, suite, texts, until } from "./harness.mjs";
 
-const playwright = await load("playwright-core");
-const executablePath = process.env.CHROMIUM || "/usr/bin/chromium";
-const missing = !playwright ? "npm's playwright-core" : !existsSync(executablePath) && executablePath;
 const test = suite(missing);
-const kFlags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 let daemon, browser;
 
 before(async () => {
     if (missing)
         return;
     daemon = await Daemon.start();
-    browser = await playwright.chromium.launch({ executablePath, args: kFlags });
+    browser = await launch();
 });
 after(async () => {
     await browser?.close();
