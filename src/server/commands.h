@@ -2,9 +2,8 @@
 // fanhorn.v1: the commands of a client, one JSON object each, and what is replied.
 #pragma once
 
-#include "base/json.h"
-#include "http/problem.h"
 #include "relay/session.h"
+#include "server/command_members.h"
 #include "server/publisher.h"
 
 #include <functional>
@@ -35,44 +34,44 @@ class Commands final : public std::enable_shared_from_this<Commands> {
     void run(std::string_view text, Rights& rights, int socket);
 
   private:
-    // What stands in a command's object, by name.
-    class Members;
     struct Lookup;
     struct Verb {
         std::string_view name;
-        void (Commands::*run)(const std::string& id, const Members& members);
+        void (Commands::*run)(const std::string& id, const CommandMembers& members);
     };
     static const Verb kVerbs[];
 
     void ok(const std::string& id, std::string_view body) const;
     void error(const std::string& id, const http::Problem& problem) const;
 
-    void subscribe(const std::string& id, const Members& members);
-    void unsubscribe(const std::string& id, const Members& members);
-    void publish(const std::string& id, const Members& members);
-    void history(const std::string& id, const Members& members);
-    void presence(const std::string& id, const Members& members);
-    void refresh(const std::string& id, const Members& members);
-    void ping(const std::string& id, const Members& members);
+    void subscribe(const std::string& id, const CommandMembers& members);
+    void unsubscribe(const std::string& id, const CommandMembers& members);
+    void publish(const std::string& id, const CommandMembers& members);
+    void history(const std::string& id, const CommandMembers& members);
+    void presence(const std::string& id, const CommandMembers& members);
+    void refresh(const std::string& id, const CommandMembers& members);
+    void ping(const std::string& id, const CommandMembers& members);
 
-    std::optional<http::Problem> read_channels(const Members& members,
+    std::optional<http::Problem> read_channels(const CommandMembers& members,
                                                std::vector<std::string>& names) const;
-    std::optional<http::Problem> read_step(const Members& members, Session::Step& step);
+    std::optional<http::Problem> read_step(const CommandMembers& members, Session::Step& step);
     std::optional<http::Problem> check_channel(const std::string& name,
                                                const ChannelSettings*& settings) const;
-    std::optional<http::Problem> read_channel(const Members& members, std::string& name,
+    std::optional<http::Problem> read_channel(const CommandMembers& members, std::string& name,
                                               const ChannelSettings*& settings) const;
     static std::optional<http::Problem>
-    find_filter(const Members& members, const std::vector<std::string>& channels,
+    find_filter(const CommandMembers& members, const std::vector<std::string>& channels,
                 const std::vector<const ChannelSettings*>& settings, FilterRef& filter);
-    std::optional<http::Problem> take_token(const Members& members,
+    std::optional<http::Problem> take_token(const CommandMembers& members,
                                             const std::vector<std::string>& channels);
     void know_user();
     static std::optional<http::Problem> read_delta(std::string_view value, Session::Step& step);
     void run_command(std::string_view text);
     std::optional<http::Problem> choose_broker(const Session::Step& step);
-    std::optional<http::Problem> read_publish(const Members& members, Attempt& attempt) const;
-    std::optional<http::Problem> read_lookup(const Members& members, Wish& wish, size_t& limit);
+    std::optional<http::Problem> read_publish(const CommandMembers& members,
+                                              Attempt& attempt) const;
+    std::optional<http::Problem> read_lookup(const CommandMembers& members, Wish& wish,
+                                             size_t& limit);
 
     Worker& worker_;
     Session* session_;
@@ -82,15 +81,5 @@ class Commands final : public std::enable_shared_from_this<Commands> {
     Say say_; // null when detached
     std::vector<std::unique_ptr<Lookup>> lookups_;
 };
-
-// {"channels":[…],"since":…}: what a POST /sub subscribes to. `since` stays empty where it has
-// none.
-struct LongList {
-    std::vector<std::string> channels;
-    std::string since;
-};
-// A problem when it is not that; nothing in `list` when it is a command.
-std::optional<http::Problem> read_long_list(std::string_view json, size_t max_channels,
-                                            std::optional<LongList>& list);
 
 } // namespace fanhorn

@@ -2,15 +2,13 @@
 #include "server/options.h"
 
 #include "server/config.h"
+#include "server/options_rows.h"
 
 namespace fanhorn {
 
 namespace {
 
-constexpr uint64_t kKilo = 1 << 10, kMega = 1 << 20, kGiga = 1 << 30;         // bytes
-constexpr uint64_t kSecond = 1000, kHour = 3600 * kSecond, kDay = 24 * kHour; // milliseconds
 constexpr uint64_t kMaxSecretBytes = 1024;
-constexpr uint64_t kMaxTextBytes = 150; // keeps a line of -T within what can be read again
 
 Result<std::string> check_path(std::string_view text) {
     if (!text.starts_with('/'))
@@ -28,12 +26,6 @@ Result<std::string> check_target(std::string_view text) {
 Result<std::string> check_cookie(std::string_view text) {
     if (text.find_first_of(" \t()<>@,;:\\\"/[]?={}") != text.npos)
         return Error{"is not the name of a cookie"};
-    return std::string(text);
-}
-
-Result<std::string> check_tag_name(std::string_view text) {
-    if (text.find_first_of(",=") != text.npos)
-        return Error{"is not the name of a tag: it has no ',' and no '='"};
     return std::string(text);
 }
 
@@ -431,211 +423,41 @@ constexpr Row kAuthRows[] = {
                       "Better written as ${file:/path} or ${cred:NAME}, one each."},
 };
 
-constexpr Row kChannelRows[] = {
-    {.name = "transports",
-     .type = Type::Choices,
-     .binding = kField<&ChannelSettings::transports>,
-     .preset = "websocket, sse, longpoll, poll",
-     .min = 1,
-     .choices = "websocket sse longpoll poll",
-     .documentation = "What clients may subscribe with; the order is the preference that they "
-                      "are told."},
-    {.name = "subscribe",
-     .type = Type::Text,
-     .binding = kField<&ChannelSettings::subscribe>,
-     .preset = "public",
-     .min = 1,
-     .max = kMaxTextBytes,
-     .meta = "Cm public | deny | Ar name",
-     .documentation = "Who may subscribe: everybody, nobody, or who has a token of the [auth] "
-                      "section of that name, whose channels include this one."},
-    {.name = "client_publish",
-     .type = Type::Text,
-     .binding = kField<&ChannelSettings::client_publish>,
-     .preset = "off",
-     .min = 1,
-     .max = kMaxTextBytes,
-     .meta = "Cm public | off | Ar name",
-     .documentation = "Who may publish through the public listener: everybody, nobody, or who has "
-                      "a token of the [auth] section of that name, which lets it publish to this "
-                      "channel.\n"
-                      "Publishing through a listener that serves publish is not touched by it."},
-    {.name = "publish_rate",
-     .type = Type::Rate,
-     .binding = kField<&ChannelSettings::publish_rate>,
-     .preset = "0",
-     .min = 1,
-     .max = 1'000'000,
-     .documentation =
-         "How many messages a client may publish through the public listener in a second (5/s), a "
-         "minute (300/m) or an hour; as many may come at once; 0: as many as it likes.\n"
-         "Counted for all channels of the section together, of each connection, of each address "
-         "(of IPv6 its first 64 bits) for what comes by POST, and, where a token names a user, of "
-         "each user, by each worker for itself; behind a proxy the address is the proxy's.\n"
-         "Beyond, a POST is answered with 429, a command with the error rate_limited, and a plain "
-         "WebSocket closed with 1008."},
-    {.name = "broker",
-     .type = Type::Text,
-     .binding = kField<&ChannelSettings::broker>,
-     .preset = "",
-     .max = kMaxTextBytes,
-     .meta = "Ar name",
-     .documentation = "The name of a [broker] section; empty: the memory of this daemon.\n"
-                      "All channels that one connection subscribes to must have the same."},
-    {.name = "history",
-     .type = Type::Count,
-     .binding = kField<&ChannelSettings::history>,
-     .preset = "100",
-     .max = 10'000'000,
-     .documentation = "Messages that are kept for clients that resume or come late."},
-    {.name = "history_ttl",
-     .type = Type::Duration,
-     .binding = kField<&ChannelSettings::history_ttl>,
-     .preset = "10m",
-     .min = 100,
-     .max = 365 * kDay,
-     .documentation = "How long they are kept."},
-    {.name = "history_bytes",
-     .type = Type::Size,
-     .binding = kField<&ChannelSettings::history_bytes>,
-     .preset = "1m",
-     .max = 16 * kGiga,
-     .documentation = "How many bytes of them are kept for one channel."},
-    {.name = "message_size",
-     .type = Type::Size,
-     .binding = kField<&ChannelSettings::message_size>,
-     .preset = "64k",
-     .min = 1,
-     .max = 64 * kMega,
-     .documentation = "Bytes of one message's payload; answered with 413 beyond, on WebSocket "
-                      "closed with 1009."},
-    {.name = "heartbeat",
-     .type = Type::Duration,
-     .binding = kField<&ChannelSettings::heartbeat>,
-     .preset = "25s",
-     .min = kSecond,
-     .max = kHour,
-     .documentation = "How often a connection on which nothing happens is kept alive and told its "
-                      "position.\n"
-                      "The intermediaries on the way must allow more idle time than this."},
-    {.name = "slow_consumer",
-     .type = Type::Choice,
-     .binding = kField<&ChannelSettings::slow_consumer>,
-     .preset = "gap",
-     .choices = "gap latest disconnect",
-     .documentation = "What happens to a subscriber for whom more than slow_consumer_limit waits: "
-                      "gap tells it the gap and goes on at the oldest message within the limit, "
-                      "latest tells it and goes on with what comes next, disconnect closes the "
-                      "connection, which may resume."},
-    {.name = "slow_consumer_limit",
-     .type = Type::Size,
-     .binding = kField<&ChannelSettings::slow_consumer_limit>,
-     .preset = "256k",
-     .min = 4 * kKilo,
-     .max = kGiga,
-     .documentation =
-         "Bytes of live messages that may wait for one subscriber, each counted with 32 "
-         "bytes for its entry; one like the oldest may be half sent and counts as well.\n"
-         "What it replays from the history does not count."},
-    {.name = "presence",
-     .type = Type::Switch,
-     .binding = kField<&ChannelSettings::presence>,
-     .preset = "off",
-     .documentation = "Whether the channel knows which users are on it.\n"
-                      "A user is who a token names; several connections of one count once."},
-    {.name = "presence_grace",
-     .type = Type::Duration,
-     .binding = kField<&ChannelSettings::presence_grace>,
-     .preset = "10s",
-     .max = 3'600'000,
-     .documentation = "How long after his last connection a user is still there: who reconnects "
-                      "within it has neither left nor joined."},
-    {.name = "presence_users",
-     .type = Type::Count,
-     .binding = kField<&ChannelSettings::presence_users>,
-     .preset = "10k",
-     .min = 1,
-     .max = 1'000'000,
-     .documentation = "Users of one channel that are listed; more are not, and do not join."},
-    {.name = "joins",
-     .type = Type::Switch,
-     .binding = kField<&ChannelSettings::joins>,
-     .preset = "off",
-     .documentation = "Whether subscribers with envelopes are told who joins and who leaves; wants "
-                      "presence."},
-    {.name = "conflate",
-     .type = Type::Text,
-     .binding = kField<&ChannelSettings::conflate>,
-     .preset = "",
-     .max = kMaxTextBytes,
-     .check = check_tag_name,
-     .meta = "Ar tag",
-     .documentation =
-         "With a tag's name here, a subscriber for whom more than slow_consumer_limit waits is not "
-         "told a gap but sent, from the history, only the newest message with each value of that "
-         "tag, and all that have no such tag.\n"
-         "What the history has lost is told as a gap.\n"
-         "For slow_consumer = gap; empty: no such thing."},
-    {.name = "filter",
-     .type = Type::Switch,
-     .binding = kField<&ChannelSettings::filter>,
-     .preset = "on",
-     .documentation = "Whether subscribers may ask for a part of the messages, with "
-                      "filter=kind=goal|card,minute>=45 in the URL: by the tags that the publisher "
-                      "gave them.\n"
-                      "Each different filter costs the comparison of every message once on each "
-                      "worker; filters in [limits] bounds their number."},
-    {.name = "delta",
-     .type = Type::Choice,
-     .binding = kField<&ChannelSettings::delta>,
-     .preset = "off",
-     .choices = "off json-patch",
-     .documentation =
-         "Whether the clients that ask for it are sent what changed between two JSON messages "
-         "(RFC 6902), where that is smaller than the message; made once for all of them."},
-    {.name = "compress",
-     .type = Type::Switch,
-     .binding = kField<&ChannelSettings::compress>,
-     .preset = "on",
-     .documentation = "Whether messages are compressed for the WebSocket clients that offer it, "
-                      "once for all of them."},
-};
-
 constexpr const char* kLaterChannelKeys = "wildcard";
-
-constexpr SectionType kSectionTypes[] = {
-    {"server", "server", Naming::Single, "", kServerRows, "", "The daemon as a whole."},
-    {"log", "log", Naming::Single, "", kLogRows, "", "Where events are told, and which."},
-    {"limits", "limits", Naming::Single, "", kLimitsRows,
-     "connections_per_address memory handshakes",
-     "What a stranger can make grow, and how far.\n"
-     "Each limit has a metric that counts how often it was reached."},
-    {"listener", "listener NAME", Naming::Name, "", kListenerRows,
-     "tls http2 proxy_protocol trusted_proxies allow base_path",
-     "Where connections come in, and what they can reach there.\n"
-     "At least one is needed."},
-    {"auth", "auth NAME", Naming::Name, "", kAuthRows, "url timeout cache",
-     "Who vouches for clients.\n"
-     "Channels name such a section in subscribe and client_publish, listeners in auth.\n"
-     "A token comes in the header Authorization: Bearer, in the query parameter access_token, or "
-     "in a cookie; never in more than one of them."},
-    {"broker", "broker NAME", Naming::Name, "", kBrokerRows,
-     "path sync url mode sentinels master prefix",
-     "What orders and keeps messages, where the memory of this daemon is not meant."},
-    {"defaults", "defaults channel", Naming::Single, "channel", kChannelRows, kLaterChannelKeys,
-     "What every [channel] section starts from."},
-    {"channel", "channel PATTERN", Naming::Pattern, "", kChannelRows, kLaterChannelKeys,
-     "The settings of the channels that the pattern matches."},
-};
 
 } // namespace
 
 std::span<const SectionType> section_types() {
+    static const SectionType kSectionTypes[] = {
+        {"server", "server", Naming::Single, "", kServerRows, "", "The daemon as a whole."},
+        {"log", "log", Naming::Single, "", kLogRows, "", "Where events are told, and which."},
+        {"limits", "limits", Naming::Single, "", kLimitsRows,
+         "connections_per_address memory handshakes",
+         "What a stranger can make grow, and how far.\n"
+         "Each limit has a metric that counts how often it was reached."},
+        {"listener", "listener NAME", Naming::Name, "", kListenerRows,
+         "tls http2 proxy_protocol trusted_proxies allow base_path",
+         "Where connections come in, and what they can reach there.\n"
+         "At least one is needed."},
+        {"auth", "auth NAME", Naming::Name, "", kAuthRows, "url timeout cache",
+         "Who vouches for clients.\n"
+         "Channels name such a section in subscribe and client_publish, listeners in auth.\n"
+         "A token comes in the header Authorization: Bearer, in the query parameter access_token, "
+         "or "
+         "in a cookie; never in more than one of them."},
+        {"broker", "broker NAME", Naming::Name, "", kBrokerRows,
+         "path sync url mode sentinels master prefix",
+         "What orders and keeps messages, where the memory of this daemon is not meant."},
+        {"defaults", "defaults channel", Naming::Single, "channel", channel_rows(),
+         kLaterChannelKeys, "What every [channel] section starts from."},
+        {"channel", "channel PATTERN", Naming::Pattern, "", channel_rows(), kLaterChannelKeys,
+         "The settings of the channels that the pattern matches."},
+    };
     return kSectionTypes;
 }
 
 const SectionType* find_section_type(std::string_view type) {
-    for (const SectionType& candidate : kSectionTypes)
+    for (const SectionType& candidate : section_types())
         if (type == candidate.type)
             return &candidate;
     return nullptr;

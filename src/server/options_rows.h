@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of rows share; for options.cc and those beside it.
+#pragma once
+
+#include "server/options.h"
+
+#include <cstdint>
+#include <span>
+
+namespace fanhorn {
+
+inline constexpr uint64_t kKilo = 1 << 10, kMega = 1 << 20, kGiga = 1 << 30;         // bytes
+inline constexpr uint64_t kSecond = 1000, kHour = 3600 * kSecond, kDay = 24 * kHour; // milliseconds
+inline constexpr uint64_t kMaxTextBytes = 150; // keeps a line of -T within what can be read again
+
+std::span<const Row> channel_rows();
+
+} // namespace fanhorn
