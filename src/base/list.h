@@ -50,7 +50,6 @@ template <typename T, Hook T::*member> class List {
 
     // CHECKs that the element is on no list.
     void push_back(T& element) { insert(element, *head_.previous_, head_); }
-    void push_front(T& element) { insert(element, head_, *head_.next_); }
 
     T* pop_front() {
         T* element = front();

@@ -35,9 +35,9 @@ static void test_order(void**) {
     assert_null(items.front());
     assert_null(items.back());
     assert_null(items.pop_front());
+    items.push_back(a);
     items.push_back(b);
     items.push_back(c);
-    items.push_front(a);
     assert_text(names(items), "abc");
     assert_ptr_equal(items.back(), &c);
     assert_ptr_equal(items.pop_front(), &a);
