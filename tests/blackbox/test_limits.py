@@ -325,9 +325,19 @@ class Descriptors(unittest.TestCase):
     def test_none_left(self):
         """The limit is taken away from the running daemon, so that accept() fails."""
         with Daemon() as daemon:
+            self.deliver_once(daemon)
             resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (40, 40))
             self.check_crowd(daemon, "descriptors")
             self.assertIn("event=descriptors_exhausted", daemon.log())
+
+    def deliver_once(self, daemon):
+        """UBSan opens a pipe when it meets an object of a type for the first time, and takes it for
+        broken when there is no descriptor left."""
+        stream = SseClient(daemon.public, "/sub/x").opened()
+        daemon.publish("x", b"first")
+        self.assertEqual(stream.next_event().data, "first")
+        stream.close()
+        eventually(lambda: answers(daemon), "an answer", 5)
 
     def check_crowd(self, daemon, limit):
         stream = SseClient(daemon.public, "/sub/x").opened()
