@@ -34,6 +34,7 @@ bool LocalBroker::attend(const std::string& channel, const Attendee& who,
         entry = presence_.enter(channel, who.user, who.info, most);
         switch (entry) {
         case PresenceBook::Entry::Joined:
+        case PresenceBook::Entry::Renewed: // who keeps a list would go on with the old info
             tell(channel, MessageKind::Join, who, connection);
             break;
         case PresenceBook::Entry::Full:

@@ -42,8 +42,10 @@ PresenceBook::Entry PresenceBook::enter(const std::string& channel, const std::s
     if (User* known = find(channel, user)) {
         ++known->connections;
         known->leaves_at = 0;
+        if (known->info == info)
+            return Entry::Known;
         known->info = info;
-        return Entry::Known;
+        return Entry::Renewed;
     }
     auto room = rooms_.find(std::string_view(channel));
     if (room == rooms_.end()) {

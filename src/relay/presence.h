@@ -29,8 +29,9 @@ std::string attendance_json(const std::vector<Attendee>& users);
 // has neither left nor joined. Not thread-safe: belongs to its broker.
 class PresenceBook {
   public:
-    enum class Entry : uint8_t { Joined, Known, Full };
-    // One connection more. `most` users of a channel are kept; Full: this one is not.
+    enum class Entry : uint8_t { Joined, Known, Renewed, Full };
+    // One connection more. Renewed: with another info. `most` users of a channel are kept; Full:
+    // this one is not.
     Entry enter(const std::string& channel, const std::string& user, const std::string& info,
                 uint32_t most);
     // One fewer; without any, the user leaves `grace` later.

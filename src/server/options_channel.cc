@@ -143,8 +143,9 @@ constexpr Row kChannelRows[] = {
      .type = Type::Switch,
      .binding = kField<&ChannelSettings::joins>,
      .preset = "off",
-     .documentation = "Whether subscribers with envelopes are told who joins and who leaves; wants "
-                      "presence."},
+     .documentation =
+         "Whether subscribers with envelopes are told who joins and who leaves, and, as "
+         "a join, of whom the info changed; wants presence."},
     {.name = "conflate",
      .type = Type::Text,
      .binding = kField<&ChannelSettings::conflate>,

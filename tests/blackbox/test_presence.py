@@ -104,6 +104,13 @@ class Presence(UsersTest):
         left = {self.next_of(watcher, "leave", self.channel)["user"] for _ in range(2)}
         self.assertEqual(left, {"alice", "bob"})
 
+    def test_another_info_is_told_as_a_join(self):
+        watcher = self.session("watcher", self.channel)
+        for name in ("Bob", "Bob", "Bobby"):
+            self.open(Session(self.daemon.public, self.channel, headers=bearer("bob", info={"name": name})))
+        for name in ("Bob", "Bobby"):
+            self.assertEqual(self.next_of(watcher, "join", self.channel), {"user": "bob", "info": {"name": name}})
+
     def test_who_reconnects_has_not_left(self):
         watcher = self.session("watcher", self.channel)
         for _ in range(5):

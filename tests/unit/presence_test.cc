@@ -49,11 +49,20 @@ void test_leaving_takes_the_last_connection_and_the_grace(void**) {
     assert_true(book.enter("c", "bob", "", 10) == Entry::Joined);
 }
 
+void test_the_last_info_counts(void**) {
+    PresenceBook book;
+    book.enter("c", "bob", "1", 10);
+    assert_true(book.enter("c", "bob", "2", 10) == Entry::Renewed);
+    assert_true(book.enter("c", "bob", "2", 10) == Entry::Known);
+    assert_string_equal(book.users("c")[0].info.c_str(), "2");
+    assert_int_equal(book.users("c")[0].connections, 3);
+}
+
 void test_who_reconnects_has_not_left(void**) {
     PresenceBook book;
     book.enter("c", "bob", "1", 10);
     book.leave("c", "bob", 0, 500);
-    assert_true(book.enter("c", "bob", "2", 10) == Entry::Known);
+    assert_true(book.enter("c", "bob", "1", 10) == Entry::Known);
     assert_true(book.expire(500).empty());
     book.leave("c", "bob", 600, 500);
     assert_true(book.expire(1099).empty());
@@ -118,6 +127,7 @@ int main() {
         cmocka_unit_test(test_connections_of_one_user_count_once),
         cmocka_unit_test(test_leaving_takes_the_last_connection_and_the_grace),
         cmocka_unit_test(test_who_reconnects_has_not_left),
+        cmocka_unit_test(test_the_last_info_counts),
         cmocka_unit_test(test_most),
         cmocka_unit_test(test_random),
     };
