@@ -7,13 +7,14 @@ import { launch, missing } from "./browser.mjs";
 import { Daemon, Proxy, kRoot, suite, until } from "./harness.mjs";
 
 const test = suite(missing, 90_000);
+const kConf = "conf/demo.conf"; // as of `make run`
 const kScreenshots = `${kRoot}build/screenshots`;
 let daemon, browser;
 
 before(async () => {
     if (missing)
         return;
-    daemon = await Daemon.start();
+    daemon = await Daemon.start(kConf);
     browser = await launch();
 });
 after(async () => {
@@ -46,13 +47,13 @@ const says = async (page, text) => { await page.fill("#text", text); await page.
 
 describe("the chat", { concurrency: 4 }, () => {
     test("two windows: messages, who is there, who is writing, another room", async t => {
-        const own = await Daemon.start(), base = own.public; // every page is in the usual rooms
+        const own = await Daemon.start(kConf), base = own.public; // every page is in the usual rooms
         t.after(() => own.stop());
         const one = await openChat(t, "Ann", { base }), two = await openChat(t, "Bob", { base, transports: "sse" });
         assert.equal(await one.textContent("#state"), "connected by WebSocket");
         assert.equal(await two.textContent("#state"), "connected by a stream");
-        await shows(one, "#people li", ["Ann (you)", "Bob"]);
-        await shows(two, "#people li", ["Bob (you)", "Ann"]);
+        await shows(one, "#people .who", ["Ann (you)", "Bob"]);
+        await shows(two, "#people .who", ["Bob (you)", "Ann"]);
         await one.type("#text", "he");
         await shows(two, "#typing", ["Ann is writing…"]);
         await says(one, "hello <b>Bob</b>");
@@ -71,14 +72,38 @@ describe("the chat", { concurrency: 4 }, () => {
         await shows(one, "#messages p", ["over here"]);
         await one.fill("#name", "Anna");
         await one.press("#name", "Tab");
-        await shows(two, "#people li", ["Bob (you)", "Anna"]);
+        await shows(two, "#people .who", ["Bob (you)", "Anna"]);
         // One who comes later has what was written.
         const late = await openChat(t, "Cid", { base });
         await shows(late, "#messages p", ["hello <b>Bob</b>", "hi"]);
         await one.close();
-        await shows(late, "#people li", ["Cid (you)", "Bob"]);
+        await shows(late, "#people .who", ["Cid (you)", "Bob"]);
         for (const page of [two, late])
             assert.deepEqual(page.errors, []);
+    });
+
+    test("who is there is what the relay's presence says", async t => {
+        const room = "listed", one = await openChat(t, "Zoë", { room });
+        const listed = async () => (await (await fetch(`${daemon.private}/channels/chat:${room}/presence`)).json()).users;
+        const [{ user, info, connections }] = await until(async () => { const users = await listed(); return users.length && users; }, "one user");
+        assert.deepEqual({ info, connections }, { info: { name: "Zoë" }, connections: 1 });
+        const poller = await openChat(t, "Pol", { room, transports: "longpoll" }); // is not told who comes, and asks
+        await shows(poller, "#people .who", ["Pol (you)", "Zoë"]);
+        await shows(one, "#people .who", ["Zoë (you)", "Pol"]);
+        await one.fill("#name", "Zo");
+        await one.press("#name", "Tab");
+        await until(async () => (await listed()).some(each => each.user === user && each.info.name === "Zo"), "the new name");
+        await poller.close();
+        await shows(one, "#people .who", ["Zo (you)"]);
+    });
+
+    test("a relay without presence: it is said that nobody is listed", async t => {
+        const own = await Daemon.start();
+        t.after(() => own.stop());
+        const one = await openChat(t, "Ann", { base: own.public }), two = await openChat(t, "Bob", { base: own.public });
+        await shows(one, "#people small", ["This relay does not say who else is here."]);
+        await says(one, "hello");
+        await shows(two, "#messages p", ["hello"]);
     });
 
     test("a lost connection is shown as it is, and what was written meanwhile comes", async t => {
@@ -98,6 +123,56 @@ describe("the chat", { concurrency: 4 }, () => {
         await shows(two, "#messages p", ["before", "while away", "back"]);
     });
 
+    test("two windows connect directly, and go on without the relay", async t => {
+        const own = await Daemon.start(kConf), base = own.public;
+        t.after(() => own.stop().catch(() => {}));
+        const one = await openChat(t, "Ann", { base }), two = await openChat(t, "Bob", { base, transports: "sse" });
+        const third = await openChat(t, "Cid", { base });
+        await shows(one, "#people .who", ["Ann (you)", "Bob", "Cid"]);
+        await shows(two, "#people .who", ["Bob (you)", "Ann", "Cid"]);
+        await one.click("#people li:has-text('Bob') button");
+        await shows(one, "#people .asking .who", ["Bob"]);
+        await shows(two, "#people .asked .who", ["Ann"]);
+        assert.equal(await third.locator("#people .asked").count(), 0);
+        await two.click("#people .asked button");
+        await shows(one, "#people .open .who", ["Bob"]);
+        await shows(two, "#people .open .who", ["Ann"]);
+        assert.equal(await one.evaluate(() => [...current.people.values()].find(each => each.name === "Bob").channel.readyState), "open");
+        await one.selectOption("#to", { label: "to Bob, directly" });
+        await says(one, "between us");
+        await shows(two, "#messages .direct p", ["between us"]);
+        await one.selectOption("#to", "");
+        await says(one, "to all");
+        await shows(third, "#messages p", ["to all"]);
+        await shows(two, "#messages p", ["between us", "to all"]);
+        assert.equal(JSON.stringify(await (await fetch(`${own.private}/channels/chat:lobby/history?since=earliest`)).json()).includes("between us"), false);
+        await own.stop();
+        await shows(two, "#state", /^no connection/);
+        await two.selectOption("#to", { label: "to Ann, directly" });
+        await says(two, "without it");
+        await shows(one, "#messages .direct p", ["between us", "without it"]);
+        // What was meant for one goes to nobody else when that one is gone.
+        await one.click("#people .open button");
+        await shows(two, "#to option", ["to everybody", "to Ann, gone"]);
+        await says(two, "still there?");
+        await shows(two, "#messages .failed small", ["not sent: no longer connected directly"]);
+    });
+
+    test("both ask at once, and one takes it back", async t => {
+        const room = "both", one = await openChat(t, "Ann", { room }), two = await openChat(t, "Bob", { room });
+        await shows(one, "#people .who", ["Ann (you)", "Bob"]);
+        await shows(two, "#people .who", ["Bob (you)", "Ann"]);
+        await one.click("#people button");
+        await shows(two, "#people .asked .who", ["Ann"]);
+        await one.click("#people button");
+        await shows(two, "#people .apart small", ["taken back"]);
+        await Promise.all([one, two].map(page => page.click("#people button")));
+        // Whose request was there before the other's click has a yes to give; else both have said it.
+        await until(async () => await one.locator("#people .open").count() && await two.locator("#people .open").count(), "open");
+        await one.close();
+        await shows(two, "#people .who", ["Bob (you)"]);
+    });
+
     test("it fits a desktop and a phone, light and dark", async t => {
         mkdirSync(kScreenshots, { recursive: true });
         const sizes = { desktop: { width: 1100, height: 760 }, phone: { width: 390, height: 844 } };
@@ -111,6 +186,15 @@ describe("the chat", { concurrency: 4 }, () => {
         for (const page of [first, ...rest])
             await until(async () => await page.locator("#messages p").count() === 4, "4 messages");
         await shows(first, "#typing", ["Cid is writing…"]);
+        const [second, , dark] = rest; // Dot's phone shows each state of what goes past the relay
+        await dark.click("#people li:has-text('Ann') button");
+        await first.click("#people .asked button");
+        await dark.selectOption("#to", { label: "to Ann, directly" });
+        await says(dark, "Psst: this one did not go by the relay.");
+        await shows(first, "#messages .direct p", ["Psst: this one did not go by the relay."]);
+        await second.click("#people li:has-text('Dot') button");
+        await shows(dark, "#people .asked .who", ["Bob"]);
+        await dark.click("#people li:has-text('Cid') button");
         for (const [at, page] of [first, ...rest].entries()) {
             const { name, colorScheme } = views[at];
             assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth && document.documentElement.scrollHeight <= innerHeight), `${name}: too large`);

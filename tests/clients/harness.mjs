@@ -91,10 +91,13 @@ async function freePort() {
 export class Daemon {
     #folder = mkdtempSync(join(tmpdir(), "fanhorn-clients-"));
     #process;
+    #conf;
     #log = "";
 
-    static async start() {
+    // With our own configuration, or that of a file here, at ports of ours.
+    static async start(conf = "") {
         const daemon = new Daemon();
+        daemon.#conf = conf;
         daemon.publicPort = await freePort();
         daemon.privatePort = await freePort();
         daemon.public = `http://127.0.0.1:${daemon.publicPort}`;
@@ -104,9 +107,12 @@ export class Daemon {
     }
 
     async #run() {
-        const file = join(this.#folder, "fanhorn.conf");
-        writeFileSync(file, config(this.publicPort, this.privatePort));
-        this.#process = spawn(kFanhorn, ["-c", file], { stdio: ["ignore", "pipe", "pipe"] });
+        const file = this.#conf ? kRoot + this.#conf : join(this.#folder, "fanhorn.conf");
+        const ports = { public: this.publicPort, private: this.privatePort };
+        if (!this.#conf)
+            writeFileSync(file, config(this.publicPort, this.privatePort));
+        const more = Object.entries(this.#conf ? ports : {}).flatMap(([name, port]) => ["-g", `listener ${name}.address=127.0.0.1:${port}`]);
+        this.#process = spawn(kFanhorn, ["-c", file, ...more], { stdio: ["ignore", "pipe", "pipe"] });
         this.#process.on("error", error => (this.#log += error.message));
         for (const stream of [this.#process.stdout, this.#process.stderr])
             stream.on("data", bytes => (this.#log += bytes));
