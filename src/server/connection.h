@@ -69,6 +69,8 @@ class Connection final : public EdgeWatch,
 
     // What became of a write that a batch did for it: as write() returns it.
     ssize_t on_sent(ssize_t sent);
+    // The same of a poll's answer, which is then over or waits for the socket.
+    void on_answer_sent(std::string_view answer, ssize_t sent);
     int descriptor() const { return socket_.get(); }
 
     // Sink
@@ -161,6 +163,7 @@ class Connection final : public EdgeWatch,
     const ChannelSettings* user_settings(const std::string& name, std::string_view transport) const;
     void add_user_channel(const Transport& transport, Wish& wish) const;
     void attend(const Wish& wish);
+    void answer_with_others(std::string head, const Segment& body);
     void history();
     std::optional<http::Problem> find_channels(Caller& caller, std::vector<std::string>& channels,
                                                std::vector<const ChannelSettings*>& settings);

@@ -369,6 +369,8 @@ void Connection::answer(std::string head, SegmentRef body) {
     worker().bury(std::move(subscriber_));
     standing_ = nullptr;
     set_use(Use::Http);
+    if (!exchange_ && !close && worker().answers().is_open())
+        return answer_with_others(std::move(head), *body);
     enter(State::Answering);
     open_exchange(); // one that waited has none
     exchange_->out += head;
@@ -377,6 +379,25 @@ void Connection::answer(std::string head, SegmentRef body) {
     if (close)
         return close_after_out();
     next_request();
+}
+
+// As next_request() leaves it, but for the bytes, which are on their way.
+void Connection::answer_with_others(std::string head, const Segment& body) {
+    enter(State::Idle);
+    arm(worker().config().limits.idle_timeout);
+    head += body.bytes;
+    worker().answers().add(*this, std::move(head));
+}
+
+void Connection::on_answer_sent(std::string_view answer, ssize_t sent) {
+    if (on_sent(sent) < 0)
+        return;
+    if (static_cast<size_t>(sent) < answer.size()) {
+        open_exchange();
+        exchange_->out = answer.substr(static_cast<size_t>(sent));
+    } else if (has_unread_) {
+        read_in_next_turn();
+    }
 }
 
 bool Connection::may_publish() const {

@@ -47,19 +47,19 @@ void refuse_over_limit(int fd) {
 // All sinks of a worker are its connections.
 class RingWriter final : public BatchWriter {
   public:
-    explicit RingWriter(std::unique_ptr<Ring> ring) : ring_(std::move(ring)) {}
+    explicit RingWriter(Ring& ring) : ring_(ring) {}
 
     void write(std::span<Sink* const> sinks, iovec piece, std::span<ssize_t> results) override {
         for (Sink* sink : sinks)
-            ring_->add(static_cast<Connection*>(sink)->descriptor(), piece);
-        const std::span<const ssize_t> sent = ring_->run();
+            ring_.add(static_cast<Connection*>(sink)->descriptor(), piece);
+        const std::span<const ssize_t> sent = ring_.run();
         for (size_t i = 0; i < sinks.size(); ++i)
             results[i] = static_cast<Connection*>(sinks[i])->on_sent(sent[i]);
     }
 
   private:
     static_assert(kMax <= Ring::kBatch);
-    std::unique_ptr<Ring> ring_;
+    Ring& ring_;
 };
 
 } // namespace
@@ -147,15 +147,18 @@ void Worker::run(Descriptors descriptors, bool use_ring, std::latch& parted) {
     listeners_.clear();
     hub_.set_batch_writer(nullptr); // here: the ring's number is one of this thread's table
     batch_writer_ = nullptr;
+    answers_.set_ring(nullptr);
+    ring_ = nullptr;
 }
 
 // On its own thread: the ring takes descriptors by the numbers of that thread's table.
 void Worker::set_up_ring() {
-    if (auto ring = Ring::make())
-        batch_writer_ = std::make_unique<RingWriter>(std::move(ring));
-    else
-        log_event(LogLevel::Info, "io_uring_unavailable", {{"worker", number_}});
+    ring_ = Ring::make();
+    if (!ring_)
+        return log_event(LogLevel::Info, "io_uring_unavailable", {{"worker", number_}});
+    batch_writer_ = std::make_unique<RingWriter>(*ring_);
     hub_.set_batch_writer(batch_writer_.get());
+    answers_.set_ring(ring_.get());
 }
 
 bool Worker::has_more() const {
@@ -171,14 +174,21 @@ void Worker::turn() {
     running_.clear();
     // What this turn published on this worker goes out in it.
     deliver();
-    if (hub_.has_due()) {
-        const int64_t from = monotonic_micros();
-        int64_t now = from;
-        while (hub_.flush(kFlushesPerLook) && now - from < kFlushMicros)
-            now = monotonic_micros();
-        counters_.flush.observe(monotonic_micros() - from);
-    }
+    if (hub_.has_due())
+        flush();
     reap();
+}
+
+void Worker::flush() {
+    const int64_t from = monotonic_micros();
+    int64_t now = from;
+    answers_.open();
+    while (hub_.flush(kFlushesPerLook) && now - from < kFlushMicros) {
+        answers_.run();
+        now = monotonic_micros();
+    }
+    answers_.close();
+    counters_.flush.observe(monotonic_micros() - from);
 }
 
 void Worker::deliver() {

@@ -9,6 +9,7 @@
 #include "net/loop.h"
 #include "net/ring.h"
 #include "relay/hub.h"
+#include "server/answer_batch.h"
 #include "server/connection.h"
 #include "server/control.h"
 #include "server/deadlines.h"
@@ -89,6 +90,7 @@ class Worker {
     Deadlines<Connection>& deadlines() { return deadlines_; }
     Expiries& expiries() { return expiries_; }
     Users& users() { return users_; }
+    AnswerBatch& answers() { return answers_; }
     std::span<char> read_buffer() { return read_buffer_; }
     std::span<const std::unique_ptr<Transport>> transports() const { return transports_; }
     Transport* transport(std::string_view name) const;
@@ -117,6 +119,7 @@ class Worker {
     void set_up_ring();
     void wake();
     void turn();
+    void flush();
     void open(NewListener listener);
     void accept(ListenerEnd& listener, int fd);
     void deliver();
@@ -143,7 +146,9 @@ class Worker {
     std::vector<Ref<ListenerEnd>> listeners_;
     Handoff handoff_;
     std::vector<char> read_buffer_;
+    std::unique_ptr<Ring> ring_; // or none
     std::unique_ptr<BatchWriter> batch_writer_;
+    AnswerBatch answers_;
     Deadlines<Connection> deadlines_;
     Users users_;
     Expiries expiries_;

@@ -8,17 +8,17 @@ import time
 import unittest
 
 from harness import FanhornTest, config, eventually, position
-from wire import build_request, target
+from wire import Wire, build_request, target
 
 
 class PollTest(FanhornTest):
     def fill(self, *bodies, channel=None):
         return [self.daemon.publish(channel or self.channel, body)["id"] for body in bodies]
 
-    def held(self, channels=None, **query):
+    def held(self, channels=None, wire=None, **query):
         """A long poll that waits; counts as a subscriber when this returns."""
         channels = channels or self.channel
-        wire = self.wire("public")
+        wire = wire or self.wire("public")
         first = channels.split(",")[0]
         before = self.daemon.subscribers(first)
         path = target("/sub/" + channels, {"wait": 30, **query})
@@ -222,6 +222,52 @@ class Long(PollTest):
             with self.subTest(wait=wait):
                 response = self.daemon.request("GET", "/sub/" + self.channel, "public", query={"wait": wait})
                 self.assert_problem(response, 400, "bad_option")
+
+
+class Together(PollTest):
+    """What one message ends is answered by one call of the system."""
+    config = config(server="workers = 1", defaults="message_size = 1m\nhistory_bytes = 8m")
+    COUNT = 150  # more than one call takes
+
+    def test_answers_that_no_socket_takes_at_once(self):
+        ids = self.fill("a")
+        wires = [self.held(since=ids[0], wire=Wire(self.daemon.public, receive_buffer=4096))
+                 for _ in range(self.COUNT)]
+        big = "b" * 900_000
+        ids += self.fill(big)
+        for wire in wires:
+            answer = wire.read_response().json()
+            self.assertEqual((answer["next"], answer["messages"][0]["data"] == big), (ids[1], True))
+            self.assertEqual(wire.request("GET", "/sub/" + self.channel, query={"since": ids[0]}).status, 200)
+            wire.close()
+
+    def test_the_next_request_came_already(self):
+        ids = self.fill("a")
+        wires = [self.held(since=ids[0]) for _ in range(self.COUNT)]
+        for wire in wires:
+            wire.send(build_request("GET", "/sub/" + self.channel, wire.address, query={"since": "-1"}))
+        ids += self.fill("b")
+        for wire in wires:
+            for _ in range(2):
+                self.assertEqual(wire.read_response().json()["next"], ids[1])
+
+    def test_those_that_went_disturb_nobody(self):
+        ids = self.fill("a")
+        wires = [self.held(since=ids[0]) for _ in range(self.COUNT)]
+        self.daemon.send_signal(signal.SIGSTOP)  # it finds the message and the resets together
+        try:
+            os.waitid(os.P_PID, self.daemon.process.pid, os.WSTOPPED)
+            for wire in wires[::3]:
+                wire.abort()
+            sender = self.wire("private")
+            sender.send(build_request("POST", "/pub/" + self.channel, sender.address, body=b"b"))
+        finally:
+            self.daemon.send_signal(signal.SIGCONT)
+        self.assertEqual(sender.read_response().status, 200)
+        for i, wire in enumerate(wires):
+            if i % 3:
+                self.assertEqual(wire.read_response().json()["messages"][0]["data"], "b")
+        self.wait_subscribers(self.channel, 0)
 
 
 class Caps(PollTest):
