@@ -3,10 +3,10 @@
 // in wire form, and the cursors.
 #pragma once
 
+#include "base/filter.h"
 #include "base/list.h"
 #include "base/pool.h"
 #include "relay/backlog.h"
-#include "relay/filter.h"
 #include "relay/settings.h"
 
 #include <memory>

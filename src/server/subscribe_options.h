@@ -2,8 +2,8 @@
 // What a subscription may ask for beside its channels, in a URL or in a command.
 #pragma once
 
+#include "base/filter.h"
 #include "http/problem.h"
-#include "relay/filter.h"
 #include "relay/settings.h"
 
 #include <optional>

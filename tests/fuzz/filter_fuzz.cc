@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A line is a filter, the rest a message's tags: what the filter was made into says the same as
 // what was written, and the opposite term the opposite.
+#include "base/filter.h"
 #include "base/utf8.h"
-#include "relay/filter.h"
 
 #include <algorithm>
 #include <cstdlib>

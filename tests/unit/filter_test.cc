@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "relay/filter.h"
+#include "base/filter.h"
 
 #include <random>
 

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,11 @@ class Filter final : public AtomicCount {
     const std::string& text() const { return text_; }
     // For the tags of a Draft or Message: k=v,k=v. Allocates nothing.
     bool matches(std::string_view tags) const;
+    // The same for names and values that may have any bytes in them.
+    struct Field {
+        std::string name, value;
+    };
+    bool matches(std::span<const Field> fields) const;
 
   private:
     enum class Operator : uint8_t { Equal, NotEqual, AtLeast, AtMost, Above, Below };
@@ -48,6 +54,7 @@ class Filter final : public AtomicCount {
         std::string_view operand;
 
         bool holds(std::string_view tags) const;
+        bool holds(std::span<const Field> fields) const;
         bool holds_for(std::string_view value) const;
     };
     static Result<Term> parse_term(std::string_view text);

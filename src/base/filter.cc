@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "relay/filter.h"
+#include "base/filter.h"
 
 #include "base/text.h"
 #include "base/utf8.h"
@@ -159,6 +159,18 @@ std::string Filter::canonical(const Term& term) {
 bool Filter::matches(std::string_view tags) const {
     return std::all_of(terms_.begin(), terms_.end(),
                        [&](const Term& term) { return term.holds(tags); });
+}
+
+bool Filter::matches(std::span<const Field> fields) const {
+    return std::all_of(terms_.begin(), terms_.end(),
+                       [&](const Term& term) { return term.holds(fields); });
+}
+
+bool Filter::Term::holds(std::span<const Field> fields) const {
+    const bool is_there = std::any_of(fields.begin(), fields.end(), [&](const Field& field) {
+        return field.name == name && holds_for(field.value);
+    });
+    return is_there == (op != Operator::NotEqual);
 }
 
 bool Filter::Term::holds(std::string_view tags) const {
