@@ -5,18 +5,25 @@
 #include "http/grammar.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace fanhorn::ctl {
 
 bool EventReader::feed(std::string_view bytes, std::vector<Event>& events) {
     while (!bytes.empty()) {
-        const bool is_ended = bytes.find('\n') != bytes.npos;
-        const std::string_view piece = take_until(bytes, '\n');
-        if (line_.size() + event_.data.size() + piece.size() > max_bytes_)
+        if (std::exchange(is_after_cr_, false) && bytes[0] == '\n') {
+            bytes.remove_prefix(1);
+            continue;
+        }
+        const size_t end = std::min(bytes.find_first_of("\r\n"), bytes.size());
+        if (line_.size() + event_.data.size() + end > max_bytes_)
             return false;
-        line_ += piece;
-        if (is_ended)
+        line_ += bytes.substr(0, end);
+        if (end < bytes.size()) {
+            is_after_cr_ = bytes[end] == '\r';
             end_line(events);
+        }
+        bytes.remove_prefix(std::min(end + 1, bytes.size()));
     }
     return true;
 }
@@ -24,14 +31,15 @@ bool EventReader::feed(std::string_view bytes, std::vector<Event>& events) {
 void EventReader::reset() {
     line_.clear();
     event_ = {};
-    has_data_ = false;
+    has_data_ = is_after_cr_ = false;
+    is_first_line_ = true;
     id_ = last_id_;
 }
 
 void EventReader::end_line(std::vector<Event>& events) {
     std::string_view value = line_;
-    if (value.ends_with('\r'))
-        value.remove_suffix(1);
+    if (std::exchange(is_first_line_, false) && value.starts_with("\xef\xbb\xbf"))
+        value.remove_prefix(3);
     if (value.empty())
         return end_block(events);
     const std::string_view name = take_until(value, ':'); // "" for a comment
@@ -52,7 +60,7 @@ void EventReader::end_line(std::vector<Event>& events) {
 
 void EventReader::end_block(std::vector<Event>& events) {
     last_id_ = id_;
-    if (!event_.data.empty())
+    if (has_data_)
         events.push_back(std::move(event_));
     event_ = {};
     has_data_ = false;

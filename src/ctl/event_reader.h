@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Takes Server-Sent Events off the wire (WHATWG HTML section 9.2.6), as far as our daemon writes
-// them: lines end with LF, or CRLF. No sockets.
+// Takes Server-Sent Events off the wire (WHATWG HTML section 9.2.6). No sockets.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +20,7 @@ class EventReader {
   public:
     // The largest payload is 64 MiB, and JSON may write each of its bytes as six.
     static constexpr size_t kMaxBlockBytes = 512 << 20;
-    static constexpr uint32_t kMaxRetryMs = 30'000;
+    static constexpr uint32_t kMaxRetryMs = 3'600'000;
 
     explicit EventReader(size_t max_block_bytes = kMaxBlockBytes) : max_bytes_(max_block_bytes) {}
 
@@ -46,6 +45,8 @@ class EventReader {
     // An id counts once its block is whole: or who comes back after half a block would miss it.
     std::string id_, last_id_;
     bool has_data_ = false;
+    bool is_first_line_ = true; // of the connection: a byte order mark may stand before it
+    bool is_after_cr_ = false;  // a LF that follows belongs to it
     uint32_t retry_ms_ = 0;
 };
 

@@ -23,6 +23,9 @@ constexpr Option kPublishOptions[] = {
     {"no-store", "", "for those connected now, and not into the history"},
     {"idempotency-key", "KEY", "publish once, however often this is repeated"},
     {"lines", "", "publish each line of standard input as it comes"},
+    {"from-sse", "URL", "republish that event stream (http or https), until interrupted"},
+    {"from-ndjson", "FILE", "republish a file's JSON lines; - is standard input"},
+    {"filter", "TERMS", "only what has these top-level fields, as wiki=enwiki,bot!=true"},
     kJson,
 };
 constexpr Option kSubscribeOptions[] = {
@@ -42,8 +45,10 @@ constexpr Option kStatsOptions[] = {
 };
 
 const Command kCommands[] = {
-    {"publish", "CHANNEL [DATA | -]", "Publish DATA, or else standard input.", 1, 2, kPrivate,
-     kPublishOptions, publish},
+    {"publish", "CHANNEL [DATA | -]",
+     "Publish DATA, or else standard input, or an upstream: {field} in CHANNEL is then its\n"
+     "message's field, and at most 1,024 messages or 16 MiB wait for the daemon's answers.",
+     1, 2, kPrivate, kPublishOptions, publish},
     {"subscribe", "CHANNEL[,CHANNEL...]", "Print messages as they come, one a line.", 1, 1, kPublic,
      kSubscribeOptions, subscribe},
     {"channels", "", "List the channels.", 0, 0, kPrivate, kChannelsOptions, channels},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/text.h"
 #include "base/utf8.h"
+#include "ctl/bridge.h"
 #include "ctl/commands.h"
 #include "ctl/json.h"
 #include "http/grammar.h"
@@ -222,6 +223,8 @@ class LineSender {
 std::string_view misuse(const Arguments& arguments) {
     if (arguments.has("type") && !http::is_field_value(arguments.option("type")))
         return "--type is no content type";
+    if (arguments.has("filter"))
+        return "--filter goes with --from-sse or --from-ndjson";
     if (!arguments.has("lines"))
         return {};
     if (arguments.has("type") || arguments.has("idempotency-key"))
@@ -235,6 +238,8 @@ std::string_view misuse(const Arguments& arguments) {
 } // namespace
 
 int publish(const Arguments& arguments) {
+    if (is_bridge(arguments))
+        return bridge(arguments);
     if (const std::string_view wrong = misuse(arguments); !wrong.empty()) {
         warn(wrong);
         return kUsage;

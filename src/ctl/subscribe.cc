@@ -143,7 +143,7 @@ class Follower {
         if (retry_after_s)
             ms = std::min<uint64_t>(retry_after_s, kLongestPauseMs / 1000) * 1000;
         else if (attempt == 0 && events_.retry_ms())
-            ms = events_.retry_ms();
+            ms = std::min(events_.retry_ms(), kLongestPauseMs);
         const timespec time{static_cast<time_t>(ms / 1000),
                             static_cast<long>(ms % 1000) * 1'000'000};
         nanosleep(&time, nullptr);

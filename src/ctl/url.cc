@@ -4,6 +4,8 @@
 #include "base/text.h"
 #include "http/grammar.h"
 
+#include <algorithm>
+
 namespace fanhorn::ctl {
 
 Result<Url> parse_url(std::string_view text) {
@@ -34,6 +36,55 @@ Result<Url> parse_url(std::string_view text) {
     if (url.host.empty() || url.port.empty())
         return Error{quoted + " names no host, or no port behind the ':'"};
     return url;
+}
+
+Result<Upstream> parse_upstream(std::string_view text) {
+    Upstream upstream;
+    upstream.is_secure = text.starts_with("https://");
+    if (!upstream.is_secure && !text.starts_with("http://"))
+        return Error{"'" + std::string(text) + "' is not http://HOST/PATH or https://HOST/PATH"};
+    std::string_view rest = text.substr(upstream.is_secure ? 8 : 7);
+    rest = rest.substr(0, rest.find('#'));
+    const std::string_view authority = rest.substr(0, rest.find_first_of("/?"));
+    const auto url = parse_url("http://" + std::string(authority));
+    if (!url)
+        return Error{url.error()};
+    upstream.url = *url;
+    if (upstream.is_secure && upstream.url.host.size() + (authority[0] == '[' ? 2 : 0) ==
+                                  authority.size()) // no port is named
+        upstream.url.port = "443";
+    rest.remove_prefix(authority.size());
+    const auto is_unfit = [](char byte) {
+        return static_cast<uint8_t>(byte) <= 0x20 || byte == 0x7f;
+    };
+    if (std::any_of(rest.begin(), rest.end(), is_unfit))
+        return Error{"'" + std::string(text) +
+                     "' has blanks or control characters: write them as %20"};
+    upstream.target = (rest.starts_with('/') ? "" : "/") + std::string(rest);
+    return upstream;
+}
+
+Result<Upstream> redirected(const Upstream& from, std::string_view location) {
+    if (location.empty())
+        return Error{"a redirect without a Location"};
+    const std::string scheme = from.is_secure ? "https:" : "http:";
+    const std::string root = scheme + "//" + from.url.authority;
+    std::string path = from.target.substr(0, from.target.find('?'));
+    std::string next;
+    if (location.find("://") < location.find_first_of("/?#"))
+        next = location;
+    else if (location.starts_with("//"))
+        next = scheme + std::string(location);
+    else if (location[0] == '/')
+        next = root + std::string(location);
+    else if (location[0] == '?')
+        next = root + path + std::string(location);
+    else
+        next = root + path.substr(0, path.rfind('/') + 1) + std::string(location);
+    auto upstream = parse_upstream(next);
+    if (upstream && from.is_secure && !upstream->is_secure)
+        return Error{"a redirect from https to http is not followed"};
+    return upstream;
 }
 
 std::string percent_encode(std::string_view text) {

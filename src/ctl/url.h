@@ -18,6 +18,16 @@ struct Url {
 };
 Result<Url> parse_url(std::string_view text);
 
+// Where a stream comes from: http:// or https://, a host, perhaps a path and a query.
+struct Upstream {
+    Url url;
+    bool is_secure = false;
+    std::string target = "/";
+};
+Result<Upstream> parse_upstream(std::string_view text);
+// Where a Location (RFC 9110 section 10.2.2) in an answer of `from` leads; not from https to http.
+Result<Upstream> redirected(const Upstream& from, std::string_view location);
+
 // What may not stand in a path segment or a query value becomes %XX; so does '/'.
 std::string percent_encode(std::string_view text);
 

@@ -153,11 +153,31 @@ static void test_random_numbers(void**) {
     }
 }
 
+static void test_fields(void**) {
+    const std::vector<Filter::Field> fields = {{"wiki", "a,b=c"}, {"n", "7.5"}, {"n", "x"}};
+    struct Row {
+        const char* filter;
+        bool matches;
+    };
+    for (const Row& row : {Row{"n>=7.5", true},
+                           {"n>7.5", false},
+                           {"n=x|y,wiki!=a", true},
+                           {"n!=x", false},
+                           {"wiki=a", false},
+                           {"wiki!=a", true},
+                           {"b=c", false},
+                           {"gone=", false},
+                           {"gone!=", true}})
+        assert_row(
+            row.filter,
+            Filter::parse(row.filter).value()->matches(std::span<const Filter::Field>(fields)) ==
+                row.matches);
+}
+
 int main() {
     const CMUnitTest tests[] = {
-        cmocka_unit_test(test_canonical),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_matches),
+        cmocka_unit_test(test_canonical),      cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_fields),         cmocka_unit_test(test_matches),
         cmocka_unit_test(test_random_numbers),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
