@@ -81,8 +81,9 @@ bench-programs: build bench-packages
 	@$(call COMPILE,build) bench-limit
 	@tests/packages/npm.sh tests/bench
 
-soak: build test-packages ## the black-box tests, random and long
+soak: build test-packages npm ## the black-box tests, random and long; 10,000 clients come back
 	@FANHORN=$(CURDIR)/build/fanhorn FANHORN_SOAK=1 python3 tests/blackbox/run.py
+	@FANHORN=$(CURDIR)/build/fanhorn FANHORN_SOAK=1 tests/clients/run.sh tests/clients/storm.test.mjs
 
 asan: build-packages test-packages ## unit and black-box tests under ASan and UBSan
 	@$(call CMAKE,build-asan,-DFANHORN_TESTS=ON -DFANHORN_SANITIZE=address$(,)undefined)
