@@ -91,7 +91,7 @@ void Lane::end_chunk() {
 }
 
 bool Lane::connect() {
-    auto made = connect_to(plan_.publish.url);
+    auto made = connect_to_daemon(plan_.publish.url);
     if (!made)
         return fail(made.error());
     socket_.emplace(std::move(*made));

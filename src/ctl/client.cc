@@ -166,7 +166,7 @@ Result<Response> Exchange::run(int silence_s,
 
 Result<Response> follow(const Url& url, const Request& request, int silence_s,
                         const std::function<bool(std::string_view)>& on_body) {
-    const auto socket = connect_to(url);
+    const auto socket = connect_to_daemon(url);
     if (!socket)
         return Error{socket.error()};
     return Exchange(socket->fd(), url, request).run(silence_s, on_body);

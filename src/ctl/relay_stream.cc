@@ -79,7 +79,7 @@ void RelayStream::turn(Millis now, bool is_ready) {
 }
 
 void RelayStream::connect(Millis now) {
-    auto made = connect_to(url_);
+    auto made = connect_to_daemon(url_);
     if (!made)
         return lose(now, made.error());
     socket_.emplace(std::move(*made));

@@ -59,7 +59,14 @@ Result<Socket> connect_to(const Url& url) {
             return made;
         why = made.error();
     }
-    return Error{"cannot connect to " + url.authority + ": " + why + "; is the daemon running?"};
+    return Error{"cannot connect to " + url.authority + ": " + why};
+}
+
+Result<Socket> connect_to_daemon(const Url& url) {
+    auto made = connect_to(url);
+    if (!made)
+        return Error{made.error() + "; is the daemon running?"};
+    return made;
 }
 
 } // namespace fanhorn::ctl

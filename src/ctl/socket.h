@@ -25,5 +25,7 @@ class Socket {
 
 // The first address that answers; each has 5 s.
 Result<Socket> connect_to(const Url& url);
+// The same, and its error asks whether the daemon is there.
+Result<Socket> connect_to_daemon(const Url& url);
 
 } // namespace fanhorn::ctl

@@ -167,6 +167,13 @@ class Bridge(Starter):
         errors = self.bridge(Upstream(*[answer(308, "Location: /again")] * 6), code=1)
         self.assertIn("more than 5 redirects", errors)
 
+    def test_an_upstream_that_is_away_is_not_taken_for_the_daemon(self):
+        process = self.start("--from-sse", f"http://127.0.0.1:{free_ports(1)[0]}/x", self.channel)
+        told = process.stderr.readline()
+        self.assertIn("upstream: cannot connect to 127.0.0.1:", told)
+        self.assertNotIn("daemon", told)
+        self.end(process, 0, (0, 0, 0, 0), signal.SIGTERM)
+
     def test_what_ends_it(self):
         for reply, words in [(answer(404), "answered 404"), (answer(200, "Content-Type: text/html"), "text/html"),
                              (b"SSH-2.0-x\r\n\r\n", "HTTP/1.1"),

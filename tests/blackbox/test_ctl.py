@@ -364,7 +364,7 @@ class Ctl(FanhornTest):
 
     def test_unreachable(self):
         url = f"http://127.0.0.1:{free_ports(1)[0]}"
-        self.assertTrue(self.ctl("stats", url=url, code=1))
+        self.assertIn("is the daemon running?", self.ctl("stats", url=url, code=1))
 
     def test_usage(self):
         for args in ([], ["dance"], ["publish"], ["publish", "--nothing", "x", "y"], ["channel"]):
