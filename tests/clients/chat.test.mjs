@@ -182,9 +182,9 @@ describe("the chat", { concurrency: 4 }, () => {
         await says(rest[0], "Yes: two hundred of a room, for a day. Whoever comes later gets the last fifty, and is told when something is gone.");
         await says(rest[1], "And while I was in the tunnel?");
         await says(first, "All of it, in order, once.");
-        await rest[1].type("#text", "Good");
         for (const page of [first, ...rest])
             await until(async () => await page.locator("#messages p").count() === 4, "4 messages");
+        await rest[1].type("#text", "Good");
         await shows(first, "#typing", ["Cid is writing…"]);
         const [second, , dark] = rest; // Dot's phone shows each state of what goes past the relay
         await dark.click("#people li:has-text('Ann') button");

@@ -22,6 +22,8 @@ else # the storm is about time, and has the machine to itself
     run tests/clients/storm.test.mjs
 fi
 
+# The runs' lists of what failed, again, where the end of a long log shows them.
+awk '/^✖ failing tests:/ { on = 1 } /^[▶✔]/ { on = 0 } on' "$output"
 count() { sed -nE "s/^ℹ $1 ([0-9]+)$/\1/p" "$output" | awk '{ sum += $1 } END { print sum + 0 }'; }
 passed=$(count pass) skipped=$(count skipped)
 failed=$(($(count fail) + $(count cancelled)))
