@@ -38,7 +38,7 @@ presence_users = 2
 """
 
 
-def token(user, info=None, lasts=60):
+def token(user, info=None, lasts=600):
     more = {"info": info} if info is not None else {}
     return secret_token(SECRET, claims_of(user, ("**",), ("**",), lasts, **more))
 
