@@ -109,6 +109,40 @@ bool Pattern::matches(std::string_view name) const {
     return name.empty();
 }
 
+// Both are of a kind that ends where the segment does.
+bool Pattern::contains(const Segment& segment, const Segment& other) {
+    using Kind = Segment::Kind;
+    if (segment.end != other.end || other.kind == Kind::Rest)
+        return false;
+    if (segment.kind == Kind::One)
+        return other.kind == Kind::One || !other.text.empty();
+    return other.kind == Kind::Literal && segment.text == other.text;
+}
+
+bool Pattern::contains(const Pattern& other) const {
+    for (size_t i = 0; i < segments_.size(); ++i) {
+        if (i == other.segments_.size())
+            return false;
+        const Segment& theirs = other.segments_[i];
+        if (segments_[i].kind == Segment::Kind::Rest) // what they still match is a byte or more
+            return theirs.kind != Segment::Kind::Literal || !theirs.text.empty() ||
+                   theirs.end != '\0';
+        if (!contains(segments_[i], theirs))
+            return false;
+    }
+    return segments_.size() == other.segments_.size();
+}
+
+std::string_view Pattern::literal() const {
+    size_t length = 0;
+    for (const Segment& segment : segments_) {
+        if (segment.kind != Segment::Kind::Literal)
+            break;
+        length += segment.text.size() + (segment.end != '\0' ? 1 : 0);
+    }
+    return std::string_view(text_).substr(0, length);
+}
+
 // A total order: where two patterns match one name, their literals are equal up to the first
 // segment that differs in kind, so comparing text and ends before that never decides for those.
 std::strong_ordering Pattern::specificity(const Pattern& other) const {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Channel names and the patterns that sections (later: claims, wildcards) match them with.
+// Channel names and the patterns that sections, claims and wildcard subscriptions match them with.
 #pragma once
 
 #include "base/result.h"
@@ -14,6 +14,10 @@ namespace fanhorn {
 // 1-255 bytes of UTF-8, no control characters (C0, DEL, C1), no ',' and no '*'. A name that begins
 // with '$' is well formed but reserved.
 bool is_channel_name(std::string_view name);
+// Whether a subscription's channel is a pattern: no name has a '*'.
+inline bool is_wildcard(std::string_view channel) {
+    return channel.find('*') != channel.npos;
+}
 
 // Segments end at '.', ':' or '/'. '*' is one segment that is not empty, '{name}' the same by
 // name, '**' the rest (last only, at least one byte). A literal has no '*', '{' and '}'.
@@ -22,7 +26,11 @@ class Pattern {
     static Result<Pattern> parse(std::string_view text);
 
     bool matches(std::string_view name) const;
+    // Whether it matches every name that the other one does.
+    bool contains(const Pattern& other) const;
     const std::string& text() const { return text_; }
+    // What all the names it matches begin with: up to its first '*' or '{name}'.
+    std::string_view literal() const;
 
     // Orders patterns from most to least specific: compared left to right, a literal before '*'
     // and '{name}' before '**'. Equal means that both match the same names.
@@ -37,6 +45,7 @@ class Pattern {
     };
     static Result<Segment> parse_segment(std::string_view text, char end);
     bool captures(std::string_view name) const;
+    static bool contains(const Segment& segment, const Segment& other);
 
     std::string text_;
     std::vector<Segment> segments_;

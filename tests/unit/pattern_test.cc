@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "relay/pattern.h"
 #include "relay/settings.h"
+#include "relay/wildcards.h"
 
 #include <algorithm>
+#include <set>
 
 #include "test.h"
 
@@ -74,6 +76,119 @@ static void matching(void**) {
                    pattern(row.pattern).matches(row.name) == row.matches);
 }
 
+static void containing(void**) {
+    struct Row {
+        const char *pattern, *other;
+        bool contains;
+    };
+    for (const Row& row : {
+             Row{"scores:*", "scores:*", true},
+             {"scores:*", "scores:{game}", true},
+             {"scores:*", "scores:1", true},
+             {"scores:*", "scores:", false},
+             {"scores:*", "scores:**", false},
+             {"scores:*", "scores:*:live", false},
+             {"scores:*", "*", false},
+             {"scores:**", "scores:*", true},
+             {"scores:**", "scores:*:live", true},
+             {"scores:**", "scores:**", true},
+             {"scores:**", "scores", false},
+             {"scores:**", "scores:", false},
+             {"scores:**", "scores::", true},
+             {"scores:**", "scores.*", false},
+             {"scores:1", "scores:*", false},
+             {"scores:1", "scores:1", true},
+             {"scores:1", "scores:1:a", false},
+             {"*:a", "*:a", true},
+             {"*:a", "*:*", false},
+             {"*:a", ":a", false},
+             {"*:", "*:", true},
+             {"**", "a:*", true},
+             {"**", "**", true},
+             {"*", "**", false},
+         })
+        assert_row(std::string(row.pattern) + " > " + row.other,
+                   pattern(row.pattern).contains(pattern(row.other)) == row.contains);
+}
+
+// Whatever is drawn of up to three segments, against all names of up to three.
+static void containing_is_matching(void**) {
+    uint32_t seed = 1;
+    const auto random = [&](uint32_t below) {
+        seed = seed * 1664525 + 1013904223;
+        return (seed >> 8) % below;
+    };
+    const auto draw = [&] {
+        const char* segments[] = {"a", "b", "*", "", "**"};
+        std::string text = segments[random(5)];
+        for (int i = 0; i < 2 && !text.ends_with("**") && random(3); ++i)
+            text += ":" + std::string(segments[random(5)]);
+        return pattern(text.empty() ? "a" : text);
+    };
+    std::vector<std::string> names = {"a", "b", "x"};
+    for (const std::string first : {"", "a", "b", "x"})
+        for (const std::string second : {"", "a", "b", "x"}) {
+            names.push_back(first + ":" + second);
+            for (const std::string third : {"", "a", "b", "x", "x:x"})
+                names.push_back(first + ":" + second + ":" + third);
+        }
+    size_t contained = 0;
+    for (int i = 0; i < 20'000; ++i) {
+        const Pattern one = draw(), other = draw();
+        const bool contains = std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+            return one.matches(name) || !other.matches(name);
+        });
+        assert_row(one.text() + " > " + other.text(), one.contains(other) == contains);
+        contained += contains ? 1 : 0;
+    }
+    assert_true(contained > 1000);
+}
+
+static void literals(void**) {
+    assert_text(pattern("a:b:*").literal(), "a:b:");
+    assert_text(pattern("a:{b}:c").literal(), "a:");
+    assert_text(pattern("**").literal(), "");
+    assert_text(pattern("a.b").literal(), "a.b");
+}
+
+// As if each were asked.
+static void wildcards_by_name(void**) {
+    struct Item {
+        Pattern pattern;
+    };
+    Wildcards<Item> wildcards;
+    const char* texts[] = {"**", "*", "a:*", "a:**", "a:*:c", "a:b:*", "*:b", "a.*", "$x:*"};
+    for (const char* text : texts)
+        wildcards.insert(std::make_unique<Item>(Item{pattern(text)}));
+    const auto check = [&](const char* name) {
+        std::set<std::string> found, expected;
+        wildcards.each_match(name, [&](const Item& item) { found.insert(item.pattern.text()); });
+        wildcards.each([&](const Item& item) {
+            if (name[0] != '$' && item.pattern.matches(name))
+                expected.insert(item.pattern.text());
+        });
+        assert_row(name, found == expected);
+    };
+    const auto check_all = [&] {
+        for (const char* name : {"a", "a:b", "a:b:c", "a:x:c", "x:b", "a.b", ":b", "a:", "$x:1"})
+            check(name);
+    };
+    check_all();
+    assert_int_equal(wildcards.size(), 9);
+    assert_null(wildcards.find("b:*"));
+    for (const char* text : {"a:**", "**", "a:b:*"})
+        wildcards.erase(*wildcards.find(text));
+    assert_null(wildcards.find("a:**"));
+    assert_int_equal(wildcards.size(), 6);
+    check_all();
+    while (!wildcards.empty()) {
+        const Item* any = nullptr;
+        wildcards.each([&](const Item& item) { any = &item; });
+        wildcards.erase(*any);
+    }
+    check_all();
+}
+
 static void refused_patterns(void**) {
     const char* plain = "a pattern is 1 to 255 bytes of UTF-8 without control characters and ','";
     const char* alone =
@@ -138,6 +253,8 @@ int main() {
         cmocka_unit_test(channel_names),    cmocka_unit_test(matching),
         cmocka_unit_test(refused_patterns), cmocka_unit_test(specificity_order),
         cmocka_unit_test(equal_patterns),   cmocka_unit_test(allowed_transports),
+        cmocka_unit_test(containing),       cmocka_unit_test(containing_is_matching),
+        cmocka_unit_test(literals),         cmocka_unit_test(wildcards_by_name),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
