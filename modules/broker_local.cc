@@ -70,11 +70,14 @@ size_t LocalBroker::add_worker(Mailbox& box) {
     return boxes_.size() - 1;
 }
 
-void LocalBroker::configure(std::shared_ptr<const Rules> rules, uint32_t max_channels) {
+void LocalBroker::configure(std::shared_ptr<const Rules> rules, const BrokerLimits& limits) {
     std::lock_guard lock(mutex_);
     rules_.swap(rules); // the old ones die outside the lock
     ++generation_;
-    max_channels_ = max_channels;
+    limits_ = limits;
+    for (const auto& [settings, seq] : section_watermarks_)
+        earlier_watermark_ = std::max(earlier_watermark_, seq);
+    section_watermarks_.clear();
 }
 
 Position LocalBroker::pushed() const {
@@ -105,7 +108,7 @@ LocalBroker::Channel* LocalBroker::find_or_make(const std::string& name,
         refused = Published::Status::NoSection;
         return nullptr;
     }
-    if (channels_.size() >= max_channels_) {
+    if (channels_.size() >= limits_.channels) {
         refused = Published::Status::ChannelsFull;
         reached(Limit::Channels);
         return nullptr;
@@ -128,6 +131,10 @@ void LocalBroker::free_if_empty(Channel& channel) {
         return;
     uint64_t& mark = watermark(channel.name);
     mark = std::max(mark, channel.history.trimmed());
+    if (channel.history.trimmed() > 0) {
+        uint64_t& of_section = section_watermarks_[&settings_of(channel)];
+        of_section = std::max(of_section, channel.history.trimmed());
+    }
     recent_ = nullptr;
     by_name_.erase(&channel);
     channels_.erase(channels_.find(channel.key()));
@@ -200,9 +207,7 @@ Published LocalBroker::publish_one(Draft& draft, const Digest* content, Millis n
     const std::string key = std::move(draft.idempotency_key);
     const uint64_t n = draft.store ? ++channel->n : 0;
     const MessageRef message(new Message(std::move(draft), {epoch_, ++head_}, n, now));
-    result = {Published::Status::Published, message->position, n, channel->audience->total()};
-    for (const uint16_t worker : channel->wanted)
-        push(worker, message);
+    result = {Published::Status::Published, message->position, n, deliver(*channel, message)};
     if (content && keys_.insert(channel->name, key, {*content, message->position, n}, now))
         reached(Limit::IdempotencyKeys);
     remember(*channel, message, garbage);
@@ -220,13 +225,31 @@ void LocalBroker::remember(Channel& channel, const MessageRef& message, Garbage&
     free_if_empty(channel);
 }
 
+// To each worker once. Returns for how many subscribers.
+uint32_t LocalBroker::deliver(const Channel& channel, const MessageRef& message) {
+    for (const uint16_t worker : channel.wanted)
+        push(worker, message);
+    uint32_t subscribers = channel.audience->total();
+    if (wildcards_.empty())
+        return subscribers;
+    std::u16string reached = channel.wanted;
+    wildcards_.each_match(channel.name, [&](Wildcard& wildcard) {
+        if (settings_of(wildcard) != channel.settings)
+            return;
+        subscribers += wildcard.audience->total();
+        for (const uint16_t worker : wildcard.wanted) {
+            if (reached.find(worker) != reached.npos)
+                continue;
+            reached.push_back(worker);
+            push(worker, message);
+        }
+    });
+    return subscribers;
+}
+
 void LocalBroker::unsubscribe(size_t worker, const std::string& name) {
     std::lock_guard lock(mutex_);
-    Channel* channel = find(name);
-    if (!channel)
-        return;
-    std::erase(channel->wanted, static_cast<char16_t>(worker));
-    free_if_empty(*channel);
+    unwant(static_cast<uint16_t>(worker), name);
 }
 
 void LocalBroker::remove(const std::string& name, std::function<void(bool)> done) {

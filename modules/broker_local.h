@@ -7,7 +7,9 @@
 #include "modules/idempotency.h"
 #include "relay/broker.h"
 #include "relay/history.h"
+#include "relay/wildcards.h"
 
+#include <map>
 #include <mutex>
 #include <set>
 
@@ -20,7 +22,7 @@ class LocalBroker final : public Broker {
     ~LocalBroker() override;
 
     size_t add_worker(Mailbox& box) override;
-    void configure(std::shared_ptr<const Rules> rules, uint32_t max_channels) override;
+    void configure(std::shared_ptr<const Rules> rules, const BrokerLimits& limits) override;
     void publish(std::vector<Draft> drafts,
                  std::function<void(std::vector<Published>)> done) override;
     void subscribe(size_t worker, std::vector<std::string> channels, Since since,
@@ -45,6 +47,7 @@ class LocalBroker final : public Broker {
 
   private:
     struct Channel;
+    struct Wildcard;
     struct ByName {
         using is_transparent = void;
         bool operator()(const Channel* a, const Channel* b) const;
@@ -68,11 +71,21 @@ class LocalBroker final : public Broker {
     Channel* find(std::string_view name);
     Channel* find_or_make(const std::string& name, Published::Status& refused);
     void free_if_empty(Channel& channel);
+    uint32_t deliver(const Channel& channel, const MessageRef& message);
     const ChannelSettings& settings_of(Channel& channel);
     uint64_t& watermark(std::string_view name);
     Published publish_one(Draft& draft, const Digest* content, Millis now, Garbage& garbage);
     void remember(Channel& channel, const MessageRef& message, Garbage& garbage);
     Start::Status want(uint16_t worker, const std::vector<std::string>& names);
+    void unwant(uint16_t worker, const std::string& name);
+    std::u16string* wanters(const std::string& name, Start::Status& refused);
+    std::u16string* wildcard_wanters(const std::string& name, Start::Status& refused);
+    const ChannelSettings* settings_of(Wildcard& wildcard);
+    bool find_matched(Wildcard& wildcard, std::vector<Channel*>& matched);
+    std::optional<Gap> wildcard_gap(Wildcard& wildcard, const Since& since);
+    ChannelStart start_wildcard(const std::string& name, const Since& since, Millis now,
+                                uint64_t& lowest);
+    class Reading;
     Start start(const std::vector<std::string>& names, const Since& since, Millis now);
     ChannelStart start_channel(const std::string& name, const Since& since, Millis now,
                                uint64_t& lowest);
@@ -99,11 +112,12 @@ class LocalBroker final : public Broker {
     uint64_t head_ = 0;
     std::shared_ptr<const Rules> rules_;
     uint32_t generation_ = 0; // of rules_
-    uint32_t max_channels_ = 0;
+    BrokerLimits limits_;
     std::vector<Mailbox*> boxes_;
     NamedSet<Channel> channels_;
     Channel* recent_ = nullptr;          // the last that was looked for: it mostly is again
     std::set<Channel*, ByName> by_name_; // for lists in order
+    Wildcards<Wildcard> wildcards_;      // that workers want
     IdempotencyKeys keys_;
     PresenceBook presence_;
     // What is left for when the lock is gone.
@@ -112,6 +126,9 @@ class LocalBroker final : public Broker {
     // What freed channels had trimmed, by a hash of their name: a rare false gap, never a missed
     // one.
     std::array<uint64_t, 4096> watermarks_{};
+    // The same by section, for wildcards; of all of them together before the last configure().
+    std::map<const ChannelSettings*, uint64_t> section_watermarks_;
+    uint64_t earlier_watermark_ = 0;
     struct Wheel;
     std::unique_ptr<Wheel> wheel_;
 };

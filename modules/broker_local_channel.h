@@ -22,6 +22,15 @@ struct LocalBroker::Channel {
     Hook expiry;
 };
 
+// What some workers want of the channels that it matches.
+struct LocalBroker::Wildcard {
+    Pattern pattern;
+    const ChannelSettings* settings = nullptr; // of rules_ when generation is generation_
+    uint32_t generation = 0;
+    std::u16string wanted; // numbers of workers
+    Ref<Audience> audience = make_ref<Audience>();
+};
+
 // A box is woken once, however much of one lock's time is put into it.
 template <typename Mail> void LocalBroker::push(uint16_t worker, Mail&& mail) {
     Mailbox* box = boxes_[worker];

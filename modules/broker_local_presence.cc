@@ -8,9 +8,10 @@ namespace fanhorn {
 void LocalBroker::tell(const std::string& channel, MessageKind kind, const Attendee& who,
                        const ConnectionId& exclude) {
     const ChannelSettings* settings = rules_->settings_for(channel);
-    const Channel* found = find(channel);
+    Channel* found = find(channel);
     if (!found || !settings || !settings->joins)
         return;
+    settings_of(*found);
     Draft draft;
     draft.channel = channel;
     draft.payload = attendee_json(who, false);
@@ -18,8 +19,7 @@ void LocalBroker::tell(const std::string& channel, MessageKind kind, const Atten
     draft.kind = kind;
     draft.exclude = exclude;
     const MessageRef message(new Message(std::move(draft), {epoch_, ++head_}, 0, clock_.now()));
-    for (const uint16_t worker : found->wanted)
-        push(worker, message);
+    deliver(*found, message);
     pushed_.store(head_, std::memory_order_release);
 }
 

@@ -80,26 +80,42 @@ void LocalBroker::subscribe(size_t worker, std::vector<std::string> names, Since
 
 // All of them or none.
 Start::Status LocalBroker::want(uint16_t worker, const std::vector<std::string>& names) {
-    auto refused = Published::Status::Published;
-    std::vector<Channel*> added;
+    auto status = Start::Status::Placed;
+    std::vector<const std::string*> added;
     for (const std::string& name : names) {
-        Channel* channel = find_or_make(name, refused);
-        if (!channel)
+        std::u16string* wanted =
+            is_wildcard(name) ? wildcard_wanters(name, status) : wanters(name, status);
+        if (!wanted)
             break;
-        if (std::find(channel->wanted.begin(), channel->wanted.end(), worker) !=
-            channel->wanted.end())
+        if (wanted->find(worker) != wanted->npos)
             continue;
-        channel->wanted.push_back(worker);
-        added.push_back(channel);
+        wanted->push_back(worker);
+        added.push_back(&name);
     }
-    if (refused == Published::Status::Published)
-        return Start::Status::Placed;
-    for (Channel* channel : added) {
+    if (status != Start::Status::Placed)
+        for (const std::string* name : added)
+            unwant(worker, *name);
+    return status;
+}
+
+std::u16string* LocalBroker::wanters(const std::string& name, Start::Status& refused) {
+    auto why = Published::Status::Published;
+    if (Channel* channel = find_or_make(name, why))
+        return &channel->wanted;
+    refused = why == Published::Status::NoSection ? Start::Status::NoSection
+                                                  : Start::Status::ChannelsFull;
+    return nullptr;
+}
+
+void LocalBroker::unwant(uint16_t worker, const std::string& name) {
+    if (is_wildcard(name)) {
+        Wildcard* wildcard = wildcards_.find(name);
+        if (wildcard && std::erase(wildcard->wanted, worker) && wildcard->wanted.empty())
+            wildcards_.erase(*wildcard);
+    } else if (Channel* channel = find(name)) {
         std::erase(channel->wanted, worker);
         free_if_empty(*channel);
     }
-    return refused == Published::Status::NoSection ? Start::Status::NoSection
-                                                   : Start::Status::ChannelsFull;
 }
 
 void LocalBroker::locate(std::vector<std::string> names, Since since,
@@ -118,7 +134,8 @@ Start LocalBroker::start(const std::vector<std::string>& names, const Since& sin
     start.head = head_;
     uint64_t lowest = head_; // behind it lies what the replay brings first
     for (const std::string& name : names)
-        start.channels.push_back(start_channel(name, since, now, lowest));
+        start.channels.push_back(is_wildcard(name) ? start_wildcard(name, since, now, lowest)
+                                                   : start_channel(name, since, now, lowest));
 
     if (since.kind == Since::Kind::After) {
         start.told = since.position;
@@ -182,45 +199,114 @@ ChannelStart LocalBroker::start_channel(const std::string& name, const Since& si
     return start;
 }
 
+// One read, while the lock is held.
+class LocalBroker::Reading {
+  public:
+    Reading(LocalBroker& broker, Stretch& stretch, Page& page)
+        : broker_(broker), stretch_(stretch), page_(page), now_(broker.clock_.now()) {}
+
+    void open() {
+        const size_t count = stretch_.parts.size();
+        for (size_t i = 0; i < count; ++i)
+            if (!is_wildcard(stretch_.parts[i].channel))
+                add_named(stretch_.parts[i]);
+        std::sort(named_.begin(), named_.end());
+        for (size_t i = 0; i < count; ++i)
+            if (is_wildcard(stretch_.parts[i].channel))
+                add_matched(i);
+    }
+
+    void take() {
+        size_t bytes = 0;
+        while (!merge_.empty() && page_.messages.size() < stretch_.max_messages) {
+            const MessageRef& message = merge_.top();
+            bytes += message->bytes();
+            if (bytes > stretch_.max_bytes && !page_.messages.empty())
+                break;
+            if (!message->is_expired(now_))
+                page_.messages.push_back(message);
+            stretch_.after = message->position.seq;
+            merge_.pop();
+        }
+        page_.is_end = merge_.empty();
+        if (page_.is_end)
+            stretch_.after = std::max(stretch_.after, broker_.head_);
+    }
+
+    Garbage garbage;
+
+  private:
+    void add_named(StretchPart& part) {
+        Channel* channel = broker_.find(part.channel);
+        if (channel)
+            named_.push_back(channel);
+        part.floor = add(part.channel, channel, part.floor);
+    }
+
+    // What was told to be missing is named from then on, or the next read would tell it again.
+    void add_matched(size_t index) {
+        const StretchPart part = stretch_.parts[index];
+        if (std::max(part.floor, stretch_.after) >= broker_.head_)
+            return;
+        Wildcard* wildcard = broker_.wildcards_.find(part.channel);
+        std::vector<Channel*> matched;
+        if (wildcard && !broker_.find_matched(*wildcard, matched)) {
+            add_gap(part.channel, std::max(part.floor, stretch_.after), nullptr);
+            stretch_.parts[index].floor = broker_.head_;
+        }
+        for (Channel* channel : matched) {
+            if (std::binary_search(named_.begin(), named_.end(), channel))
+                continue;
+            const uint64_t floor = add(channel->name, channel, part.floor);
+            if (floor > part.floor)
+                stretch_.parts.push_back({channel->name, floor});
+        }
+    }
+
+    // Returns from where on the channel has been told, or will be read.
+    uint64_t add(const std::string& name, Channel* channel, uint64_t floor) {
+        if (channel)
+            broker_.expire(*channel, now_, garbage);
+        const uint64_t lower = std::max(floor, stretch_.after);
+        const uint64_t trimmed = channel ? channel->history.trimmed() : broker_.watermark(name);
+        if (lower < trimmed) {
+            add_gap(name, lower, channel);
+            floor = trimmed;
+        }
+        if (channel)
+            merge_.add(channel->history, std::max(floor, stretch_.after));
+        return floor;
+    }
+
+    void add_gap(const std::string& name, uint64_t after, const Channel* channel) {
+        Gap gap{name, {broker_.epoch_, after}, {}, Gap::Why::Trimmed};
+        if (channel && !channel->history.empty())
+            gap.next = channel->history.at(0).position;
+        page_.gaps.push_back(std::move(gap));
+    }
+
+    LocalBroker& broker_;
+    Stretch& stretch_;
+    Page& page_;
+    const Millis now_;
+    Merge merge_;
+    std::vector<const Channel*> named_;
+};
+
 void LocalBroker::read(Stretch stretch, std::function<void(Page)> done) {
     Page page;
+    After after;
     Garbage garbage;
     {
         std::lock_guard lock(mutex_);
-        const Millis now = clock_.now();
         page.epoch = epoch_;
-        Merge merge;
-        for (Stretch::Part& part : stretch.parts) {
-            Channel* channel = find(part.channel);
-            if (channel)
-                expire(*channel, now, garbage);
-            const uint64_t lower = std::max(part.floor, stretch.after);
-            const uint64_t trimmed = channel ? channel->history.trimmed() : watermark(part.channel);
-            if (lower < trimmed) {
-                Gap gap{part.channel, {epoch_, lower}, {}, Gap::Why::Trimmed};
-                if (channel && !channel->history.empty())
-                    gap.next = channel->history.at(0).position;
-                page.gaps.push_back(std::move(gap));
-                part.floor = trimmed;
-            }
-            if (channel)
-                merge.add(channel->history, std::max(part.floor, stretch.after));
-        }
-        size_t bytes = 0;
-        while (!merge.empty() && page.messages.size() < stretch.max_messages) {
-            const MessageRef& message = merge.top();
-            bytes += message->bytes();
-            if (bytes > stretch.max_bytes && !page.messages.empty())
-                break;
-            if (!message->is_expired(now))
-                page.messages.push_back(message);
-            stretch.after = message->position.seq;
-            merge.pop();
-        }
-        page.is_end = merge.empty();
-        if (page.is_end)
-            stretch.after = std::max(stretch.after, head_);
+        Reading reading(*this, stretch, page);
+        reading.open();
+        reading.take();
+        garbage.swap(reading.garbage);
+        take(after);
     }
+    after.run();
     page.rest = std::move(stretch);
     done(std::move(page));
 }
@@ -228,8 +314,16 @@ void LocalBroker::read(Stretch stretch, std::function<void(Page)> done) {
 ChannelFacts LocalBroker::facts_of(Channel& channel) {
     ChannelFacts facts;
     facts.channel = channel.name;
-    for (size_t i = 0; i < facts.subscribers.size(); ++i)
-        facts.subscribers[i] = channel.audience->count[i].load(std::memory_order_relaxed);
+    const auto add = [&](const Audience& audience) {
+        for (size_t i = 0; i < facts.subscribers.size(); ++i)
+            facts.subscribers[i] += audience.count[i].load(std::memory_order_relaxed);
+    };
+    add(*channel.audience);
+    settings_of(channel);
+    wildcards_.each_match(channel.name, [&](Wildcard& wildcard) {
+        if (settings_of(wildcard) == channel.settings)
+            add(*wildcard.audience);
+    });
     facts.messages = channel.history.size();
     facts.bytes = channel.history.bytes();
     facts.n = channel.n;

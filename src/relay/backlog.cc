@@ -77,7 +77,8 @@ SegmentRef Backlog::next_segment() {
     return segment;
 }
 
-void Backlog::append(Encoding& encoding, const MessageRef& message, const Message* base) {
+void Backlog::append(Encoding& encoding, const MessageRef& message, const Message* base,
+                     bool keeps_message) {
     Frame frame;
     const bool is_full =
         frames_.empty() || frames_.back().segment->bytes.size() >= Segment::kFullBytes;
@@ -87,7 +88,7 @@ void Backlog::append(Encoding& encoding, const MessageRef& message, const Messag
     if (!base || !encoding.patch(frame.segment->bytes, *message, *base))
         encoding.message(frame.segment->bytes, *message);
     frame.end = static_cast<uint32_t>(frame.segment->bytes.size());
-    if (encoding.makes_patches() || message->exclude != kNoConnection)
+    if (keeps_message || encoding.makes_patches() || message->exclude != kNoConnection)
         frame.message = message;
     selective_ += is_selective(frame) ? 1 : 0;
     bytes_ += frame.cost();

@@ -15,7 +15,7 @@ struct Frame {
     uint64_t seq = 0;
     SegmentRef segment;
     uint32_t begin = 0, end = 0; // within the segment
-    // Set when it excludes a connection, and where there may be patches.
+    // Set when it excludes a connection, where there may be patches, and where it is asked for.
     MessageRef message;
     bool is_excluded(const ConnectionId& connection) const {
         return message && message->is_excluded(connection);
@@ -50,7 +50,8 @@ class Backlog {
     uint64_t within(size_t bytes) const;
 
     // Encoding::message, or a patch of `base`, the state before, where the encoding has one.
-    void append(Encoding& encoding, const MessageRef& message, const Message* base = nullptr);
+    void append(Encoding& encoding, const MessageRef& message, const Message* base = nullptr,
+                bool keeps_message = false);
     // Returns the seq of what was dropped.
     uint64_t drop_front();
 

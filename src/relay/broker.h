@@ -6,6 +6,7 @@
 #include "relay/counters.h"
 #include "relay/mailbox.h"
 #include "relay/message.h"
+#include "relay/pattern.h"
 #include "relay/position.h"
 #include "relay/presence.h"
 #include "relay/settings.h"
@@ -27,6 +28,15 @@ class Rules {
     virtual ~Rules() = default;
     // Null where no section matches. The settings live as long as the Rules.
     virtual const ChannelSettings* settings_for(std::string_view channel) const = 0;
+    // Of the most specific section that matches all that the pattern does; null where there is
+    // none, or where it has `wildcard = off`.
+    virtual const ChannelSettings* settings_for_wildcard(const Pattern& pattern) const = 0;
+};
+
+struct BrokerLimits {
+    uint32_t channels = 1'000'000;
+    uint32_t wildcards = 10'000;        // different ones
+    uint32_t wildcard_channels = 1'000; // looked at for what a wildcard's channels keep
 };
 
 // How many subscribers a channel has on this node: written by the workers, read by publishers.
@@ -53,16 +63,25 @@ struct Published {
     uint32_t subscribers = 0; // on this node, at that moment
 };
 
+// A channel, or wildcard, of a piece of the log; from behind `floor` on.
+struct StretchPart {
+    std::string channel;
+    uint64_t floor = 0;
+};
+
 // Where one channel of a subscription begins.
 struct ChannelStart {
     uint64_t floor = 0;     // its replay brings what is above this
-    std::optional<Gap> gap; // epoch, ahead
+    std::optional<Gap> gap; // epoch, ahead; of a wildcard: trimmed as well
     MessageRef retained;    // to send first, if any
     Ref<Audience> audience;
+    // Of a wildcard: where the channels begin that it matches at that moment, and what they retain.
+    std::vector<StretchPart> matched;
+    std::vector<MessageRef> matched_retained;
 };
 
 struct Start {
-    enum class Status : uint8_t { Placed, NoSection, ChannelsFull, Down };
+    enum class Status : uint8_t { Placed, NoSection, ChannelsFull, WildcardsFull, Down };
     Status status = Status::Placed;
     Position told;                      // the reader's first position
     uint64_t after = 0;                 // replay goes on behind this seq of the current epoch
@@ -73,11 +92,7 @@ struct Start {
 
 // A piece of the log of some channels, in position order.
 struct Stretch {
-    struct Part {
-        std::string channel;
-        uint64_t floor = 0;
-    };
-    std::vector<Part> parts;
+    std::vector<StretchPart> parts; // each channel once; a wildcard stands for those not named
     uint64_t after = 0;
     size_t max_messages = 1000;
     size_t max_bytes = 1 << 20; // but at least one message
@@ -116,17 +131,19 @@ class Broker {
     // other call of that worker. The box must outlive the broker's last use.
     virtual size_t add_worker(Mailbox& box) = 0;
     // New settings for all channels, from now on.
-    virtual void configure(std::shared_ptr<const Rules> rules, uint32_t max_channels) = 0;
+    virtual void configure(std::shared_ptr<const Rules> rules, const BrokerLimits& limits) = 0;
 
     virtual void publish(std::vector<Draft> drafts,
                          std::function<void(std::vector<Published>)> done) = 0;
-    // In one step: the worker wants these channels from `head` on, and each has its start.
+    // In one step: the worker wants these channels from `head` on, and each has its start. A
+    // wildcard (pattern.h) is wanted as all the channels of its section that it matches, whenever
+    // they come; reserved names are not among them.
     virtual void subscribe(size_t worker, std::vector<std::string> channels, Since since,
                            std::function<void(Start)> done) = 0;
     // As subscribe, but nothing is wanted: for a reader that does not stay.
     virtual void locate(std::vector<std::string> channels, Since since,
                         std::function<void(Start)> done) = 0;
-    // The worker's last subscriber of that channel went.
+    // The worker's last subscriber of that channel, or wildcard, went.
     virtual void unsubscribe(size_t worker, const std::string& channel) = 0;
     virtual void read(Stretch stretch, std::function<void(Page)> done) = 0;
     // Drops history and retained value and tells every worker (Notice::Ended).

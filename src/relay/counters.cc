@@ -26,7 +26,7 @@ std::string_view limit_name(Limit limit) {
         "body_timeout",  "idle_timeout",        "send_timeout",   "subscriptions",    "channels",
         "mailbox_bytes", "ws_fragments",        "presence_users", "max_connections",  "descriptors",
         "message_size",  "slow_consumer_limit", "heartbeat",      "idempotency_keys", "filters",
-        "token_size",    "publish_rate"};
+        "token_size",    "publish_rate",        "wildcards",      "wildcard_channels"};
     return kNames[static_cast<size_t>(limit)];
 }
 

@@ -62,8 +62,10 @@ enum class Limit : uint8_t {
     Filters,
     TokenSize,
     PublishRate,
+    Wildcards,
+    WildcardChannels,
 };
-inline constexpr size_t kLimits = 22;
+inline constexpr size_t kLimits = 24;
 std::string_view limit_name(Limit limit);
 // The log line of Counters::hit alone, for who may not write one while it counts.
 void log_limit(Limit limit, std::string_view who = {});

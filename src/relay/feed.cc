@@ -29,7 +29,8 @@ void Feed::append(const MessageRef& message) {
     }
     grow_up(seq, next_);
     const bool is_state = encoding_.makes_patches() && message->is_state();
-    backlog_->append(encoding_, message, is_state ? others().state.get() : nullptr);
+    backlog_->append(encoding_, message, is_state ? others().state.get() : nullptr,
+                     others_ && others_->keeps_messages);
     if (is_state)
         others().state = message;
     next_ = backlog_->next();
@@ -39,8 +40,10 @@ void Feed::append(const MessageRef& message) {
 }
 
 void Feed::lose(uint64_t seq) {
+    if (backlog_) // of a wildcard: other channels' messages behind it
+        floor_ = std::max(floor_, backlog_->at(next_ - 1).seq);
     channel_.hub().give_backlog(std::move(backlog_));
-    floor_ = seq;
+    floor_ = std::max(floor_, seq);
     if (others_)
         others_->state = nullptr;
     grow_up(seq, next_);

@@ -92,6 +92,8 @@ class Feed : public Pooled<Feed> {
     void join(Subscription& subscription, uint64_t seq);
     // The subscription has something to get but cannot (or is not alone): counted, not listed.
     void hold(Subscription& subscription);
+    // Frames have their messages from now on, for subscribers who look at them.
+    void keep_messages() { others().keeps_messages = true; }
     // It has all: frames that nobody needs any more are freed.
     void caught_up(Subscription& subscription);
     // Takes it out of the live ones; it stays a member.
@@ -142,6 +144,7 @@ class Feed : public Pooled<Feed> {
         Cursors waiting; // of subscribers with several channels
         Cursors young;
         MessageRef state; // the newest, where there are patches
+        bool keeps_messages = false;
     };
     Others& others();
 

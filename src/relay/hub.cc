@@ -49,12 +49,18 @@ BrokerEnd& Hub::add_broker(Broker& broker, Mailbox& box) {
 void Hub::configure(std::shared_ptr<const Rules> rules) {
     static const ChannelSettings kNoSection;
     for (const auto& channel : channels_) {
-        const ChannelSettings* settings = rules->settings_for(channel->name());
+        const ChannelSettings* settings = settings_of(*channel, *rules);
         channel->set_settings(settings ? *settings : kNoSection);
         if (!settings)
             end_members(*channel, UINT64_MAX, Subscription::Ending::Unknown);
     }
     rules_ = std::move(rules);
+}
+
+const ChannelSettings* Hub::settings_of(const Channel& channel, const Rules& rules) const {
+    return is_wildcard(channel.name())
+               ? rules.settings_for_wildcard(wildcards_.find(channel.name())->pattern)
+               : rules.settings_for(channel.name());
 }
 
 // All that were placed before `seq`.
@@ -102,16 +108,28 @@ void Hub::deliver(Mailbox::Batch& batch, const std::vector<Position>& pushed) {
     }
 }
 
+// The channel, where its last subscriber has not gone meanwhile, and the wildcards of its section
+// that match it.
+template <typename Visit> void Hub::each_channel_of(std::string_view name, Visit visit) {
+    if (const auto found = channels_.find(name); found != channels_.end())
+        visit(**found);
+    if (wildcards_.empty())
+        return;
+    const ChannelSettings* settings = rules_->settings_for(name);
+    wildcards_.each_match(name, [&](const Wildcard& wildcard) {
+        if (settings == &wildcard.channel->settings())
+            visit(*wildcard.channel);
+    });
+}
+
 void Hub::deliver_message(const MessageRef& message) {
-    const auto found = channels_.find(std::string_view(message->channel));
-    if (found == channels_.end())
-        return; // its last subscriber went while the message was on its way
-    Channel& channel = **found;
-    if (message->position.seq <= channel.wanted_from)
-        return; // of an earlier interest in the channel
-    for (Feed* feed = channel.first_feed(); feed; feed = feed->next_of_channel.get())
-        feed->append(message);
-    channel.end().delivered = message->position.seq;
+    each_channel_of(message->channel, [&](Channel& channel) {
+        if (message->position.seq <= channel.wanted_from)
+            return; // of an earlier interest in the channel
+        for (Feed* feed = channel.first_feed(); feed; feed = feed->next_of_channel.get())
+            feed->append(message);
+        channel.end().delivered = message->position.seq;
+    });
 }
 
 void Hub::deliver_notice(Notice& notice) {
@@ -125,11 +143,12 @@ void Hub::deliver_notice(Notice& notice) {
 
 void Hub::lose(const std::string& name, uint64_t seq) {
     counters_.hit(Limit::MailboxBytes);
-    const auto found = channels_.find(std::string_view(name));
-    if (found == channels_.end() || seq <= (*found)->wanted_from)
-        return;
-    for (Feed* feed = (*found)->first_feed(); feed; feed = feed->next_of_channel.get())
-        feed->lose(seq);
+    each_channel_of(name, [&](Channel& channel) {
+        if (seq <= channel.wanted_from)
+            return;
+        for (Feed* feed = channel.first_feed(); feed; feed = feed->next_of_channel.get())
+            feed->lose(seq);
+    });
 }
 
 bool Hub::flush(size_t budget) {
@@ -236,17 +255,24 @@ bool Hub::has_room_for(const Filter& filter, const Encoding& encoding,
     });
 }
 
+Channel& Hub::make_channel(BrokerEnd& end, const std::string& name,
+                           const ChannelSettings& settings) {
+    Channel& channel = **channels_.insert(std::make_unique<Channel>(end, name, settings)).first;
+    if (is_wildcard(name))
+        wildcards_.insert(
+            std::make_unique<Wildcard>(Wildcard{std::move(*Pattern::parse(name)), &channel}));
+    return channel;
+}
+
 Channel& Hub::enter(Subscription& subscription, Encoding& encoding, const std::string& name,
                     BrokerEnd& end, const ChannelSettings& settings, const Start& start,
                     const ChannelStart& channel_start, const FilterRef& filter) {
     const auto found = channels_.find(std::string_view(name));
     Channel* channel = found == channels_.end() ? nullptr : found->get();
     if (!channel) {
-        auto made = std::make_unique<Channel>(end, name, settings);
-        channel = made.get();
+        channel = &make_channel(end, name, settings);
         channel->audience = channel_start.audience;
         channel->wanted_from = start.head;
-        channels_.insert(std::move(made));
     }
     const uint64_t floor = std::max(end.delivered, channel->wanted_from);
     subscription.placed_at = start.head;
@@ -271,6 +297,8 @@ void Hub::leave(Subscription& subscription) {
     if (!channel.members.empty())
         return;
     channel.end().broker->unsubscribe(channel.end().worker, channel.name());
+    if (is_wildcard(channel.name()))
+        wildcards_.erase(*wildcards_.find(channel.name()));
     channels_.erase(channels_.find(channel.key()));
 }
 

@@ -7,6 +7,7 @@
 #include "relay/broker.h"
 #include "relay/feed.h"
 #include "relay/subscriber.h"
+#include "relay/wildcards.h"
 
 #include <memory>
 #include <string>
@@ -104,7 +105,16 @@ class Hub {
   private:
     static constexpr size_t kSpareBacklogs = 32;
 
+    // A channel whose name is a wildcard, which is that of a channel as well.
+    struct Wildcard {
+        Pattern pattern;
+        Channel* channel = nullptr;
+    };
+
     void deliver_message(const MessageRef& message);
+    template <typename Visit> void each_channel_of(std::string_view name, Visit visit);
+    const ChannelSettings* settings_of(const Channel& channel, const Rules& rules) const;
+    Channel& make_channel(BrokerEnd& end, const std::string& name, const ChannelSettings& settings);
     void deliver_notice(Notice& notice);
     static void end_members(Channel& channel, uint64_t seq, Subscription::Ending ending);
     void lose(const std::string& channel, uint64_t seq);
@@ -116,6 +126,7 @@ class Hub {
     std::shared_ptr<const Rules> rules_;
     std::vector<std::unique_ptr<BrokerEnd>> ends_;
     NamedSet<Channel> channels_;
+    Wildcards<Wildcard> wildcards_;
     List<Feed, &Feed::dirty> dirty_;
     List<Feed, &Feed::swollen> swollen_;
     BatchWriter* writer_ = nullptr;

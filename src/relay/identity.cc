@@ -17,6 +17,12 @@ bool any_matches(const std::vector<Pattern>& patterns, std::string_view channel)
     });
 }
 
+// All that a wildcard matches is matched by one of them.
+bool any_contains(const std::vector<Pattern>& patterns, const Pattern& wildcard) {
+    return std::any_of(patterns.begin(), patterns.end(),
+                       [&](const Pattern& pattern) { return pattern.contains(wildcard); });
+}
+
 std::string quoted(std::string_view name) {
     return "'" + std::string(name) + "'";
 }
@@ -39,7 +45,10 @@ bool Identity::may_read(std::string_view channel) const {
     constexpr std::string_view kOwn = "$user:";
     if (!user.empty() && channel.starts_with(kOwn) && channel.substr(kOwn.size()) == user)
         return true;
-    return any_matches(channels, channel);
+    if (!is_wildcard(channel))
+        return any_matches(channels, channel);
+    const auto wildcard = Pattern::parse(channel);
+    return wildcard && any_contains(channels, *wildcard);
 }
 
 bool Identity::may_write(std::string_view channel) const {

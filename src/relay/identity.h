@@ -27,7 +27,7 @@ struct Identity final : AtomicCount {
     std::vector<Pattern> channels, publish;
     Millis expires = 0; // of wall_millis(), leeway included; 0: never
 
-    bool may_read(std::string_view channel) const;
+    bool may_read(std::string_view channel) const; // or every one of a wildcard's
     bool may_write(std::string_view channel) const;
     bool may_write_all() const; // every channel of the application's
     bool is_expired(Millis now) const { return expires != 0 && now >= expires; }

@@ -4,8 +4,25 @@
 #include "relay/hub.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace fanhorn {
+
+// Adds what a wildcard found, unless it is there by another one.
+static void name_once(const std::vector<StretchPart>& matched, std::vector<StretchPart>& parts) {
+    const size_t count = parts.size();
+    parts.insert(parts.end(), matched.begin(), matched.end());
+    if (count == 1 || matched.empty())
+        return;
+    std::sort(parts.begin(), parts.end(), [](const StretchPart& a, const StretchPart& b) {
+        return std::tie(a.channel, a.floor) < std::tie(b.channel, b.floor);
+    });
+    const auto end =
+        std::unique(parts.begin(), parts.end(), [](const StretchPart& a, const StretchPart& b) {
+            return a.channel == b.channel;
+        });
+    parts.erase(end, parts.end());
+}
 
 Session::Session(Sink& sink, const Wish& wish, std::string head, Encoding* patching)
     : Subscriber(sink, wish, false), line_(make_ref<Line>(this)), patching_(patching),
@@ -61,6 +78,8 @@ void Session::subscribe(Step step) {
         auto made = std::make_unique<Member>(channel);
         members.push_back(made.get());
         CHECK(members_.insert(std::move(made)).second);
+        members.back()->is_patched = step.is_patched;
+        share(*members.back());
     }
     auto channels = std::move(step.channels);
     end_->broker->subscribe(end_->worker, std::move(channels), step.since,
@@ -93,14 +112,22 @@ void Session::on_placed(Step& step, const std::vector<Member*>& members, const S
         each.subscriber = this;
         hub().enter(each, encoding_of(step), each.name, *end_, *step.settings[i], start, channel,
                     step.filter);
-        if (!user_.empty() && step.settings[i]->presence)
+        each.from = each.to = channel.floor;
+        if (each.is_shared || each.pattern)
+            each.feed->keep_messages();
+        if (!user_.empty() && step.settings[i]->presence && !each.pattern)
             each.attendance = std::make_unique<Attendance>(*end_->broker, each.name,
                                                            Attendee{user_, info_}, connection_);
         if (channel.retained && each.feed->wants(*channel.retained))
             encoding_.retained(out, *channel.retained);
+        for (const MessageRef& retained : channel.matched_retained)
+            if (each.feed->wants(*retained) &&
+                !is_brought(each, retained->channel, retained->position.seq, retained.get()))
+                encoding_.retained(out, *retained);
         if (channel.gap)
             append_gap(*channel.gap);
-        placement->rest.parts.push_back({each.name, channel.floor});
+        placement->rest.parts.push_back({each.name, each.pattern ? start.head : channel.floor});
+        name_once(channel.matched, placement->rest.parts);
     }
     replay(std::move(placement));
 }
@@ -139,8 +166,9 @@ void Session::drop(Member& member) {
     if (member.placement) {
         std::erase(member.placement->members, &member);
         std::erase_if(member.placement->rest.parts,
-                      [&](const Stretch::Part& part) { return part.channel == member.name; });
+                      [&](const StretchPart& part) { return part.channel == member.name; });
     }
+    std::erase(wildcards_, &member);
     member.attendance = nullptr;
     if (member.feed)
         hub().retire(member);
@@ -216,7 +244,8 @@ bool Session::send(Member& member) {
     if (member.ordinal == feed.next())
         return settle(member);
     const Backlog& backlog = feed.backlog();
-    if (feed.encoding().makes_patches() && (!member.is_based || backlog.has_selective())) {
+    if (member.is_shared ||
+        (feed.encoding().makes_patches() && (!member.is_based || backlog.has_selective()))) {
         send_whole(member);
         return true;
     }
@@ -248,15 +277,18 @@ bool Session::send(Member& member) {
     return false;
 }
 
-// A frame for a reader who has not the state that it may be a patch of.
+// A frame for a reader who has not the state that it may be a patch of, or who may have it already.
 void Session::send_whole(Member& member) {
     const Frame& frame = member.feed->backlog().at(member.ordinal++);
-    member.is_based = member.is_based && !frame.message->is_state();
-    if (frame.is_excluded(connection_))
-        return;
-    encoding_.message(outbox_.own(), *frame.message);
-    member.is_based = member.is_based || frame.message->is_state();
-    sent(member, 1, 0);
+    const bool is_state = frame.message && frame.message->is_state();
+    member.is_based = member.is_based && !is_state;
+    const bool is_due = !frame.is_excluded(connection_) && !is_brought(member, frame);
+    if (is_due && frame.message)
+        encoding_.message(outbox_.own(), *frame.message);
+    else if (is_due)
+        outbox_.own().append(frame.segment->bytes, frame.begin, frame.size());
+    member.is_based = member.is_based || (is_due && is_state);
+    sent(member, is_due ? 1 : 0, frame.seq);
 }
 
 void Session::on_rest_sent(uint64_t seq) {
@@ -267,6 +299,7 @@ void Session::on_rest_sent(uint64_t seq) {
 
 void Session::sent(Member& member, uint64_t messages, uint64_t seq) {
     member.sent = std::max(member.sent, seq);
+    member.to = std::max(member.to, seq);
     if (messages == 0)
         return;
     hub().counters().deliveries[static_cast<size_t>(encoding_.use())].add(messages);
@@ -277,6 +310,7 @@ void Session::sent(Member& member, uint64_t messages, uint64_t seq) {
 bool Session::settle(Member& member) {
     member.feed->caught_up(member);
     member.sent = std::max(member.sent, end_->delivered);
+    member.to = std::max(member.to, member.sent);
     if (member.owes_position)
         caught_up(member);
     if (member.ending != Subscription::Ending::No)
@@ -376,26 +410,28 @@ void Session::take(Placement& placement, Page page) {
     Conflation* const conflation = placement.conflation.get();
     if (conflation)
         conflation->use();
-    const auto find = [&](std::string_view channel) -> Member* {
-        const auto found = members_.find(channel);
-        return found != members_.end() && (*found)->placement == &placement ? found->get()
-                                                                            : nullptr;
-    };
     for (Gap& gap : page.gaps) {
         if (placement.is_ours)
             gap.why = Gap::Why::Overflow;
-        if (find(gap.channel))
-            append_gap(gap);
+        Member* member = find_member(placement, gap.channel);
+        if (!member)
+            continue;
+        append_gap(gap);
+        member->from = page.rest.after; // another one may have had it
     }
     for (const MessageRef& message : page.messages) {
-        Member* member = find(message->channel);
+        Member* member = find_member(placement, message->channel);
         if (!member || !wants(*member, *message) ||
+            is_brought(*member, message->channel, message->position.seq, message.get()) ||
             (conflation && conflation->is_superseded(*message, conflate_tag(*member))))
             continue;
         encoding_.message(outbox_.own(), *message);
         sent(*member, 1, 0);
     }
-    std::erase_if(page.rest.parts, [&](const Stretch::Part& part) { return !find(part.channel); });
+    for (Member* each : placement.members)
+        each->to = std::max(each->to, page.rest.after);
+    std::erase_if(page.rest.parts,
+                  [&](const StretchPart& part) { return !find_member(placement, part.channel); });
     placement.rest = std::move(page.rest);
     placement.is_end = page.is_end;
     placement.is_read = true;
@@ -452,6 +488,7 @@ bool Session::skip(Member& member) {
         return true;
     }
     append_gap(feed.skip(member, {end_->epoch, member.sent}));
+    member.from = end_->delivered;
     member.is_based = false;
     member.owes_position = true;
     return true;

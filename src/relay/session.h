@@ -17,16 +17,18 @@
 namespace fanhorn {
 
 // On the worker's thread. Channels are placed step by step; the replay of a step is paced by the
-// reader, while what is live already goes on.
+// reader, while what is live already goes on. A wildcard is subscribed to as a channel is; what
+// several subscriptions match is sent once, by the one that comes to it first; again only where that
+// one has been told a gap since, or has gone.
 class Session final : public Subscriber, public Pooled<Session> {
   public:
     // Channels that are placed together.
     struct Step {
-        std::vector<std::string> channels; // none of them has() yet
+        std::vector<std::string> channels; // and wildcards; none of them has() yet
         std::vector<const ChannelSettings*> settings;
         Since since;
         FilterRef filter;        // null: everything
-        bool is_patched = false; // states may come as patches of the one before
+        bool is_patched = false; // states may come as patches of the one before; no wildcards
         // The reply, which goes ahead of everything that the channels bring; null: none.
         std::function<std::string(const Start& start)> reply;
     };
@@ -46,6 +48,8 @@ class Session final : public Subscriber, public Pooled<Session> {
     // Nothing of that channel follows. False: there is none.
     bool unsubscribe(std::string_view channel);
     bool has(std::string_view channel) const { return members_.contains(channel); }
+    // Whether a channel would be both patched and one of a wildcard's.
+    bool is_patched_twice(const Step& step) const;
     size_t channel_count() const { return members_.size(); }
     // Its broker may be another one only while it has no channels.
     BrokerEnd& end() const { return *end_; }
@@ -86,9 +90,13 @@ class Session final : public Subscriber, public Pooled<Session> {
         const std::string name;
         Placement* placement = nullptr; // while it is being placed or replays
         std::unique_ptr<Attendance> attendance;
-        uint64_t sent = 0;          // it has everything up to that seq
-        bool is_based = false;      // it has the state that the next patch is made for
-        bool owes_position = false; // a gap was told, and nothing with an id since
+        std::unique_ptr<const Pattern> pattern; // of a wildcard
+        uint64_t sent = 0;                      // it has everything up to that seq
+        uint64_t from = 0, to = 0;              // brought, or will be, by the outbox: (from, to]
+        bool is_shared = false;                 // others match some of its channels
+        bool is_patched = false;                // as its step
+        bool is_based = false;                  // it has the state that the next patch is made for
+        bool owes_position = false;             // a gap was told, and nothing with an id since
     };
     // A step on its way through history.
     struct Placement {
@@ -129,6 +137,12 @@ class Session final : public Subscriber, public Pooled<Session> {
     void look_ahead(Placement& placement, Page page);
     void take(Placement& placement, Page page);
     bool wants(const Member& member, const Message& message) const;
+    Member* find_member(const Placement& placement, std::string_view channel) const;
+    void share(Member& member);
+    static void share(Member& one, Member& other);
+    bool is_brought(const Member& member, const Frame& frame) const;
+    bool is_brought(const Member& member, std::string_view channel, uint64_t seq,
+                    const Message* message) const;
     // What its channel conflates by; "": nothing.
     static std::string_view conflate_tag(const Member& member);
     void fall_back(Member& member, std::unique_ptr<Conflation> conflation = nullptr);
@@ -142,6 +156,7 @@ class Session final : public Subscriber, public Pooled<Session> {
     List<Subscription, &Subscription::hook> pending_;   // Held ones, that have something to get
     std::deque<std::unique_ptr<Placement>> placements_; // the first one is replayed
     std::vector<std::unique_ptr<Member>> gone_;         // until they are out of their feeds
+    std::vector<Member*> wildcards_;
     Ref<Line> line_;
     Encoding* const patching_;
     std::string user_, info_;

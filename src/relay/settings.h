@@ -64,10 +64,11 @@ struct ChannelSettings {
     Millis presence_grace = 10'000;         // from a user's last connection to his having left
     uint32_t presence_users = 10'000;       // of one channel
     Delta delta = Delta::Off;
-    bool joins = false;   // subscribers are told who comes and goes
-    std::string conflate; // a tag's name; "": a slow reader is told a gap
-    bool filter = true;   // whether subscribers may have one
-    bool compress = true; // permessage-deflate where the client offers it
+    bool joins = false;    // subscribers are told who comes and goes
+    std::string conflate;  // a tag's name; "": a slow reader is told a gap
+    bool wildcard = false; // whether many of them may be subscribed to by a pattern
+    bool filter = true;    // whether subscribers may have one
+    bool compress = true;  // permessage-deflate where the client offers it
 
     // Whether that transport (a module's negotiation name) may be used on the channel.
     bool allows(std::string_view transport) const;

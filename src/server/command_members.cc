@@ -63,8 +63,19 @@ std::optional<http::Problem> check_name(const std::string& name) {
     return std::nullopt;
 }
 
+std::optional<http::Problem> check_name_or_wildcard(const std::string& name) {
+    if (!is_wildcard(name))
+        return check_name(name);
+    const auto pattern = Pattern::parse(name);
+    if (!pattern)
+        return http::problem("bad_channel", "'" + name + "': " + pattern.error());
+    if (name.front() == '$')
+        return http::problem("bad_channel", "channel names that begin with '$' are reserved");
+    return std::nullopt;
+}
+
 std::optional<http::Problem> read_names(std::string_view array, size_t most,
-                                        std::vector<std::string>& names) {
+                                        std::vector<std::string>& names, NameCheck check) {
     std::vector<JsonPart> parts;
     if (read_json(array, kAnyDepth, &parts) != JsonKind::Array || parts.empty())
         return http::problem("bad_channel", "'channels' is a list of names");
@@ -74,7 +85,7 @@ std::optional<http::Problem> read_names(std::string_view array, size_t most,
         auto name = string_of(part.value);
         if (!name)
             return http::problem("bad_channel", "'channels' is a list of names");
-        if (auto problem = check_name(*name))
+        if (auto problem = check(*name))
             return problem;
         names.push_back(std::move(*name));
     }
@@ -114,6 +125,9 @@ http::Problem start_problem(Start::Status status) {
         return http::problem("channel_unknown", "no [channel] section matches");
     case Start::Status::ChannelsFull:
         return http::problem("overloaded", "there are as many channels as 'channels' in [limits]");
+    case Start::Status::WildcardsFull:
+        return http::problem("overloaded",
+                             "there are as many wildcards as 'wildcards' in [limits]");
     default:
         return http::problem("broker_down", "the channel's broker is away");
     }

@@ -40,9 +40,13 @@ class CommandMembers {
 // What a checked value says when it is a string; nothing for another, and for "".
 std::optional<std::string> string_of(std::string_view value);
 std::optional<http::Problem> check_name(const std::string& channel);
+// The same where a wildcard may stand for channels.
+std::optional<http::Problem> check_name_or_wildcard(const std::string& channel);
+using NameCheck = std::optional<http::Problem> (*)(const std::string& channel);
 // A list of at most so many channels' names, each once.
 std::optional<http::Problem> read_names(std::string_view array, size_t most,
-                                        std::vector<std::string>& names);
+                                        std::vector<std::string>& names,
+                                        NameCheck check = check_name);
 // A string, or a number like 0 or -50; "": as it is.
 std::optional<http::Problem> read_since(std::string_view value, Since& since);
 

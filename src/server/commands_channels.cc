@@ -28,11 +28,12 @@ std::string start_json(const std::vector<std::string>& names, bool is_list, Posi
 std::optional<http::Problem> Commands::read_channels(const CommandMembers& members,
                                                      std::vector<std::string>& names) const {
     if (const std::string_view list = members.value("channels"); !list.empty())
-        return read_names(list, worker_.config().limits.subscriptions, names);
+        return read_names(list, worker_.config().limits.subscriptions, names,
+                          check_name_or_wildcard);
     auto name = members.text("channel");
     if (!name)
         return http::problem("bad_channel", "name a 'channel', or 'channels'");
-    if (auto problem = check_name(*name))
+    if (auto problem = check_name_or_wildcard(*name))
         return problem;
     names.push_back(std::move(*name));
     return std::nullopt;
@@ -43,6 +44,9 @@ std::optional<http::Problem> Commands::check_channel(const std::string& name,
     settings = worker_.directory().settings_for(name);
     if (!settings)
         return http::problem("channel_unknown", "no [channel] section matches '" + name + "'");
+    if (is_wildcard(name) && !settings->wildcard)
+        return http::problem("forbidden", "'wildcard' is off in [channel " + settings->pattern +
+                                              "], whose channels '" + name + "' matches");
     return rights_->may_subscribe(name, *settings);
 }
 
@@ -84,6 +88,8 @@ std::optional<http::Problem> Commands::read_step(const CommandMembers& members,
         return problem;
     if (auto problem = read_delta(members.value("delta"), step))
         return problem;
+    if (session_->is_patched_twice(step))
+        return http::problem("bad_option", "a channel with 'delta' cannot be one of a wildcard's");
     const size_t most = worker_.config().limits.subscriptions;
     if (session_->channel_count() + step.channels.size() > most) {
         worker_.counters().hit(Limit::Subscriptions);
@@ -133,6 +139,8 @@ std::optional<http::Problem> Commands::read_delta(std::string_view value, Sessio
         return http::problem("bad_option", "'delta' is \"json-patch\"");
     if (step.filter)
         return http::problem("bad_option", "'delta' and 'filter' do not go together");
+    if (std::any_of(step.channels.begin(), step.channels.end(), is_wildcard))
+        return http::problem("bad_option", "'delta' and wildcards do not go together");
     for (size_t i = 0; i < step.channels.size(); ++i)
         if (step.settings[i]->delta == Delta::Off)
             return http::problem("bad_option",

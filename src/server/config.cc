@@ -165,6 +165,13 @@ const ChannelSettings* Config::settings_for(std::string_view channel) const {
     return nullptr;
 }
 
+const ChannelSettings* Config::settings_for_wildcard(const Pattern& wildcard) const {
+    for (const ChannelSection& section : channels)
+        if (section.pattern.contains(wildcard))
+            return &section.settings;
+    return nullptr;
+}
+
 LoadedConfig load_config(const std::string& file, const std::vector<std::string>& overrides) {
     return load_config(file, overrides, SystemSurroundings());
 }

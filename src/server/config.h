@@ -36,19 +36,21 @@ struct LogSettings {
 };
 
 struct LimitSettings {
-    size_t header_size = 16 << 10;   // request line and headers; 431
-    uint32_t header_count = 100;     // header fields; 431
-    size_t uri_size = 8 << 10;       // request target; 414
-    Millis header_timeout = 10'000;  // from the first byte, absolute; 408
-    size_t body_size = 1 << 20;      // request body, and one NDJSON line; 413
-    Millis body_timeout = 30'000;    // absolute, streamed NDJSON: between lines; 408
-    Millis idle_timeout = 75'000;    // a kept-alive connection between requests; closed
-    Millis send_timeout = 60'000;    // a peer that takes no byte of what is due to it; closed
-    uint32_t subscriptions = 128;    // channels of one connection; 400
-    uint32_t filters = 100;          // different ones of a channel's subscribers on a worker; 503
-    uint32_t channels = 1'000'000;   // channels in one broker; 503
-    size_t mailbox_bytes = 64 << 20; // messages on their way to one worker; beyond: marks
-    uint32_t ws_fragments = 10'000;  // frames of one WebSocket message; 1009
+    size_t header_size = 16 << 10;  // request line and headers; 431
+    uint32_t header_count = 100;    // header fields; 431
+    size_t uri_size = 8 << 10;      // request target; 414
+    Millis header_timeout = 10'000; // from the first byte, absolute; 408
+    size_t body_size = 1 << 20;     // request body, and one NDJSON line; 413
+    Millis body_timeout = 30'000;   // absolute, streamed NDJSON: between lines; 408
+    Millis idle_timeout = 75'000;   // a kept-alive connection between requests; closed
+    Millis send_timeout = 60'000;   // a peer that takes no byte of what is due to it; closed
+    uint32_t subscriptions = 128;   // channels of one connection; 400
+    uint32_t filters = 100;         // different ones of a channel's subscribers on a worker; 503
+    uint32_t channels = 1'000'000;  // channels in one broker; 503
+    uint32_t wildcards = 10'000;    // different ones in one broker; 503
+    uint32_t wildcard_channels = 1'000; // looked at for what one replays; a gap beyond
+    size_t mailbox_bytes = 64 << 20;    // messages on their way to one worker; beyond: marks
+    uint32_t ws_fragments = 10'000;     // frames of one WebSocket message; 1009
 };
 
 // What a listener serves; bits of ListenerSettings::serve.
@@ -105,6 +107,8 @@ struct Config {
 
     // The settings that govern that channel name, or null where no section matches.
     const ChannelSettings* settings_for(std::string_view channel) const;
+    // Those of the most specific section that matches whatever the wildcard does, or null.
+    const ChannelSettings* settings_for_wildcard(const Pattern& wildcard) const;
 };
 
 // One 'FILE:LINE: text' each, all there are (at most 50).

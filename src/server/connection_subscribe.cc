@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "http/response.h"
 #include "server/auth.h"
+#include "server/command_members.h"
 #include "server/connection.h"
 #include "server/origin.h"
 #include "server/subscribe_options.h"
@@ -350,16 +351,10 @@ void Connection::refuse(Start::Status status) {
     standing_ = nullptr;
     set_use(Use::Http);
     enter(State::Answering);
-    switch (status) {
-    case Start::Status::NoSection:
-        return send_problem(http::problem("channel_unknown", "no [channel] section matches"));
-    case Start::Status::ChannelsFull:
-        return refuse_subscription(
-            http::problem("overloaded", "there are as many channels as 'channels' in [limits]"));
-    case Start::Status::Down:
-    case Start::Status::Placed:
-        return refuse_subscription(http::problem("broker_down", "the channel's broker is away"));
-    }
+    const http::Problem problem = start_problem(status);
+    if (problem.status == 503)
+        return refuse_subscription(problem);
+    send_problem(problem);
 }
 
 void Connection::answer(std::string head, SegmentRef body) {

@@ -20,6 +20,11 @@ class ConfigRules final : public Rules {
         return config_->settings_for(channel);
     }
 
+    const ChannelSettings* settings_for_wildcard(const Pattern& pattern) const override {
+        const ChannelSettings* settings = config_->settings_for_wildcard(pattern);
+        return settings && settings->wildcard ? settings : nullptr;
+    }
+
   private:
     std::shared_ptr<const Config> config_;
 };
@@ -31,9 +36,12 @@ class Directory {
     void add_broker(const std::string& name, BrokerEnd& end) { ends_[name] = &end; }
 
     const Config& config() const { return *config_; }
-    // Null where no section matches.
+    // Null where no section matches, or none all that a wildcard does.
     const ChannelSettings* settings_for(std::string_view channel) const {
-        return config_->settings_for(channel);
+        if (!is_wildcard(channel))
+            return config_->settings_for(channel);
+        const auto pattern = Pattern::parse(channel);
+        return pattern ? config_->settings_for_wildcard(*pattern) : nullptr;
     }
     BrokerEnd& end_for(const ChannelSettings& settings) const { return *ends_.at(settings.broker); }
     const std::map<std::string, BrokerEnd*>& ends() const { return ends_; }

@@ -200,6 +200,25 @@ constexpr Row kLimitsRows[] = {
      .max = 1'000'000'000,
      .documentation = "Channels in one broker; answered with 503 beyond.\n"
                       "A channel without subscribers and history takes no place."},
+    {.name = "wildcards",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::wildcards>,
+     .preset = "10k",
+     .min = 1,
+     .max = 10'000'000,
+     .documentation = "Different wildcards that are subscribed to in one broker; answered with 503 "
+                      "beyond."},
+    {.name = "wildcard_channels",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::wildcard_channels>,
+     .preset = "1k",
+     .min = 1,
+     .max = 1'000'000,
+     .documentation =
+         "Channels that are looked at, each time, for what the history has for a wildcard's "
+         "subscriber.\n"
+         "Where there are more, its subscriber is told a gap instead, and not sent what they "
+         "retain; what is published from then on is not touched by it."},
     {.name = "mailbox_bytes",
      .type = Type::Size,
      .binding = kField<&LimitSettings::mailbox_bytes>,
@@ -423,8 +442,6 @@ constexpr Row kAuthRows[] = {
                       "Better written as ${file:/path} or ${cred:NAME}, one each."},
 };
 
-constexpr const char* kLaterChannelKeys = "wildcard";
-
 } // namespace
 
 std::span<const SectionType> section_types() {
@@ -448,9 +465,9 @@ std::span<const SectionType> section_types() {
         {"broker", "broker NAME", Naming::Name, "", kBrokerRows,
          "path sync url mode sentinels master prefix",
          "What orders and keeps messages, where the memory of this daemon is not meant."},
-        {"defaults", "defaults channel", Naming::Single, "channel", channel_rows(),
-         kLaterChannelKeys, "What every [channel] section starts from."},
-        {"channel", "channel PATTERN", Naming::Pattern, "", channel_rows(), kLaterChannelKeys,
+        {"defaults", "defaults channel", Naming::Single, "channel", channel_rows(), "",
+         "What every [channel] section starts from."},
+        {"channel", "channel PATTERN", Naming::Pattern, "", channel_rows(), "",
          "The settings of the channels that the pattern matches."},
     };
     return kSectionTypes;

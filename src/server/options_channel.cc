@@ -159,6 +159,17 @@ constexpr Row kChannelRows[] = {
          "tag, and all that have no such tag.\n"
          "What the history has lost is told as a gap.\n"
          "For slow_consumer = gap; empty: no such thing."},
+    {.name = "wildcard",
+     .type = Type::Switch,
+     .binding = kField<&ChannelSettings::wildcard>,
+     .preset = "off",
+     .documentation =
+         "Whether the clients of fanhorn.v1 may subscribe to many of these channels by a pattern, "
+         "as scores:*, that matches nothing beyond this section, those that come later among "
+         "them.\n"
+         "Channels that a more specific section governs are not among them, nor are reserved "
+         "ones.\n"
+         "A pattern counts as one channel of its connection."},
     {.name = "filter",
      .type = Type::Switch,
      .binding = kField<&ChannelSettings::filter>,

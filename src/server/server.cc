@@ -73,6 +73,12 @@ Server::Server(std::shared_ptr<const Config> config, std::function<LoadedConfig(
 
 Server::~Server() = default;
 
+static BrokerLimits broker_limits(const LimitSettings& limits) {
+    return {.channels = limits.channels,
+            .wildcards = limits.wildcards,
+            .wildcard_channels = limits.wildcard_channels};
+}
+
 void Server::make_brokers() {
     const auto rules = std::make_shared<ConfigRules>(config_);
     const auto add = [&](const std::string& name, std::string_view type) {
@@ -82,7 +88,7 @@ void Server::make_brokers() {
             auto named = std::make_unique<NamedBroker>();
             named->name = name;
             named->broker = module->create(shared_.clock, named->counters);
-            named->broker->configure(rules, config_->limits.channels);
+            named->broker->configure(rules, broker_limits(config_->limits));
             shared_.brokers.push_back(std::move(named));
             return;
         }
@@ -270,7 +276,7 @@ void Server::reload() {
     config_ = loaded.config;
     const auto rules = std::make_shared<ConfigRules>(config_);
     for (const auto& named : shared_.brokers)
-        named->broker->configure(rules, config_->limits.channels);
+        named->broker->configure(rules, broker_limits(config_->limits));
     for (const auto& worker : workers_)
         worker->post([raw = worker.get(), config = config_] { raw->reload(config); });
     if (auto added = hand_over(std::move(*opened)); !added)

@@ -14,7 +14,7 @@ VERBOSE = "[log]\nlevel = info\n"  # what a vanished peer leaves is no notice
 LIMITS = {
     "header_size", "header_count", "uri_size", "header_timeout", "body_size", "body_timeout", "idle_timeout",
     "send_timeout", "subscriptions", "channels", "mailbox_bytes", "ws_fragments", "max_connections",
-    "descriptors", "message_size", "slow_consumer_limit", "heartbeat", "idempotency_keys", "filters",
+    "descriptors", "message_size", "slow_consumer_limit", "heartbeat", "idempotency_keys", "filters", "wildcards", "wildcard_channels",
     "presence_users", "token_size", "publish_rate",
 }  # slow_consumer_limit is reached in test_slow, heartbeat in test_heartbeat, filters in test_filter,
    # token_size in test_auth, publish_rate in test_publish_rate, the others here

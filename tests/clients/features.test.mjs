@@ -2,7 +2,7 @@
 // The client with what the daemon itself makes: patches, filters, tokens, users.
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
-import { Daemon, load, sleep, suite, tokenOf, until } from "./harness.mjs";
+import { Daemon, Proxy, load, sleep, suite, tokenOf, until } from "./harness.mjs";
 
 const ws = await load("ws");
 const test = suite(!ws && "npm's ws");
@@ -17,8 +17,8 @@ before(async () => {
 });
 after(() => daemon.stop());
 
-function open(t, options = {}) {
-    const client = new Fanhorn(`${daemon.public}/sub/`, { WebSocket: ws?.default, pollInterval: 200, ...options });
+function open(t, { base = daemon.public, ...options } = {}) {
+    const client = new Fanhorn(`${base}/sub/`, { WebSocket: ws?.default, pollInterval: 200, ...options });
     t.after(() => client.close());
     client.opened = 0;
     client.addEventListener("state", ({ state }) => { client.opened += state === "open"; });
@@ -84,3 +84,34 @@ for (const transport of kTransports)
         await until(() => errors.length, "a refusal");
         assert.deepEqual(errors, ["unauthorized"]);
     });
+
+test("wildcards: what comes later too, once to each, and again from where a lost connection was", async t => {
+    const proxy = await Proxy.start(t, daemon.publicPort), client = open(t, { base: proxy.url });
+    const all = [], deep = [], one = [];
+    const wild = client.subscribe("scores:*", { onmessage: ({ channel, data }) => all.push(`${channel} ${data}`) });
+    client.subscribe("scores:**", { onmessage: ({ data }) => deep.push(data) });
+    client.subscribe("scores:1", { onmessage: ({ data }) => one.push(data) });
+    await isOpen(client);
+    await until(() => wild.position, "the start");
+    for (const [channel, data] of [["scores:1", "a"], ["scores:2", "b"], ["scores:2:deep", "c"], ["scores:1", "d"]])
+        await daemon.publish(channel, data);
+    await until(() => deep.length === 4, () => deep.join());
+    assert.deepEqual([all, deep, one], [["scores:1 a", "scores:2 b", "scores:1 d"], ["a", "b", "c", "d"], ["a", "d"]]);
+    proxy.cut();
+    for (const [channel, data] of [["scores:3", "e"], ["scores:1", "f"], ["scores:2:deep", "g"]])
+        await daemon.publish(channel, data);
+    proxy.restore();
+    await until(() => deep.length === 7, () => deep.join());
+    assert.deepEqual([all.slice(3), deep.slice(4), one.slice(2)], [["scores:3 e", "scores:1 f"], ["e", "f", "g"], ["f"]]);
+});
+
+test("wildcards need a WebSocket: without one they are refused, and nothing else is", async t => {
+    const client = open(t, { transports: ["sse"] }), errors = [], got = [];
+    client.subscribe("scores:*", { onerror: ({ status }) => errors.push(status) });
+    client.subscribe("plain", { onmessage: ({ data }) => got.push(data) });
+    await isOpen(client);
+    await until(() => errors.length, "a refusal");
+    assert.deepEqual(errors, [400]);
+    await daemon.publish("plain", "x");
+    await until(() => got.length, "the other channel");
+});

@@ -43,6 +43,8 @@ history_bytes = 32m
 transports = poll
 [channel denied:*]
 subscribe = deny
+[channel scores:**]
+wildcard = on
 [channel delta:*]
 delta = json-patch
 client_publish = public

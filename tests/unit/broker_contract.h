@@ -18,7 +18,7 @@ class BrokerBench {
     // `state` as cmocka hands it in: the module.
     explicit BrokerBench(void** state)
         : broker(static_cast<const BrokerModule*>(*state)->create(clock, counters)) {
-        broker->configure(rules, 1000);
+        broker->configure(rules, {.channels = 1000});
     }
 
     Published publish(Draft draft) {
@@ -75,7 +75,7 @@ class BrokerBench {
     template <typename Change> void settle(Change change, uint32_t max_channels = 1000) {
         rules = std::make_shared<TestRules>();
         change(*rules->others);
-        broker->configure(rules, max_channels);
+        broker->configure(rules, {.channels = max_channels});
     }
 
     FakeClock clock;

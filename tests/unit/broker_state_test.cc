@@ -282,7 +282,7 @@ static void test_a_section_goes_with_a_reload(void** state_of_test) {
     auto rules = std::make_shared<TestRules>();
     rules->exact["stays"] = {};
     rules->others = nullptr;
-    bench.broker->configure(rules, 1000);
+    bench.broker->configure(rules, {.channels = 1000});
     assert_true(bench.publish(draft("gone", "x")).status == Published::Status::NoSection);
     assert_true(bench.publish(draft("new", "x")).status == Published::Status::NoSection);
     assert_true(bench.subscribe(worker, {"stays", "gone"}).status == Start::Status::NoSection);

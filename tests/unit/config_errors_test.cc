@@ -59,9 +59,6 @@ static void unknown_keys(void**) {
          "f:5: unknown key 'address' in [channel]; it is a [listener] key\n"},
         {"[channel a]\nbody_size = 1m\n",
          "f:5: unknown key 'body_size' in [channel]; it is a [limits] key\n"},
-        {"[channel a]\nwildcard = on\n", "f:5: 'wildcard' in [channel] is not in this version\n"},
-        {"[defaults channel]\nwildcard = off\n",
-         "f:5: 'wildcard' in [defaults channel] is not in this version\n"},
         {"[broker a]\nurl = x\n", "f:5: 'url' in [broker] is not in this version\n"},
         {"[auth a]\nurl = x\n", "f:4: [auth a] needs 'type'\n"
                                 "f:5: 'url' in [auth] is not in this version\n"},

@@ -82,13 +82,13 @@ static void most_specific_first(void**) {
 }
 
 static void whole_config(void**) {
-    auto config =
-        good("[server]\nworkers = 2\npid_file = /run/p\n[log]\nformat = json\n"
-             "[limits]\nws_fragments = 2k\n"
-             "[listener l]\naddress = [::1]:${PORT}, fd:x\nserve = client, subscribe\n"
-             "origins = https://a.example\n  https://b.example\nhosts = A.b\n"
-             "backlog = 5\n[broker one]\n[channel a]\nbroker = one\ncompress = off\nfilter = off\n"
-             "slow_consumer = latest\n[server]\ndrain = 1m\n");
+    auto config = good("[server]\nworkers = 2\npid_file = /run/p\n[log]\nformat = json\n"
+                       "[limits]\nws_fragments = 2k\n"
+                       "[listener l]\naddress = [::1]:${PORT}, fd:x\nserve = client, subscribe\n"
+                       "origins = https://a.example\n  https://b.example\nhosts = A.b\n"
+                       "backlog = 5\n[broker one]\n[channel a]\nbroker = one\ncompress = "
+                       "off\nfilter = off\nwildcard = on\n"
+                       "slow_consumer = latest\n[server]\ndrain = 1m\n");
     assert_text(config->file, "f");
     assert_int_equal(config->server.workers, 2);
     assert_int_equal(config->server.drain, 60'000);
@@ -111,6 +111,7 @@ static void whole_config(void**) {
     assert_text(a.broker, "one");
     assert_false(a.compress);
     assert_false(a.filter);
+    assert_true(a.wildcard);
     assert_true(a.slow_consumer == SlowConsumer::Latest);
 }
 
@@ -175,6 +176,7 @@ static void explanation(void**) {
                 "presence_users      = 10k\n"
                 "joins               = off\n"
                 "conflate            = \n"
+                "wildcard            = off\n"
                 "filter              = on\n"
                 "delta               = off\n"
                 "compress            = on\n");

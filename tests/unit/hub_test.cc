@@ -281,7 +281,7 @@ static void test_a_lagging_worker(void**) {
 
 static void test_refused(void**) {
     RelayBench bench;
-    bench.broker->configure(bench.rules, 0);
+    bench.broker->configure(bench.rules, {.channels = 0});
     Stream stream(bench, {"c"});
     assert_true(stream.sink.is_refused);
     assert_true(stream.sink.refusal == Start::Status::ChannelsFull);

@@ -25,7 +25,7 @@ class RelayBench {
         apply();
     }
     void apply() {
-        broker->configure(rules, 1000);
+        broker->configure(rules, {.channels = 1000});
         worker.hub.configure(rules);
     }
 

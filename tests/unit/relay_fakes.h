@@ -24,6 +24,9 @@ class TestRules final : public Rules {
         const auto found = exact.find(channel);
         return found == exact.end() ? others.get() : &found->second;
     }
+    const ChannelSettings* settings_for_wildcard(const Pattern&) const override {
+        return others && others->wildcard ? others.get() : nullptr;
+    }
 };
 
 inline Draft draft(std::string channel, std::string payload) {

@@ -121,7 +121,7 @@ class World {
             settings.slow_consumer = static_cast<SlowConsumer>(below(3));
             settings.slow_consumer_limit = pick({10, 300, 3000, 1'000'000});
         }
-        broker_->configure(rules, 1000);
+        broker_->configure(rules, {.channels = 1000});
         for (auto& worker : workers_)
             worker->hub.configure(rules);
     }
