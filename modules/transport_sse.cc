@@ -23,10 +23,7 @@ class SseEncoding : public Encoding {
     Use use() const override { return Use::Sse; }
 
     void hello(std::string& out, const Hello& hello) override {
-        http::append_header(out, "Fanhorn-Id", position_text(hello.position));
-        out += "\r\n";
-        append_retry(out, kRetryMinMs + random_below(kRetrySpreadMs));
-        out += '\n'; // a block of its own: what follows is an id-only one
+        begin(out, hello.position);
         heartbeat(out, hello.position);
     }
     void heartbeat(std::string& out, Position at) override {
@@ -57,6 +54,14 @@ class SseEncoding : public Encoding {
             return;
         append_retry(out, farewell.retry_ms);
         out += '\n';
+    }
+
+  protected:
+    static void begin(std::string& out, Position at) {
+        http::append_header(out, "Fanhorn-Id", position_text(at));
+        out += "\r\n";
+        append_retry(out, kRetryMinMs + random_below(kRetrySpreadMs));
+        out += '\n'; // a block of its own: what follows is an id-only one
     }
 };
 
@@ -92,6 +97,67 @@ class EnvelopedSse final : public SseEncoding {
     }
 };
 
+// fanhorn.v1: what its WebSocket is sent, each object an event. Channels may be added with older
+// positions, so that only a position of the whole has an `id:`.
+class SessionSse : public SseEncoding {
+  public:
+    bool carries_presence() const override { return true; }
+
+    void hello(std::string& out, const Hello& hello) override {
+        begin(out, hello.position);
+        const std::string at = position_text(hello.position);
+        std::string json;
+        append_hello(json, hex_encode(hello.connection), at,
+                     static_cast<uint64_t>(hello.heartbeat) / 1000);
+        append_event(out, at, {}, json);
+    }
+    void message(std::string& out, const Message& message) override {
+        text(out, [&](std::string& json) { append_message(json, message); });
+    }
+    void retained(std::string& out, const Message& message) override {
+        text(out, [&](std::string& json) { append_retained(json, message); });
+    }
+    void gap(std::string& out, const Gap& gap) override {
+        text(out, [&](std::string& json) { append_gap(json, gap); });
+    }
+    void position(std::string& out, Position at) override {
+        std::string json;
+        append_position(json, std::string_view(position_text(at)));
+        append_event(out, position_text(at), {}, json);
+    }
+    void reply(std::string& out, std::string_view json) override {
+        append_event(out, {}, {}, json);
+    }
+    void caught_up(std::string& out, std::string_view channel, Position at) override {
+        text(out, [&](std::string& json) {
+            append_caught_up(json, channel, std::string_view(position_text(at)));
+        });
+    }
+    void end(std::string& out, std::string_view channel, std::string_view code) override {
+        text(out, [&](std::string& json) { append_end(json, channel, code); });
+    }
+
+  private:
+    template <typename Write> void text(std::string& out, Write write) {
+        std::string json;
+        write(json);
+        append_event(out, {}, {}, json);
+    }
+};
+
+// For readers who asked for patches.
+class PatchingSse final : public SessionSse {
+  public:
+    bool makes_patches() const override { return true; }
+    bool patch(std::string& out, const Message& message, const Message& base) override {
+        std::string json;
+        if (!append_patch(json, message, base))
+            return false;
+        reply(out, json);
+        return true;
+    }
+};
+
 class SseTransport final : public Transport {
   public:
     std::string_view name() const override { return "sse"; }
@@ -104,9 +170,21 @@ class SseTransport final : public Transport {
         return is_anything ? Asks::Fallback : Asks::No;
     }
 
+    // A query in the place of a WebSocket's subprotocol.
+    bool asks_session(const http::Request& request) const override {
+        return request.parameter("protocol");
+    }
+
     std::variant<Opening, http::Problem> open(const Asked& asked) override {
         Opening opening;
-        opening.encoding = asked.is_envelope ? static_cast<Encoding*>(&enveloped_) : &plain_;
+        opening.is_session = asks_session(asked.request);
+        if (opening.is_session && *asked.request.parameter("protocol") != kSessionProtocol)
+            return http::problem("bad_option", "'protocol' is fanhorn.v1");
+        opening.patching = &patching_;
+        if (opening.is_session)
+            opening.encoding = &session_;
+        else
+            opening.encoding = asked.is_envelope ? static_cast<Encoding*>(&enveloped_) : &plain_;
         opening.head = head(asked.headers);
         return opening;
     }
@@ -138,6 +216,8 @@ class SseTransport final : public Transport {
 
     PlainSse plain_;
     EnvelopedSse enveloped_;
+    SessionSse session_;
+    PatchingSse patching_;
 };
 
 std::unique_ptr<Transport> create() {

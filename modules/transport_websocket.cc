@@ -20,8 +20,6 @@ namespace {
 // Smaller payloads do not shrink enough to pay for it.
 constexpr size_t kMinDeflateBytes = 128;
 
-constexpr std::string_view kSessionProtocol = "fanhorn.v1";
-
 // Close codes of PROTOCOL: RFC 6455 section 7.4.1 and our own.
 uint16_t close_code(Farewell::Why why) {
     switch (why) {

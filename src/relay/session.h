@@ -18,8 +18,8 @@ namespace fanhorn {
 
 // On the worker's thread. Channels are placed step by step; the replay of a step is paced by the
 // reader, while what is live already goes on. A wildcard is subscribed to as a channel is; what
-// several subscriptions match is sent once, by the one that comes to it first; again only where that
-// one has been told a gap since, or has gone.
+// several subscriptions match is sent once, by the one that comes to it first; again only where
+// that one has been told a gap since, or has gone.
 class Session final : public Subscriber, public Pooled<Session> {
   public:
     // Channels that are placed together.
@@ -61,6 +61,7 @@ class Session final : public Subscriber, public Pooled<Session> {
         info_ = std::move(info);
     }
     const std::string& user() const { return user_; }
+    Use use() const { return encoding_.use(); }
 
     // A JSON object of the protocol, between messages.
     void say(std::string_view json);

@@ -18,6 +18,9 @@
 
 namespace fanhorn {
 
+// The subprotocol of commands.
+inline constexpr std::string_view kSessionProtocol = "fanhorn.v1";
+
 // What an Inbound may do to its connection. A Sink too: two bases would cost an idle connection a
 // word more.
 class Client : public Sink {

@@ -108,6 +108,16 @@ std::optional<http::Problem> read_since(std::string_view value, Since& since) {
     return std::nullopt;
 }
 
+std::string session_command_id(std::string_view json) {
+    if (read_json(json, kMaxCommandDepth) != JsonKind::Object)
+        return {};
+    const CommandMembers members(json);
+    for (const char* verb : {"subscribe", "unsubscribe", "refresh"})
+        if (!members.value(verb).empty())
+            return std::string(members.value("id"));
+    return {};
+}
+
 std::string ok_json(const std::string& id, std::string_view body) {
     return std::string("{\"reply\":").append(id).append(",\"ok\":").append(body).append("}");
 }

@@ -50,6 +50,9 @@ std::optional<http::Problem> read_names(std::string_view array, size_t most,
 // A string, or a number like 0 or -50; "": as it is.
 std::optional<http::Problem> read_since(std::string_view value, Since& since);
 
+// The number of a command that only a session can run; "" for any other text.
+std::string session_command_id(std::string_view json);
+
 // `id` is the command's number as it was written.
 std::string ok_json(const std::string& id, std::string_view body);
 std::string error_json(const std::string& id, const http::Problem& problem);

@@ -56,20 +56,27 @@ void Commands::detach() {
 }
 
 void Commands::ok(const std::string& id, std::string_view body) const {
-    if (say_)
-        say_(ok_json(id, body));
+    tell(ok_json(id, body), also_);
 }
 
 void Commands::error(const std::string& id, const http::Problem& problem) const {
     worker_.counters().command_errors.add(1);
-    if (say_)
-        say_(error_json(id, problem));
+    tell(error_json(id, problem), also_);
 }
 
-void Commands::run(std::string_view text, Rights& rights, int socket) {
+void Commands::tell(std::string_view json, const Say& also) const {
+    if (say_)
+        say_(json);
+    if (also)
+        also(json);
+}
+
+void Commands::run(std::string_view text, Rights& rights, int socket, const Say& also) {
     rights_ = &rights;
     socket_ = socket;
+    also_ = also;
     run_command(text);
+    also_ = nullptr;
     rights_ = nullptr;
 }
 

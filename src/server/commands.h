@@ -24,14 +24,16 @@ class Commands final : public std::enable_shared_from_this<Commands> {
     // Takes a reply: {"reply","ok"} or {"reply","error"}.
     using Say = std::function<void(std::string_view json)>;
 
-    // `session`: null by POST. Both it and `worker` outlive detach().
+    // `session`: null for one that has none. Both it and `worker` outlive detach().
     Commands(Worker& worker, Session* session, const ConnectionId& connection, Say say);
     ~Commands();
     void detach();
 
     // Every command is replied to once, at once or later; a fault of it touches nothing else.
-    // `rights` are its client's, and are looked at before this returns, as its `socket` is.
-    void run(std::string_view text, Rights& rights, int socket);
+    // `rights` are its client's, and are looked at before this returns, as its `socket` is. `also`
+    // takes a reply of the session's as well, where it came by POST.
+    void run(std::string_view text, Rights& rights, int socket, const Say& also = nullptr);
+    const ConnectionId& connection() const { return connection_; }
 
   private:
     struct Lookup;
@@ -41,6 +43,7 @@ class Commands final : public std::enable_shared_from_this<Commands> {
     };
     static const Verb kVerbs[];
 
+    void tell(std::string_view json, const Say& also) const;
     void ok(const std::string& id, std::string_view body) const;
     void error(const std::string& id, const http::Problem& problem) const;
 
@@ -77,6 +80,7 @@ class Commands final : public std::enable_shared_from_this<Commands> {
     Session* session_;
     Rights* rights_ = nullptr; // while a command runs
     int socket_ = -1;          // then as well
+    Say also_;                 // and this
     const ConnectionId connection_;
     Say say_; // null when detached
     std::vector<std::unique_ptr<Lookup>> lookups_;

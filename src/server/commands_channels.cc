@@ -78,8 +78,9 @@ std::optional<http::Problem> Commands::read_step(const CommandMembers& members,
         const ChannelSettings* settings = nullptr;
         if (auto problem = check_channel(name, settings))
             return problem;
-        if (!settings->allows("websocket"))
-            return http::problem("not_acceptable", "'" + name + "' has no WebSocket");
+        if (const auto transport = use_name(session_->use()); !settings->allows(transport))
+            return http::problem("not_acceptable",
+                                 "'" + name + "' does not have " + std::string(transport));
         if (session_->has(name))
             return http::problem("bad_request", "'" + name + "' is already subscribed to");
         step.settings.push_back(settings);
@@ -179,15 +180,18 @@ void Commands::subscribe(const std::string& id, const CommandMembers& members) {
         return error(
             id, http::problem("bad_request",
                               "the channels of this connection are those of its URL: open another, "
-                              "or a WebSocket of fanhorn.v1"));
+                              "or a stream or WebSocket of fanhorn.v1"));
     Session::Step step;
     if (auto problem = read_step(members, step))
         return error(id, *problem);
     const bool is_list = !members.value("channels").empty();
-    step.reply = [id, is_list, names = step.channels](const Start& start) {
-        return start.status == Start::Status::Placed
-                   ? ok_json(id, start_json(names, is_list, start.told))
-                   : error_json(id, start_problem(start.status));
+    step.reply = [id, is_list, names = step.channels, also = also_](const Start& start) {
+        std::string json = start.status == Start::Status::Placed
+                               ? ok_json(id, start_json(names, is_list, start.told))
+                               : error_json(id, start_problem(start.status));
+        if (also)
+            also(json);
+        return json;
     };
     session_->subscribe(std::move(step));
 }

@@ -8,6 +8,7 @@
 #include "relay/stream_subscriber.h"
 #include "relay/transport.h"
 #include "server/answer.h"
+#include "server/commands.h"
 #include "server/deadlines.h"
 #include "server/exchange.h"
 #include "server/routes.h"
@@ -22,6 +23,7 @@ namespace fanhorn {
 class Caller;
 struct ListenerEnd;
 class Worker;
+struct PostedCommand;
 
 // Whether a Content-Type names that media type, whatever its case and parameters.
 bool is_media_type(const std::string* content_type, std::string_view wanted);
@@ -85,6 +87,8 @@ class Connection final : public EdgeWatch,
     bool publish(std::string payload, bool is_binary) override;
     bool takes_commands() const override;
     void command(std::string_view text) override;
+    // One that came by POST, for this session.
+    void run_posted(const PostedCommand& command, const Commands::Say& answer);
     Counters& counters() const override;
 
   private:
@@ -146,6 +150,7 @@ class Connection final : public EdgeWatch,
     // connection_session.cc
     void subscribe_by_body();
     void run_command(std::string_view json);
+    void run_own(std::string_view text, const Commands::Say& also);
     void begin_user();
     void open_session(Opening&& opening, const Wish& wish);
     bool is_full() const;

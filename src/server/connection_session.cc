@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // fanhorn.v1: a stream whose channels come and go, and what is said beside it by POST.
+#include "base/random.h"
 #include "base/text.h"
 #include "server/auth.h"
 #include "server/commands.h"
@@ -17,6 +18,8 @@ constexpr size_t kMaxReplyBytes = 64 << 10;
 } // namespace
 
 Standing::~Standing() {
+    if (posted)
+        posted->erase(commands->connection());
     if (commands)
         commands->detach();
     if (users)
@@ -35,6 +38,10 @@ void Connection::open_session(Opening&& opening, const Wish& wish) {
     standing().commands =
         std::make_shared<Commands>(worker(), &session, wish.connection,
                                    [&session](std::string_view json) { session.say(json); });
+    if (!inbound_) {
+        standing().posted = &worker().posted_sessions();
+        standing().posted->emplace(wish.connection, this);
+    }
     session.begin(wish);
 }
 
@@ -43,7 +50,7 @@ void Connection::begin_user() {
     worker().users().add(*standing_);
     auto& session = static_cast<Session&>(*subscriber_);
     const std::string name = user_channel(standing_->user);
-    const ChannelSettings* settings = user_settings(name, "websocket");
+    const ChannelSettings* settings = user_settings(name, use_name(session.use()));
     if (!settings || session.has(name) || session.state() != Subscriber::State::Live ||
         &worker().directory().end_for(*settings) != &session.end())
         return;
@@ -60,8 +67,12 @@ bool Connection::takes_commands() const {
 }
 
 void Connection::command(std::string_view text) {
+    run_own(text, nullptr);
+}
+
+void Connection::run_own(std::string_view text, const Commands::Say& also) {
     Rights rights(standing_->identities, counters());
-    standing_->commands->run(text, rights, socket_.get());
+    standing_->commands->run(text, rights, socket_.get(), also);
     if (standing_ && !standing_->users && !standing_->identities.user().empty())
         begin_user();
     if (standing_ && standing_->identities.expires() != standing_->expires)
@@ -93,11 +104,87 @@ void Connection::run_command(std::string_view json) {
                 http::problem("bad_option", "'Fanhorn-Connection' is 32 hex digits"));
         connection = *id;
     }
+    Caller caller(exchange_->request, listener_->settings, exchange_->identities, counters());
+    std::string id = connection == kNoConnection ? "" : session_command_id(json);
+    if (!id.empty()) {
+        if (auto problem = caller.introduce(worker().config().authorities))
+            return send_problem(*problem);
+        return worker().run_command(
+            {connection, std::move(id), std::string(json), exchange_->identities, reply()});
+    }
     const auto commands = std::make_shared<Commands>(
         worker(), nullptr, connection,
         [reply = reply()](std::string_view answer) { reply(json_answer(std::string(answer))); });
-    Caller caller(exchange_->request, listener_->settings, exchange_->identities, counters());
     commands->run(json, caller, socket_.get());
+}
+
+void Connection::run_posted(const PostedCommand& command, const Commands::Say& answer) {
+    const std::string_view caller = command.identities.user();
+    if (!caller.empty() && caller != standing().identities.user())
+        return answer(
+            error_json(command.id, http::problem("forbidden", "that stream is another user's")));
+    run_own(command.json, answer);
+}
+
+// ---- of whichever worker
+
+namespace {
+
+// At the end of its connections' ids.
+constexpr size_t kNumberAt = std::tuple_size_v<ConnectionId> - 2;
+
+size_t worker_number(const ConnectionId& id) {
+    return id[kNumberAt] | static_cast<size_t>(id[kNumberAt + 1]) << 8;
+}
+
+// Answers when nobody has it any more, in the asker's own thread.
+struct PostedJob {
+    PostedJob(Worker& worker, PostedCommand posted)
+        : asker(worker), command(std::move(posted)),
+          answer(error_json(command.id, http::problem("not_found", "that stream has ended"))) {}
+    ~PostedJob() {
+        asker.post([reply = std::move(command.reply), json = std::move(answer)] {
+            reply(json_answer(json));
+        });
+    }
+    PostedJob(const PostedJob&) = delete;
+    PostedJob& operator=(const PostedJob&) = delete;
+
+    Worker& asker;
+    PostedCommand command;
+    std::string answer; // until there is another one
+};
+
+} // namespace
+
+// Random, fetched for many at once: a system call for each is a tenth of what a poll costs.
+ConnectionId Worker::new_connection_id() const {
+    static thread_local std::array<ConnectionId, 64> ids;
+    static thread_local size_t used = ids.size();
+    if (used == ids.size()) {
+        random_bytes(ids.data(), sizeof ids);
+        used = 0;
+    }
+    ConnectionId id = ids[used++];
+    id[kNumberAt] = static_cast<uint8_t>(number_);
+    id[kNumberAt + 1] = static_cast<uint8_t>(number_ >> 8);
+    return id;
+}
+
+void Worker::run_command(PostedCommand posted) {
+    const size_t number = worker_number(posted.connection);
+    Worker& owner = number < shared_.crew.size() ? *shared_.crew[number] : *this;
+    auto job = std::make_shared<PostedJob>(*this, std::move(posted));
+    owner.post([&owner, job] {
+        PostedCommand& command = job->command;
+        const auto say = [job](std::string_view json) { job->answer = json; };
+        const auto found = owner.posted_.find(command.connection);
+        if (found != owner.posted_.end())
+            return found->second->run_posted(command, say);
+        Rights rights(command.identities, owner.counters());
+        std::make_shared<Commands>(owner, nullptr, command.connection, say)
+            ->run(command.json, rights, -1);
+    });
 }
 
 } // namespace fanhorn

@@ -67,17 +67,6 @@ http::Problem not_acceptable(const std::vector<const ChannelSettings*>& settings
     return problem;
 }
 
-// Fetched for many connections at once: a system call for each is a tenth of what a poll costs.
-ConnectionId random_connection() {
-    static thread_local std::array<ConnectionId, 64> ids;
-    static thread_local size_t used = ids.size();
-    if (used == ids.size()) {
-        random_bytes(ids.data(), sizeof ids);
-        used = 0;
-    }
-    return ids[used++];
-}
-
 uint32_t retry_ms() {
     return 1000 + random_below(9000);
 }
@@ -139,17 +128,16 @@ void Connection::subscribe(const std::string* since) {
     const bool is_attended =
         std::any_of(wish.settings.begin(), wish.settings.end(),
                     [](const ChannelSettings* each) { return each->presence; });
-    if (asks_session() || is_attended)
+    const bool is_session = asks_session();
+    if (is_session || is_attended)
         if (auto problem = caller.introduce(worker().config().authorities))
             return send_problem(*problem);
-    if (wish.channels.empty() && !asks_session())
+    if (wish.channels.empty() && !is_session)
         return send_problem(http::problem("bad_channel", "name a channel: /sub/CHANNEL"));
     auto negotiated = negotiate(wish.settings);
     if (const auto* problem = std::get_if<http::Problem>(&negotiated))
         return send_problem(*problem);
     Transport& transport = *std::get<Transport*>(negotiated);
-    if (wish.channels.empty() && !transport.asks_session(exchange_->request))
-        return send_problem(http::problem("bad_channel", "name a channel: /sub/CHANNEL"));
     exchange_->transport = &transport;
     if (worker().is_draining())
         return refuse_subscription(http::problem("draining", "the server is going away"));
@@ -220,18 +208,17 @@ void Connection::history() {
     start_subscription(*worker().transport("poll"), std::move(wish));
 }
 
-// Whether its WebSocket would be one of fanhorn.v1, which may begin without a channel.
+// Whether its stream would be one of fanhorn.v1, which may begin without a channel.
 bool Connection::asks_session() const {
-    const http::Request& request = exchange_->request;
-    const Transport* websocket = worker().transport("websocket");
-    return websocket && websocket->asks(request) == Transport::Asks::Yes &&
-           websocket->asks_session(request);
+    const auto negotiated = negotiate({});
+    const auto* transport = std::get_if<Transport*>(&negotiated);
+    return transport && (*transport)->asks_session(exchange_->request);
 }
 
 void Connection::start_subscription(Transport& transport, Wish&& wish) {
     const http::Request& request = exchange_->request;
     const auto& limits = worker().config().limits;
-    wish.connection = random_connection();
+    wish.connection = worker().new_connection_id();
     const ChannelSettings& first =
         wish.settings.empty() ? worker().config().defaults : *wish.settings[0];
     wish.end = &worker().directory().end_for(first);
@@ -258,7 +245,8 @@ void Connection::start_subscription(Transport& transport, Wish&& wish) {
                       .is_envelope = wish.channels.size() > 1 || (envelope && *envelope == "1"),
                       .connection = wish.connection,
                       .headers = headers,
-                      .message_size = asks_session() ? limits.body_size : message_size,
+                      .message_size =
+                          transport.asks_session(request) ? limits.body_size : message_size,
                       .fragments = limits.ws_fragments,
                       .compress = compress,
                       .is_private = !exchange_->identities.empty()};

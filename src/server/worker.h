@@ -49,6 +49,15 @@ struct NewListener {
     Descriptor socket;
 };
 
+// A command for a session, perhaps of another worker.
+struct PostedCommand {
+    ConnectionId connection;
+    std::string id; // the command's
+    std::string json;
+    Identities identities; // its sender's
+    Reply reply;
+};
+
 // What a client's messages are counted by.
 enum class Tally : uint8_t { Connection, Address };
 
@@ -90,6 +99,7 @@ class Worker {
     Deadlines<Connection>& deadlines() { return deadlines_; }
     Expiries& expiries() { return expiries_; }
     Users& users() { return users_; }
+    PostedSessions& posted_sessions() { return posted_; }
     AnswerBatch& answers() { return answers_; }
     std::span<char> read_buffer() { return read_buffer_; }
     std::span<const std::unique_ptr<Transport>> transports() const { return transports_; }
@@ -99,6 +109,10 @@ class Worker {
     std::string metrics() const;
     // Ends the connections of that user, of all workers; answers how many there were.
     void send_user_away(const std::string& user, Reply reply);
+    // In the session's own worker; answers with the reply.
+    void run_command(PostedCommand command);
+    // The id of a new connection, which tells its worker's number as well.
+    ConnectionId new_connection_id() const;
     // The connection is closed and is destroyed at the end of the turn.
     void bury(Connection& connection) {
         connection.of_worker.unlink();
@@ -151,6 +165,7 @@ class Worker {
     AnswerBatch answers_;
     Deadlines<Connection> deadlines_;
     Users users_;
+    PostedSessions posted_;
     Expiries expiries_;
     List<Connection, &Connection::of_worker> connections_;
     List<Connection, &Connection::of_worker> leaving_; // told to go by a drain

@@ -3,6 +3,7 @@
 
 import json
 
+from sse import SseClient
 from wire import TIMEOUT
 from ws import WsClient
 
@@ -58,3 +59,53 @@ class Session(WsClient):
         while "caught_up" not in (envelope := self.push()) or envelope["channel"] != channel:
             found.append(envelope)
         return found, envelope["caught_up"]
+
+
+class PostSession:
+    """The same for a client without a WebSocket: a stream, and POST /sub."""
+
+    def __init__(self, daemon, channels="", query=None, headers=None):
+        self.daemon, self.headers, self.last_id = daemon, headers or {}, 0
+        self.stream = SseClient(daemon.public, "/sub/" + channels, {"protocol": PROTOCOL, **(query or {})}, headers)
+        self.hello = self.next_json()
+
+    def close(self):
+        self.stream.close()
+
+    def next_json(self, timeout=TIMEOUT):
+        while (block := self.stream.next_block(timeout)).data is None:
+            pass
+        assert block.event == "message", block
+        envelope = json.loads(block.data)
+        assert block.id == envelope.get("position") or "connection" in envelope, block
+        return envelope
+
+    def command(self, **verb):
+        """What POST /sub answers. Each command is on a connection of its own, and so of any worker."""
+        self.last_id += 1
+        response = self.daemon.request(
+            "POST", "/sub", listener="public", body=json.dumps({"id": self.last_id, **verb}).encode(),
+            headers={"Content-Type": "application/json", "Fanhorn-Connection": self.hello["connection"], **self.headers})
+        assert response.status == 200, response
+        answer = response.json()
+        assert answer["reply"] == self.last_id, answer
+        return answer
+
+    def ask(self, **verb):
+        answer = self.command(**verb)
+        assert "ok" in answer, answer
+        return answer["ok"]
+
+    def fault(self, **verb):
+        answer = self.command(**verb)
+        assert set(answer) == {"reply", "error"} and answer["error"]["detail"], answer
+        return answer["error"]["code"]
+
+    def until(self, wanted, timeout=TIMEOUT):
+        """Envelopes up to and with the first one that is wanted, positions left out."""
+        found = []
+        while not found or not wanted(found[-1]):
+            envelope = self.next_json(timeout)
+            if set(envelope) != {"position"}:
+                found.append(envelope)
+        return found

@@ -7,10 +7,12 @@ import threading
 import unittest
 
 from harness import FanhornTest, config, eventually, position, shifted
-from session import PROTOCOL, Session
+from session import PROTOCOL, PostSession, Session
+from tokens import claims_of, secret_token
 from wire import build_request
 from ws import BINARY, Refused, WsClient, frame_bytes
 
+SECRET = "sessions-are-signed-with-this-secret"
 CHANNELS = """
 [channel **]
 client_publish = public
@@ -317,6 +319,18 @@ class Commands(SessionTest):
             self.assertEqual(after[name] - before[name], more, name)
 
 
+class SseHeartbeat(SessionTest):
+    config = config(defaults="heartbeat = 1s", channels=CHANNELS)
+
+    def test_tells_the_position_of_the_whole(self):
+        client = self.open(PostSession(self.daemon))
+        client.ask(subscribe={"channel": self.channel})
+        sent = self.daemon.publish(self.channel, b"x")["id"]
+        client.until(lambda each: each.get("id") == sent)
+        self.assertEqual(client.next_json()["position"], sent)
+        self.assertEqual(client.stream.last_event_id, sent)  # where an EventSource would resume
+
+
 class Heartbeat(SessionTest):
     config = config(channels=CHANNELS + "[channel quick]\nheartbeat = 1s\n", defaults="heartbeat = 7s")
 
@@ -405,6 +419,116 @@ class ByPost(SessionTest):
         self.assertEqual(len(self.post({"id": 9, "history": {"channel": self.channel}}).json()["ok"]["messages"]), 2)
         self.assertEqual(self.post({"id": 9, "subscribe": {"channel": "a"}}).json()["error"]["code"], "bad_request")
         self.assert_problem(self.post({"id": 9, "ping": {}}, "short"), 400, "bad_option")
+
+
+class OverSse(SessionTest):
+    """protocol=fanhorn.v1: who cannot have a WebSocket."""
+
+    config = config(more=f"[auth app]\ntype = jwt\nsecret = {SECRET}\n", channels=CHANNELS + """
+[channel wild:**]
+wildcard = on
+[channel delta:**]
+delta = json-patch
+[channel room:**]
+subscribe = app
+presence = on
+joins = on
+""")
+
+    def stream(self, channels="", **options):
+        return self.open(PostSession(self.daemon, channels, **options))
+
+    def test_subscribe_and_unsubscribe_while_connected(self):
+        client = self.stream()
+        self.assertEqual(set(client.hello), {"connection", "position", "heartbeat"})
+        for i in range(8):  # of which some come to another worker
+            name = f"{self.channel}-{i}"
+            early = self.daemon.publish(name, b"early")["id"]
+            ok = client.ask(subscribe={"channel": name, "since": shifted(early, -1)})
+            self.assertEqual(ok, {"channel": name, "position": shifted(early, -1)})
+            reply, message, caught_up = client.until(lambda each: "caught_up" in each)
+            self.assertEqual(reply, {"reply": client.last_id, "ok": ok})
+            self.assertEqual((message["id"], message["data"]), (early, "early"))
+            self.assertEqual(caught_up, {"channel": name, "caught_up": early})
+            live = self.daemon.publish(name, b"live")["id"]
+            self.assertEqual(client.until(lambda each: "id" in each)[-1]["id"], live)
+        self.assertEqual(client.ask(unsubscribe={"channel": f"{self.channel}-3"}), {})
+        self.daemon.publish(f"{self.channel}-3", b"not to it")
+        last = self.daemon.publish(f"{self.channel}-4", b"x")["id"]
+        self.assertEqual(client.until(lambda each: "id" in each)[-1]["id"], last)
+        self.assertEqual(client.fault(unsubscribe={"channel": f"{self.channel}-3"}), "not_found")
+
+    def test_with_first_channels_and_a_wildcard(self):
+        client = self.stream(self.channel)
+        client.until(lambda each: "caught_up" in each)
+        client.ask(subscribe={"channel": "wild:*"})
+        client.until(lambda each: "caught_up" in each)
+        for name in (self.channel, "wild:1"):
+            sent = self.daemon.publish(name, b"x")["id"]
+            self.assertEqual(client.until(lambda each: "id" in each)[-1]["id"], sent)
+
+    def test_deltas(self):
+        client = self.stream()
+        client.ask(subscribe={"channel": "delta:1", "delta": "json-patch"})
+        client.until(lambda each: "caught_up" in each)
+        state = {f"key{i}": i for i in range(100)}
+        for value in (1, 2):
+            sent = self.daemon.publish("delta:1", json.dumps({**state, "key1": value * 10}).encode(),
+                                       headers={"Content-Type": "application/json"})["id"]
+            told = client.until(lambda each: "id" in each)[-1]
+            self.assertEqual(told["id"], sent)
+        self.assertEqual(told["patch"], [{"op": "replace", "path": "/key1", "value": 20}])
+
+    def test_refusals(self):
+        client = self.stream(self.channel)
+        for verb, code in (({"subscribe": {"channel": self.channel}}, "bad_request"),
+                           ({"subscribe": {"channel": "closed:1"}}, "forbidden"),
+                           ({"subscribe": {"channel": "polled:1"}}, "not_acceptable"),
+                           ({"subscribe": {"channel": "room:1"}}, "unauthorized"),
+                           ({"unsubscribe": {"channel": "none"}}, "not_found"),
+                           ({"refresh": {"token": "x"}}, "unauthorized")):
+            with self.subTest(verb):
+                self.assertEqual(client.fault(**verb), code)
+        response = self.daemon.request("GET", "/sub/a", "public", query={"protocol": "chat", "transport": "sse"})
+        self.assert_problem(response, 400, "bad_option")
+        response = self.daemon.request("GET", "/sub/", "public", headers={"Accept": "text/event-stream"})
+        self.assert_problem(response, 400, "bad_channel")
+
+    def test_a_stream_that_is_gone_or_no_session(self):
+        client = self.stream(self.channel)
+        client.close()
+        eventually(lambda: client.command(subscribe={"channel": "b"}).get("error", {}).get("code") == "bad_request",
+                   "the end of the stream")
+        plain = self.sse(self.channel, envelope=1)
+        answer = self.post({"id": 1, "subscribe": {"channel": "b"}}, plain.response.headers["Fanhorn-Connection"])
+        self.assertEqual(answer.json()["error"]["code"], "bad_request")
+        answer = self.post({"id": 1, "subscribe": {"channel": "b"}}, "f" * 32)
+        self.assertEqual(answer.json()["error"]["code"], "bad_request")
+
+    def test_in_the_name_of_its_user(self):
+        token = {name: secret_token(SECRET, claims_of(name, ["room:*"], lasts=600)) for name in ("alice", "bob")}
+        client = self.stream(query={"access_token": token["alice"]})
+        client.ask(subscribe={"channel": "room:1"})
+        client.until(lambda each: each.get("channel") == "room:1" and "caught_up" in each)
+        users = self.daemon.request("GET", "/channels/room:1/presence").json()["users"]
+        self.assertEqual([each["user"] for each in users], ["alice"])
+        client.headers = {"Authorization": f"Bearer {token['bob']}"}
+        self.assertEqual(client.fault(subscribe={"channel": "room:2"}), "forbidden")
+        client.headers = {"Authorization": f"Bearer {token['alice']}"}
+        client.ask(subscribe={"channel": "room:2"})
+        client.headers = {"Authorization": "Bearer nonsense"}
+        response = self.post({"id": 1, "subscribe": {"channel": "room:3"}}, client.hello["connection"], **client.headers)
+        self.assert_problem(response, 401, "unauthorized")
+        self.daemon.request("POST", "/users/alice", body=b"for her")
+        self.assertEqual(client.until(lambda each: "id" in each)[-1]["data"], "for her")
+
+    def test_a_token_that_comes_later(self):
+        client = self.stream()
+        token = secret_token(SECRET, claims_of("carol", ["room:*"], lasts=600))
+        client.ask(subscribe={"channel": "room:late", "token": token})
+        users = self.daemon.request("GET", "/channels/room:late/presence").json()["users"]
+        self.assertEqual([each["user"] for each in users], ["carol"])
+        self.assertEqual(client.ask(refresh={"token": token}), {})
 
 
 class SlowReader(SessionTest):
