@@ -172,6 +172,7 @@ class Connection final : public EdgeWatch,
     void history();
     std::optional<http::Problem> find_channels(Caller& caller, std::vector<std::string>& channels,
                                                std::vector<const ChannelSettings*>& settings);
+    Transport* find_transport() const;
     std::variant<Transport*, http::Problem>
     negotiate(const std::vector<const ChannelSettings*>& settings) const;
     std::optional<http::Problem> find_filter(Wish& wish) const;

@@ -91,19 +91,23 @@ Connection::find_channels(Caller& caller, std::vector<std::string>& channels,
     return std::nullopt;
 }
 
-std::variant<Transport*, http::Problem>
-Connection::negotiate(const std::vector<const ChannelSettings*>& settings) const {
+// Null where it asks for none that there is.
+Transport* Connection::find_transport() const {
     const http::Request& request = exchange_->request;
-    Transport* chosen = nullptr;
-    if (const std::string* name = request.parameter("transport")) {
-        chosen = worker().transport(*name);
-        if (!chosen)
-            return http::problem("bad_option", "'transport' is websocket, sse, longpoll or poll");
-    }
+    if (const std::string* name = request.parameter("transport"))
+        return worker().transport(*name);
     for (const auto wanted : {Transport::Asks::Yes, Transport::Asks::Fallback})
         for (const auto& transport : worker().transports())
-            if (!chosen && transport->asks(request) == wanted)
-                chosen = transport.get();
+            if (transport->asks(request) == wanted)
+                return transport.get();
+    return nullptr;
+}
+
+std::variant<Transport*, http::Problem>
+Connection::negotiate(const std::vector<const ChannelSettings*>& settings) const {
+    Transport* chosen = find_transport();
+    if (!chosen && exchange_->request.parameter("transport"))
+        return http::problem("bad_option", "'transport' is websocket, sse, longpoll or poll");
     if (!chosen)
         return not_acceptable(settings, "");
     for (const ChannelSettings* each : settings)
@@ -210,9 +214,8 @@ void Connection::history() {
 
 // Whether its stream would be one of fanhorn.v1, which may begin without a channel.
 bool Connection::asks_session() const {
-    const auto negotiated = negotiate({});
-    const auto* transport = std::get_if<Transport*>(&negotiated);
-    return transport && (*transport)->asks_session(exchange_->request);
+    const Transport* transport = find_transport();
+    return transport && transport->asks_session(exchange_->request);
 }
 
 void Connection::start_subscription(Transport& transport, Wish&& wish) {
