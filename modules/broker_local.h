@@ -7,6 +7,7 @@
 #include "modules/idempotency.h"
 #include "relay/broker.h"
 #include "relay/history.h"
+#include "relay/read_markers.h"
 #include "relay/wildcards.h"
 
 #include <map>
@@ -41,6 +42,9 @@ class LocalBroker final : public Broker {
     void depart(const std::string& channel, const std::string& user) override;
     void attendance(const std::string& channel,
                     std::function<void(std::vector<Attendee>)> done) override;
+    void mark(ReadMark mark, std::function<void(Marked)> done) override;
+    void markers(const std::vector<std::string>& channels, const std::string& user,
+                 std::function<void(std::vector<Position>)> done) override;
     Position pushed() const override;
     size_t channel_count() const override;
     void tick() override;
@@ -97,6 +101,7 @@ class LocalBroker final : public Broker {
     void tell(const std::string& channel, MessageKind kind, const Attendee& who,
               const ConnectionId& exclude);
     void tell_who_left(Millis now);
+    Marked move_marker(ReadMark& mark, Garbage& garbage);
     void take(After& after) {
         after.reached.swap(reached_);
         after.filled.swap(filled_);
@@ -120,6 +125,7 @@ class LocalBroker final : public Broker {
     Wildcards<Wildcard> wildcards_;      // that workers want
     IdempotencyKeys keys_;
     PresenceBook presence_;
+    ReadMarkers markers_;
     // What is left for when the lock is gone.
     std::vector<Limit> reached_;   // counted; their log lines are to be written
     std::vector<Mailbox*> filled_; // their workers are to be woken

@@ -37,6 +37,7 @@ struct BrokerLimits {
     uint32_t channels = 1'000'000;
     uint32_t wildcards = 10'000;        // different ones
     uint32_t wildcard_channels = 1'000; // looked at for what a wildcard's channels keep
+    uint32_t read_markers = 1'000'000;  // the least recently moved is forgotten
 };
 
 // How many subscribers a channel has on this node: written by the workers, read by publishers.
@@ -107,6 +108,26 @@ struct Page {
     uint64_t epoch = 0;
 };
 
+// How far a user has read in a channel.
+struct ReadMark {
+    std::string channel, user;
+    Position position;
+    // Published in the same step when the marker moves, if its channel is there.
+    Draft told;
+};
+
+struct Marked {
+    enum class Status : uint8_t {
+        Moved,
+        Kept,  // it was there already, or further
+        Epoch, // the position is of another epoch
+        Ahead, // nothing has that position yet
+        Down,  // as Published has it
+    };
+    Status status = Status::Moved;
+    Position position; // of the marker, when it moved or was kept
+};
+
 struct ChannelFacts {
     std::string channel;
     std::array<uint32_t, 3> subscribers{}; // websocket, sse, longpoll
@@ -162,6 +183,13 @@ class Broker {
     virtual void depart(const std::string& channel, const std::string& user) = 0;
     virtual void attendance(const std::string& channel,
                             std::function<void(std::vector<Attendee>)> done) = 0;
+
+    // Moves a user's marker, forward only.
+    virtual void mark(ReadMark mark, std::function<void(Marked)> done) = 0;
+    // The user's, one for each channel; epoch 0: none. `done` runs before that of a subscribe which
+    // the worker asks for later.
+    virtual void markers(const std::vector<std::string>& channels, const std::string& user,
+                         std::function<void(std::vector<Position>)> done) = 0;
 
     // Every message up to this position has been pushed into the boxes that wanted it.
     virtual Position pushed() const = 0;

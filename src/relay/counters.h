@@ -64,8 +64,9 @@ enum class Limit : uint8_t {
     PublishRate,
     Wildcards,
     WildcardChannels,
+    ReadMarkers,
 };
-inline constexpr size_t kLimits = 24;
+inline constexpr size_t kLimits = 25;
 std::string_view limit_name(Limit limit);
 // The log line of Counters::hit alone, for who may not write one while it counts.
 void log_limit(Limit limit, std::string_view who = {});

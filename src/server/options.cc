@@ -219,6 +219,15 @@ constexpr Row kLimitsRows[] = {
          "subscriber.\n"
          "Where there are more, its subscriber is told a gap instead, and not sent what they "
          "retain; what is published from then on is not touched by it."},
+    {.name = "read_markers",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::read_markers>,
+     .preset = "1m",
+     .min = 1,
+     .max = 1'000'000'000,
+     .documentation = "Read markers in one broker, one for each user and channel; beyond, the one "
+                      "that moved least recently is forgotten.\n"
+                      "Each takes about 130 bytes and the two names."},
     {.name = "mailbox_bytes",
      .type = Type::Size,
      .binding = kField<&LimitSettings::mailbox_bytes>,

@@ -76,7 +76,8 @@ Server::~Server() = default;
 static BrokerLimits broker_limits(const LimitSettings& limits) {
     return {.channels = limits.channels,
             .wildcards = limits.wildcards,
-            .wildcard_channels = limits.wildcard_channels};
+            .wildcard_channels = limits.wildcard_channels,
+            .read_markers = limits.read_markers};
 }
 
 void Server::make_brokers() {

@@ -68,14 +68,23 @@ class BrokerBench {
         return answer<ChannelList>(
             [&](auto done) { broker->list(prefix, cursor, limit, std::move(done)); });
     }
+    Marked mark(ReadMark mark) {
+        return answer<Marked>([&](auto done) { broker->mark(std::move(mark), std::move(done)); });
+    }
+    std::vector<Position> markers(const std::vector<std::string>& channels,
+                                  const std::string& user) {
+        return answer<std::vector<Position>>(
+            [&](auto done) { broker->markers(channels, user, std::move(done)); });
+    }
     Since behind(uint64_t seq) const {
         return {.kind = Since::Kind::After, .count = 0, .position = {broker->pushed().epoch, seq}};
     }
     // Other settings for all channels, from now on.
-    template <typename Change> void settle(Change change, uint32_t max_channels = 1000) {
+    template <typename Change>
+    void settle(Change change, BrokerLimits limits = {.channels = 1000}) {
         rules = std::make_shared<TestRules>();
         change(*rules->others);
-        broker->configure(rules, {.channels = max_channels});
+        broker->configure(rules, limits);
     }
 
     FakeClock clock;

@@ -127,7 +127,7 @@ static void test_keys_last_five_minutes(void** state_of_test) {
 
 static void test_a_refused_publish_leaves_its_key_free(void** state_of_test) {
     BrokerBench bench(state_of_test);
-    bench.settle([](ChannelSettings&) {}, 0);
+    bench.settle([](ChannelSettings&) {}, {.channels = 0});
     assert_true(bench.publish(keyed("c", "pay", "k")).status == Published::Status::ChannelsFull);
     bench.settle([](ChannelSettings&) {});
     assert_true(bench.publish(keyed("c", "pay", "k")).status == Published::Status::Published);
@@ -258,7 +258,7 @@ static void test_lists(void** state_of_test) {
 
 static void test_max_channels(void** state_of_test) {
     BrokerBench bench(state_of_test);
-    bench.settle([](ChannelSettings&) {}, 2);
+    bench.settle([](ChannelSettings&) {}, {.channels = 2});
     Mailbox box(SIZE_MAX, [] {});
     const size_t worker = bench.broker->add_worker(box);
     bench.say("a");

@@ -130,10 +130,51 @@ static void test_nothing_is_missed_behind_the_start(void** state) {
     publisher.join();
 }
 
+// Several workers move one marker: its user is told each move once, in rising order.
+static void test_moves_are_told_in_their_order(void** state) {
+    BrokerBench bench(state);
+    Mailbox box(SIZE_MAX, [] {});
+    bench.subscribe(bench.broker->add_worker(box), {"$user:bob"});
+    uint64_t head = 0;
+    while (head < 4000)
+        head = bench.say("c");
+    std::atomic<size_t> moves = 0;
+    const auto move_on = [&](size_t step) {
+        for (uint64_t seq = step; seq <= head; seq += step) {
+            ReadMark mark;
+            mark.channel = "c";
+            mark.user = "bob";
+            mark.position = bench.behind(seq).position;
+            mark.told = draft("$user:bob", std::to_string(seq));
+            mark.told.store = false;
+            moves += bench.mark(std::move(mark)).status == Marked::Status::Moved ? 1 : 0;
+        }
+    };
+    std::vector<std::thread> workers;
+    for (size_t step = 1; step <= kPublishers; ++step)
+        workers.emplace_back([&, step] { move_on(step); });
+    for (std::thread& thread : workers)
+        thread.join();
+
+    Mailbox::Batch batch;
+    box.take(batch);
+    assert_int_equal(batch.mail.size(), moves.load());
+    assert_true(moves >= head / kPublishers);
+    uint64_t last = 0;
+    for (const Mail& mail : batch.mail) {
+        const uint64_t told = std::stoull(mail.message->payload);
+        assert_true(told > last);
+        last = told;
+    }
+    assert_int_equal(last, head);
+    assert_int_equal(bench.markers({"c"}, "bob").at(0).seq, head);
+}
+
 int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(test_no_hole_in_any_box),
         cmocka_unit_test(test_nothing_is_missed_behind_the_start),
+        cmocka_unit_test(test_moves_are_told_in_their_order),
     };
     return run_broker_contract(tests);
 }
