@@ -53,6 +53,16 @@ std::string position_text(Position position) {
     return text;
 }
 
+void append_position_or_null(std::string& out, Position position) {
+    if (position.epoch == 0) {
+        out += "null";
+        return;
+    }
+    out += '"';
+    append_position(out, position);
+    out += '"';
+}
+
 std::optional<Position> parse_position(std::string_view text) {
     const size_t dot = text.find('.');
     if (dot == text.npos)

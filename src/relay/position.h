@@ -22,6 +22,8 @@ inline constexpr size_t kPositionTextSize = 33;
 
 void append_position(std::string& out, Position position);
 std::string position_text(Position position);
+// As JSON: its text, or null where the epoch is 0.
+void append_position_or_null(std::string& out, Position position);
 
 // Grammar [0-9a-z]{1,12}\.[0-9]{1,20}. A seq beyond 64 bits is the largest one (it is `ahead`).
 std::optional<Position> parse_position(std::string_view text);

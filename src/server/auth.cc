@@ -120,6 +120,17 @@ std::optional<http::Problem> Rights::accept(const Authority& authority, std::str
     return std::nullopt;
 }
 
+std::optional<http::Problem>
+Rights::must_be_user(const std::vector<std::shared_ptr<const Authority>>& authorities) {
+    if (auto problem = introduce(authorities))
+        return problem;
+    if (identities_.empty())
+        return refused({AuthRefusal::Missing, "this needs a token that names a user"});
+    if (identities_.user().empty())
+        return counted(http::problem("forbidden", "the token names no user"));
+    return std::nullopt;
+}
+
 // ---- Caller
 
 std::variant<IdentityRef, TokenRefusal> Caller::identify(const Authority& authority) const {

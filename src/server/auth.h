@@ -30,10 +30,20 @@ class Rights {
                                                const ChannelSettings& settings);
     std::optional<http::Problem> may_publish(std::string_view channel,
                                              const ChannelSettings& settings);
+    // Why there is no user whom a token names, when there is none.
+    std::optional<http::Problem>
+    must_be_user(const std::vector<std::shared_ptr<const Authority>>& authorities);
     // A further token, that came in a command. One of another user than the client's is refused.
     std::optional<http::Problem> accept(const Authority& authority, std::string_view token);
 
     const Identities& identities() const { return identities_; }
+
+    // Whom the token gives in any of these, where one came with what is being looked at. A problem
+    // when it was given and none takes it.
+    virtual std::optional<http::Problem>
+    introduce(const std::vector<std::shared_ptr<const Authority>>&) {
+        return std::nullopt;
+    }
 
   protected:
     // Whether there is an identity of that section; makes one where that is possible.
@@ -56,10 +66,9 @@ class Caller final : public Rights {
     bool can_publish(std::string_view channel, const ChannelSettings& settings);
     // Whether it passes the listener's `auth`, when there is one.
     std::optional<http::Problem> may_enter();
-    // Whom the token gives in any of these, for what will be asked later. A problem when it was
-    // given and none takes it.
+    // Keeps it for what will be asked later.
     std::optional<http::Problem>
-    introduce(const std::vector<std::shared_ptr<const Authority>>& authorities);
+    introduce(const std::vector<std::shared_ptr<const Authority>>& authorities) override;
 
   private:
     std::optional<http::Problem> require(const Authority& authority) override;

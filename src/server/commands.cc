@@ -41,7 +41,7 @@ const Commands::Verb Commands::kVerbs[] = {
     {"subscribe", &Commands::subscribe}, {"unsubscribe", &Commands::unsubscribe},
     {"publish", &Commands::publish},     {"history", &Commands::history},
     {"presence", &Commands::presence},   {"refresh", &Commands::refresh},
-    {"ping", &Commands::ping},
+    {"read", &Commands::read},           {"ping", &Commands::ping},
 };
 
 Commands::Commands(Worker& worker, Session* session, const ConnectionId& connection, Say say)
@@ -105,7 +105,7 @@ void Commands::run_command(std::string_view text) {
         return error(id,
                      http::problem("bad_request",
                                    "a command has one of subscribe, unsubscribe, publish, history, "
-                                   "presence, refresh, ping beside its 'id'"));
+                                   "presence, refresh, read, ping beside its 'id'"));
     if (auto problem = members.check_known({"id", chosen->name}))
         return error(id, *problem);
     const CommandMembers arguments(members.value(chosen->name));

@@ -53,6 +53,7 @@ class Commands final : public std::enable_shared_from_this<Commands> {
     void history(const std::string& id, const CommandMembers& members);
     void presence(const std::string& id, const CommandMembers& members);
     void refresh(const std::string& id, const CommandMembers& members);
+    void read(const std::string& id, const CommandMembers& members);
     void ping(const std::string& id, const CommandMembers& members);
 
     std::optional<http::Problem> read_channels(const CommandMembers& members,
@@ -75,6 +76,9 @@ class Commands final : public std::enable_shared_from_this<Commands> {
                                               Attempt& attempt) const;
     std::optional<http::Problem> read_lookup(const CommandMembers& members, Wish& wish,
                                              size_t& limit);
+    std::optional<http::Problem> read_mark(const CommandMembers& members, ReadMark& mark,
+                                           const ChannelSettings*& settings) const;
+    std::shared_ptr<std::string> find_markers(const Session::Step& step, bool is_list) const;
 
     Worker& worker_;
     Session* session_;

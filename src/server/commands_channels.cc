@@ -12,7 +12,9 @@ namespace fanhorn {
 
 namespace {
 
-std::string start_json(const std::vector<std::string>& names, bool is_list, Position position) {
+// `read`: what is told of the user's markers.
+std::string start_json(const std::vector<std::string>& names, bool is_list, Position position,
+                       std::string_view read) {
     std::string json = is_list ? "{\"channels\":[" : "{\"channel\":";
     for (size_t i = 0; i < names.size(); ++i) {
         json += i ? "," : "";
@@ -20,7 +22,7 @@ std::string start_json(const std::vector<std::string>& names, bool is_list, Posi
     }
     json.append(is_list ? "]" : "").append(",\"position\":\"");
     append_position(json, position);
-    return json + "\"}";
+    return json.append("\"").append(read).append("}");
 }
 
 } // namespace
@@ -185,9 +187,10 @@ void Commands::subscribe(const std::string& id, const CommandMembers& members) {
     if (auto problem = read_step(members, step))
         return error(id, *problem);
     const bool is_list = !members.value("channels").empty();
-    step.reply = [id, is_list, names = step.channels, also = also_](const Start& start) {
+    step.reply = [id, is_list, names = step.channels, read = find_markers(step, is_list),
+                  also = also_](const Start& start) {
         std::string json = start.status == Start::Status::Placed
-                               ? ok_json(id, start_json(names, is_list, start.told))
+                               ? ok_json(id, start_json(names, is_list, start.told, *read))
                                : error_json(id, start_problem(start.status));
         if (also)
             also(json);

@@ -12,16 +12,6 @@ namespace {
 constexpr size_t kDefaultPage = 100;
 constexpr size_t kMaxPage = 1000;
 
-void append_position_or_null(std::string& out, Position position) {
-    if (position.epoch == 0) {
-        out += "null";
-        return;
-    }
-    out += '"';
-    append_position(out, position);
-    out += '"';
-}
-
 std::string facts_json(const ChannelFacts& facts) {
     std::string out = "{\"channel\":";
     append_json_string(out, facts.channel);
