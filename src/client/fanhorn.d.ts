@@ -115,6 +115,8 @@ export class Fanhorn extends EventTarget {
     readonly connection: string | undefined;
     subscribe<T = unknown>(channel: string, options?: SubscribeOptions<T>): Subscription;
     publish(channel: string, data: unknown, options?: PublishOptions): Promise<{ id: Position; n?: number }>;
+    /** The user's read marker there, null for none; with a position it moves, forward only. */
+    read(channel: string, position?: Position): Promise<{ channel: string; position: Position | null }>;
     presence(channel: string): Promise<{ users: (Member & { connections: number })[]; count: number }>;
     /** Kept messages, as the server answers a poll: bytes are `base64` in place of `data`. */
     history(channel: string, options?: { since?: Since }): Promise<{ messages: Message[]; gaps?: Gap[]; next: Position }>;

@@ -561,11 +561,13 @@ export class Fanhorn extends EventTarget {
     async publish(channel, data = null, { echo = true, store = true, ...options } = {}) {
         if (this._link?._send)
             return this._command("publish", { channel, data, store: +store, echo, ...options });
-        const query = { ...options, store: store ? undefined : 0, exclude: echo ? undefined : this.connection };
-        return this._json("/" + encodeURIComponent(channel), query, jsonRequest(data));
+        return this._json("/" + encodeURIComponent(channel),
+            { ...options, store: +store, exclude: echo ? undefined : this.connection }, jsonRequest(data));
     }
 
     presence(channel) { return this._command("presence", { channel }); }
+
+    read(channel, position) { return this._command("read", { channel, position }); }
 
     history(channel, { since = "earliest" } = {}) {
         return this._json("/" + encodeURIComponent(channel), { transport: "poll", since });

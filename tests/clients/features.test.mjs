@@ -115,3 +115,18 @@ test("wildcards need a WebSocket: without one they are refused, and nothing else
     await daemon.publish("plain", "x");
     await until(() => got.length, "the other channel");
 });
+
+for (const transport of kTransports)
+    test(`a read marker, ${transport}`, async t => {
+        const channel = `room:read-${transport}`, first = await daemon.publish(channel, "one"), last = await daemon.publish(channel, "two");
+        const clients = [transport, "websocket"].map(each => open(t, { transports: [each], token: tokenOf(`reader-${transport}`) }));
+        for (const client of clients) {
+            client.subscribe(channel, {});
+            await isOpen(client);
+        }
+        assert.deepEqual(await clients[0].read(channel), { channel, position: null });
+        for (const [client, at, wanted] of [[0, last, last], [1, first, last], [1, undefined, last], [0, undefined, last]])
+            assert.deepEqual(await clients[client].read(channel, at), { channel, position: wanted });
+        await assert.rejects(clients[0].read(channel, `${last}0000`), { code: "bad_position" });
+        await assert.rejects(open(t, { transports: [transport] }).read("open"), { code: "unauthorized" });
+    });
