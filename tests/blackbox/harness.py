@@ -2,6 +2,7 @@
 """Starts the real fanhorn on free ports and gives the tests their base class."""
 
 import json
+import itertools
 import os
 import re
 import resource
@@ -78,13 +79,21 @@ def eventually(probe, what="it", timeout=TIMEOUT):
     return value
 
 
+PORTS = range(10_000, 32_000)  # below those that the kernel gives to clients, and to who asks for any
+tried_ports = itertools.count(os.getpid() * 64)  # a run's processes begin apart from each other
+
+
 def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
+    """Nobody listens there; another test's daemon could begin to, before ours does, if both asked the kernel."""
+    ports = []
+    while len(ports) < count:
+        port = PORTS[next(tried_ports) % len(PORTS)]
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        ports.append(port)
     return ports
 
 
