@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts the real fanhorn on free ports and gives the tests their base class."""
 
-import json
 import itertools
+import json
 import os
 import re
 import resource
