@@ -11,9 +11,12 @@ Marked LocalBroker::move_marker(ReadMark& mark, Garbage& garbage) {
     if (mark.position.seq > head_)
         return {Marked::Status::Ahead, {}};
     const ReadMarkers::Moved moved =
-        markers_.move(mark.user, mark.channel, mark.position.seq, limits_.read_markers);
+        markers_.move(mark.user, mark.channel, mark.position.seq,
+                      {.all = limits_.read_markers, .user = limits_.user_read_markers});
     if (moved.has_forgotten)
         reached(Limit::ReadMarkers);
+    if (moved.has_forgotten_own)
+        reached(Limit::UserReadMarkers);
     if (moved.has_moved && find(mark.told.channel)) {
         publish_one(mark.told, nullptr, clock_.now(), garbage);
         pushed_.store(head_, std::memory_order_release);

@@ -38,6 +38,7 @@ struct BrokerLimits {
     uint32_t wildcards = 10'000;        // different ones
     uint32_t wildcard_channels = 1'000; // looked at for what a wildcard's channels keep
     uint32_t read_markers = 1'000'000;  // the least recently moved is forgotten
+    uint32_t user_read_markers = 1'000; // of one user, likewise
 };
 
 // How many subscribers a channel has on this node: written by the workers, read by publishers.

@@ -65,8 +65,9 @@ enum class Limit : uint8_t {
     Wildcards,
     WildcardChannels,
     ReadMarkers,
+    UserReadMarkers,
 };
-inline constexpr size_t kLimits = 25;
+inline constexpr size_t kLimits = 26;
 std::string_view limit_name(Limit limit);
 // The log line of Counters::hit alone, for who may not write one while it counts.
 void log_limit(Limit limit, std::string_view who = {});

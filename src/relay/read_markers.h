@@ -12,32 +12,49 @@
 
 namespace fanhorn {
 
-// Seqs of one epoch. A marker takes about 130 bytes and its two names. Not thread-safe: belongs to
-// its broker.
+// Seqs of one epoch. A marker takes about 160 bytes and its two names, a user about 150 and his.
+// Not thread-safe: belongs to its broker.
 class ReadMarkers {
   public:
     struct Moved {
         uint64_t seq = 0; // where the marker is now
         bool has_moved = false;
-        bool has_forgotten = false; // another one, for want of room
+        bool has_forgotten = false;     // another one, for want of room
+        bool has_forgotten_own = false; // of the user's, who has as many as he may
     };
-    // Forward only. `most` markers are kept: beyond, the one that moved least recently is
-    // forgotten.
-    Moved move(std::string_view user, std::string_view channel, uint64_t seq, size_t most);
+    // How many are kept: beyond, the one that moved least recently is forgotten, of all or of the
+    // user's.
+    struct Room {
+        size_t all = SIZE_MAX, user = SIZE_MAX;
+    };
+    // Forward only.
+    Moved move(std::string_view user, std::string_view channel, uint64_t seq, const Room& room);
     std::optional<uint64_t> find(std::string_view user, std::string_view channel) const;
     size_t size() const { return markers_.size(); }
 
   private:
+    struct User;
     struct Marker {
         std::string_view key() const { return name; }
         std::string name;
         uint64_t seq = 0;
-        Hook moved;
+        User* user = nullptr;
+        Hook moved, moved_of_user;
+    };
+    using OfUser = List<Marker, &Marker::moved_of_user>;
+    struct User {
+        std::string_view key() const { return name; }
+        std::string name;
+        OfUser by_age;
+        size_t count = 0;
     };
 
-    Marker& make(std::string&& name);
-    bool make_room(size_t most);
+    Marker& make(User& user, std::string&& name);
+    User& find_or_make(std::string_view user);
+    void forget(Marker& marker);
+    void make_room(User& user, const Room& room, Moved& moved);
 
+    NamedSet<User> users_;
     NamedSet<Marker> markers_;
     List<Marker, &Marker::moved> by_age_; // the least recently moved first
 };

@@ -50,6 +50,7 @@ struct LimitSettings {
     uint32_t wildcards = 10'000;    // different ones in one broker; 503
     uint32_t wildcard_channels = 1'000; // looked at for what one replays; a gap beyond
     uint32_t read_markers = 1'000'000;  // of users, in one broker; the oldest is forgotten
+    uint32_t user_read_markers = 1'000; // of one of them
     size_t mailbox_bytes = 64 << 20;    // messages on their way to one worker; beyond: marks
     uint32_t ws_fragments = 10'000;     // frames of one WebSocket message; 1009
 };

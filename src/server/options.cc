@@ -227,7 +227,14 @@ constexpr Row kLimitsRows[] = {
      .max = 1'000'000'000,
      .documentation = "Read markers in one broker, one for each user and channel; beyond, the one "
                       "that moved least recently is forgotten.\n"
-                      "Each takes about 130 bytes and the two names."},
+                      "Each takes about 160 bytes and the two names."},
+    {.name = "user_read_markers",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::user_read_markers>,
+     .preset = "1k",
+     .min = 1,
+     .max = 1'000'000'000,
+     .documentation = "The same of one user, who cannot push out those of others by his own."},
     {.name = "mailbox_bytes",
      .type = Type::Size,
      .binding = kField<&LimitSettings::mailbox_bytes>,

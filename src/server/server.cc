@@ -77,7 +77,8 @@ static BrokerLimits broker_limits(const LimitSettings& limits) {
     return {.channels = limits.channels,
             .wildcards = limits.wildcards,
             .wildcard_channels = limits.wildcard_channels,
-            .read_markers = limits.read_markers};
+            .read_markers = limits.read_markers,
+            .user_read_markers = limits.user_read_markers};
 }
 
 void Server::make_brokers() {

@@ -285,5 +285,19 @@ class Bounded(ReadTest):
         self.assertEqual(client.ask(subscribe={"channels": ["a", "b"]})["read"], {"a": ids[1]})
 
 
+class BoundedUser(ReadTest):
+    config = config(more=SECTIONS, channels=CHANNELS, limits="user_read_markers = 2")
+
+    def test_his_own_oldest_is_forgotten(self):
+        first, anna, ben = self.ids(1)[0], self.session("anna"), self.session("ben")
+        self.mark(ben, first, "a")
+        for name in ("a", "b"):
+            self.mark(anna, first, name)
+        self.assert_limit("user_read_markers", lambda: self.mark(anna, first, "c"))
+        held = {name: anna.ask(read={"channel": name})["position"] for name in "abc"}
+        self.assertEqual(held, {"a": None, "b": first, "c": first})
+        self.assertEqual(ben.ask(read={"channel": "a"})["position"], first)
+
+
 if __name__ == "__main__":
     unittest.main()
