@@ -86,6 +86,7 @@ class LocalBroker final : public Broker {
     std::u16string* wildcard_wanters(const std::string& name, Start::Status& refused);
     const ChannelSettings* settings_of(Wildcard& wildcard);
     bool find_matched(Wildcard& wildcard, std::vector<Channel*>& matched);
+    uint64_t freed_of(Wildcard& wildcard);
     std::optional<Gap> wildcard_gap(Wildcard& wildcard, const Since& since);
     ChannelStart start_wildcard(const std::string& name, const Since& since, Millis now,
                                 uint64_t& lowest);

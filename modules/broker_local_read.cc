@@ -246,19 +246,23 @@ class LocalBroker::Reading {
     // What was told to be missing is named from then on, or the next read would tell it again.
     void add_matched(size_t index) {
         const StretchPart part = stretch_.parts[index];
-        if (std::max(part.floor, stretch_.after) >= broker_.head_)
-            return;
+        const uint64_t lower = std::max(part.floor, stretch_.after);
         Wildcard* wildcard = broker_.wildcards_.find(part.channel);
+        if (!wildcard || lower >= broker_.head_)
+            return;
         std::vector<Channel*> matched;
-        if (wildcard && !broker_.find_matched(*wildcard, matched)) {
-            add_gap(part.channel, std::max(part.floor, stretch_.after), nullptr);
-            stretch_.parts[index].floor = broker_.head_;
+        const bool is_whole = broker_.find_matched(*wildcard, matched);
+        // Of a channel that was freed nothing else is left.
+        const uint64_t freed = is_whole ? broker_.freed_of(*wildcard) : broker_.head_;
+        if (lower < freed) {
+            add_gap(part.channel, lower, nullptr);
+            stretch_.parts[index].floor = freed;
         }
         for (Channel* channel : matched) {
             if (std::binary_search(named_.begin(), named_.end(), channel))
                 continue;
             const uint64_t floor = add(channel->name, channel, part.floor);
-            if (floor > part.floor)
+            if (floor > part.floor || lower < freed)
                 stretch_.parts.push_back({channel->name, floor});
         }
     }

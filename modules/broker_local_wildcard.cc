@@ -6,6 +6,9 @@
 
 namespace fanhorn {
 
+// To find a channel that a wildcard matches it may look at so many: those begin as it does.
+static constexpr size_t kLooksForOne = 16;
+
 std::u16string* LocalBroker::wildcard_wanters(const std::string& name, Start::Status& refused) {
     if (Wildcard* wildcard = wildcards_.find(name))
         return &wildcard->wanted;
@@ -37,7 +40,8 @@ const ChannelSettings* LocalBroker::settings_of(Wildcard& wildcard) {
 bool LocalBroker::find_matched(Wildcard& wildcard, std::vector<Channel*>& matched) {
     const ChannelSettings* settings = settings_of(wildcard);
     const std::string_view beginning = wildcard.pattern.literal();
-    size_t left = limits_.wildcard_channels;
+    const size_t most = limits_.wildcard_channels;
+    size_t looked_at = 0;
     auto next = by_name_.lower_bound(beginning);
     while (settings && next != by_name_.end() && (*next)->name.starts_with(beginning)) {
         Channel& channel = **next;
@@ -45,14 +49,14 @@ bool LocalBroker::find_matched(Wildcard& wildcard, std::vector<Channel*>& matche
             next = by_name_.lower_bound("%");
             continue;
         }
-        if (left-- == 0) {
+        settings_of(channel);
+        if (channel.settings == settings && wildcard.pattern.matches(channel.name))
+            matched.push_back(&channel);
+        if (matched.size() > most || ++looked_at > most * kLooksForOne) {
             reached(Limit::WildcardChannels);
             matched.clear();
             return false;
         }
-        settings_of(channel);
-        if (channel.settings == settings && wildcard.pattern.matches(channel.name))
-            matched.push_back(&channel);
         ++next;
     }
     return true;
@@ -69,11 +73,16 @@ std::optional<Gap> LocalBroker::wildcard_gap(Wildcard& wildcard, const Since& si
     if (since.position.seq > head_)
         return gap;
     gap.why = Gap::Why::Trimmed;
-    const auto found = section_watermarks_.find(settings_of(wildcard));
-    const uint64_t freed = found == section_watermarks_.end() ? 0 : found->second;
-    if (since.position.seq < std::max(freed, earlier_watermark_))
+    if (since.position.seq < freed_of(wildcard))
         return gap;
     return std::nullopt;
+}
+
+// The newest seq that channels of its section had trimmed when they were freed.
+uint64_t LocalBroker::freed_of(Wildcard& wildcard) {
+    const auto found = section_watermarks_.find(settings_of(wildcard));
+    return found == section_watermarks_.end() ? earlier_watermark_
+                                              : std::max(found->second, earlier_watermark_);
 }
 
 ChannelStart LocalBroker::start_wildcard(const std::string& name, const Since& since, Millis now,
@@ -85,14 +94,14 @@ ChannelStart LocalBroker::start_wildcard(const std::string& name, const Since& s
         return start;
     start.audience = wildcard->audience;
     std::vector<Channel*> matched;
+    start.gap = wildcard_gap(*wildcard, since);
     if (!find_matched(*wildcard, matched)) {
-        const bool is_after = since.kind == Since::Kind::After;
-        if (since.kind != Since::Kind::Latest)
-            start.gap =
-                Gap{name, is_after ? since.position : Position{epoch_, 0}, {}, Gap::Why::Trimmed};
+        const Position from =
+            since.kind == Since::Kind::After ? since.position : Position{epoch_, 0};
+        if (since.kind != Since::Kind::Latest && from.seq < head_ && !start.gap)
+            start.gap = Gap{name, from, {}, Gap::Why::Trimmed};
         return start;
     }
-    start.gap = wildcard_gap(*wildcard, since);
     if (since.kind == Since::Kind::After && !start.gap)
         start.floor = since.position.seq;
     for (Channel* channel : matched) {

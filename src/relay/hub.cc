@@ -133,8 +133,10 @@ void Hub::deliver_message(const MessageRef& message) {
 }
 
 void Hub::deliver_notice(Notice& notice) {
-    if (notice.kind == Notice::Kind::Task)
-        return notice.task();
+    if (notice.kind == Notice::Kind::Task) {
+        const auto task = std::move(notice.task); // what it holds goes with it, not with the batch
+        return task();
+    }
     const auto found = channels_.find(std::string_view(notice.channel));
     if (found == channels_.end() || notice.seq <= (*found)->wanted_from)
         return;

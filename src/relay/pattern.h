@@ -23,12 +23,20 @@ inline bool is_wildcard(std::string_view channel) {
 // name, '**' the rest (last only, at least one byte). A literal has no '*', '{' and '}'.
 class Pattern {
   public:
+    struct Segment {
+        enum class Kind : unsigned char { Literal, One, Rest };
+        Kind kind;
+        std::string text; // Literal: the text; One: the name in {name} or ""
+        char end;         // the separator that ends it, or 0
+    };
+
     static Result<Pattern> parse(std::string_view text);
 
     bool matches(std::string_view name) const;
     // Whether it matches every name that the other one does.
     bool contains(const Pattern& other) const;
     const std::string& text() const { return text_; }
+    const std::vector<Segment>& segments() const { return segments_; }
     // What all the names it matches begin with: up to its first '*' or '{name}'.
     std::string_view literal() const;
 
@@ -37,12 +45,6 @@ class Pattern {
     std::strong_ordering specificity(const Pattern& other) const;
 
   private:
-    struct Segment {
-        enum class Kind : unsigned char { Literal, One, Rest };
-        Kind kind;
-        std::string text; // Literal: the text; One: the name in {name} or ""
-        char end;         // the separator that ends it, or 0
-    };
     static Result<Segment> parse_segment(std::string_view text, char end);
     bool captures(std::string_view name) const;
     static bool contains(const Segment& segment, const Segment& other);

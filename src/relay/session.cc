@@ -8,12 +8,8 @@
 
 namespace fanhorn {
 
-// Adds what a wildcard found, unless it is there by another one.
-static void name_once(const std::vector<StretchPart>& matched, std::vector<StretchPart>& parts) {
-    const size_t count = parts.size();
-    parts.insert(parts.end(), matched.begin(), matched.end());
-    if (count == 1 || matched.empty())
-        return;
+// A channel may be asked for by itself, and found by a wildcard or two.
+static void name_once(std::vector<StretchPart>& parts) {
     std::sort(parts.begin(), parts.end(), [](const StretchPart& a, const StretchPart& b) {
         return std::tie(a.channel, a.floor) < std::tie(b.channel, b.floor);
     });
@@ -121,14 +117,15 @@ void Session::on_placed(Step& step, const std::vector<Member*>& members, const S
         if (channel.retained && each.feed->wants(*channel.retained))
             encoding_.retained(out, *channel.retained);
         for (const MessageRef& retained : channel.matched_retained)
-            if (each.feed->wants(*retained) &&
-                !is_brought(each, retained->channel, retained->position.seq, retained.get()))
-                encoding_.retained(out, *retained);
+            placement->retained.push_back(retained);
         if (channel.gap)
             append_gap(*channel.gap);
         placement->rest.parts.push_back({each.name, each.pattern ? start.head : channel.floor});
-        name_once(channel.matched, placement->rest.parts);
+        for (const StretchPart& part : channel.matched)
+            placement->rest.parts.push_back(part);
     }
+    if (members.size() > 1 && !wildcards_.empty())
+        name_once(placement->rest.parts);
     replay(std::move(placement));
 }
 
@@ -163,17 +160,34 @@ bool Session::unsubscribe(std::string_view channel) {
 void Session::drop(Member& member) {
     if (rest_of_ == &member)
         rest_of_ = nullptr;
-    if (member.placement) {
-        std::erase(member.placement->members, &member);
-        std::erase_if(member.placement->rest.parts,
-                      [&](const StretchPart& part) { return part.channel == member.name; });
-    }
+    if (member.placement)
+        drop(member, *member.placement);
     std::erase(wildcards_, &member);
     member.attendance = nullptr;
     if (member.feed)
         hub().retire(member);
     const auto found = members_.find(member.key());
     gone_.push_back(std::move(members_.extract(found).value()));
+}
+
+// What a placement was for nobody waits for, unless a page is on its way to the first.
+void Session::drop(Member& member, Placement& placement) {
+    std::erase(placement.members, &member);
+    std::erase_if(placement.rest.parts,
+                  [&](const StretchPart& part) { return part.channel == member.name; });
+    if (!placement.members.empty())
+        return;
+    const auto found = std::find_if(placements_.begin() + (is_asked_ ? 1 : 0), placements_.end(),
+                                    [&](const auto& each) { return each.get() == &placement; });
+    if (found != placements_.end())
+        placements_.erase(found);
+}
+
+size_t Session::waiting_parts() const {
+    size_t parts = 0;
+    for (const auto& placement : placements_)
+        parts += placement->rest.parts.size() + placement->retained.size();
+    return parts;
 }
 
 void Session::free_gone() {
@@ -346,11 +360,28 @@ bool Session::replay_some() {
     if (placements_.empty() || is_asked_)
         return false;
     Placement& placement = *placements_.front();
-    if (placement.members.empty() || (placement.is_read && is_done(placement)))
+    if (placement.members.empty())
+        placements_.pop_front();
+    else if (!placement.retained.empty())
+        send_retained(placement);
+    else if (placement.is_read && is_done(placement))
         placements_.pop_front();
     else
         read_page(placement);
     return !is_asked_;
+}
+
+// Of what wildcards match; at the reader's pace, as they may be many.
+void Session::send_retained(Placement& placement) {
+    std::string& out = outbox_.own();
+    while (!placement.retained.empty() && out.size() < kReplayBytes) {
+        const MessageRef retained = std::move(placement.retained.front());
+        placement.retained.pop_front();
+        const Member* member = find_member(placement, retained->channel);
+        if (member && member->feed->wants(*retained) &&
+            !is_brought(*member, retained->channel, retained->position.seq, retained.get()))
+            encoding_.retained(out, *retained);
+    }
 }
 
 bool Session::is_done(Placement& placement) {

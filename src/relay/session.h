@@ -67,6 +67,8 @@ class Session final : public Subscriber, public Pooled<Session> {
     void say(std::string_view json);
     // Of replies that wait for the socket.
     size_t waiting_bytes() const { return outbox_.own_bytes(); }
+    // Channels and retained values that its replays have still to look at.
+    size_t waiting_parts() const;
 
     // All its channels have been sent everything; until then the last position for which that held.
     Position position() const override;
@@ -102,9 +104,10 @@ class Session final : public Subscriber, public Pooled<Session> {
     // A step on its way through history.
     struct Placement {
         std::vector<Member*> members;
-        Stretch rest;         // what to read next
-        bool is_read = false; // what `rest` follows is in the outbox, or was nothing
-        bool is_end = false;  // and was all there is
+        Stretch rest;                    // what to read next
+        std::deque<MessageRef> retained; // before that
+        bool is_read = false;            // what `rest` follows is in the outbox, or was nothing
+        bool is_end = false;             // and was all there is
         // Of one who was too slow, where its channel has `conflate`.
         std::unique_ptr<Conflation> conflation;
         bool is_ours = false; // they fell behind: what is missing is an overflow
@@ -125,6 +128,8 @@ class Session final : public Subscriber, public Pooled<Session> {
     void tell(const Step& step, const Start& start);
     void replay(std::unique_ptr<Placement> placement);
     void drop(Member& member);
+    void drop(Member& member, Placement& placement);
+    void send_retained(Placement& placement);
     void free_gone();
 
     bool send(Member& member);

@@ -108,14 +108,11 @@ std::optional<http::Problem> read_since(std::string_view value, Since& since) {
     return std::nullopt;
 }
 
-std::string session_command_id(std::string_view json) {
-    if (read_json(json, kMaxCommandDepth) != JsonKind::Object)
-        return {};
-    const CommandMembers members(json);
-    for (const char* verb : {"subscribe", "unsubscribe", "refresh"})
-        if (!members.value(verb).empty())
-            return std::string(members.value("id"));
-    return {};
+std::string command_id(std::string_view json) {
+    const std::string_view id = CommandMembers(json).value("id");
+    const bool is_number =
+        !id.empty() && id.size() <= kMaxIdBytes && json_kind(id) == JsonKind::Number;
+    return is_number ? std::string(id) : "null";
 }
 
 std::string ok_json(const std::string& id, std::string_view body) {

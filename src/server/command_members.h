@@ -15,6 +15,7 @@
 namespace fanhorn {
 
 inline constexpr size_t kMaxCommandDepth = 64; // of nesting
+inline constexpr size_t kMaxIdBytes = 32;
 
 // A JSON object that has been checked, by its members' names. Of one name the last counts. Keeps
 // pieces of the text, which must outlive it.
@@ -50,8 +51,8 @@ std::optional<http::Problem> read_names(std::string_view array, size_t most,
 // A string, or a number like 0 or -50; "": as it is.
 std::optional<http::Problem> read_since(std::string_view value, Since& since);
 
-// The number of a command that only a session can run; "" for any other text.
-std::string session_command_id(std::string_view json);
+// The number of a command, as it was written; "null" where it has none.
+std::string command_id(std::string_view json);
 
 // `id` is the command's number as it was written.
 std::string ok_json(const std::string& id, std::string_view body);

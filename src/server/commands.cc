@@ -12,7 +12,6 @@ namespace fanhorn {
 
 namespace {
 
-constexpr size_t kMaxIdBytes = 32;
 // Replies that the client has not read: beyond it a command is refused.
 constexpr size_t kMaxWaitingBytes = 1 << 20;
 

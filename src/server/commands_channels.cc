@@ -93,12 +93,15 @@ std::optional<http::Problem> Commands::read_step(const CommandMembers& members,
         return problem;
     if (session_->is_patched_twice(step))
         return http::problem("bad_option", "a channel with 'delta' cannot be one of a wildcard's");
-    const size_t most = worker_.config().limits.subscriptions;
+    const auto& limits = worker_.config().limits;
+    if (session_->waiting_parts() > limits.subscriptions + limits.wildcard_channels)
+        return http::problem("rate_limited", "let what you have subscribed to catch up first");
+    const size_t most = limits.subscriptions;
     if (session_->channel_count() + step.channels.size() > most) {
         worker_.counters().hit(Limit::Subscriptions);
         return http::problem("bad_channel", "more channels than 'subscriptions' in [limits]");
     }
-    if (!session_->has_room_for(step, worker_.config().limits.filters)) {
+    if (!session_->has_room_for(step, limits.filters)) {
         worker_.counters().hit(Limit::Filters);
         return too_many_filters();
     }

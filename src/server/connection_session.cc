@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // fanhorn.v1: a stream whose channels come and go, and what is said beside it by POST.
-#include "base/random.h"
 #include "base/text.h"
 #include "server/auth.h"
 #include "server/commands.h"
@@ -19,7 +18,7 @@ constexpr size_t kMaxReplyBytes = 64 << 10;
 
 Standing::~Standing() {
     if (posted)
-        posted->erase(commands->connection());
+        posted->remove(commands->connection());
     if (commands)
         commands->detach();
     if (users)
@@ -39,8 +38,8 @@ void Connection::open_session(Opening&& opening, const Wish& wish) {
         std::make_shared<Commands>(worker(), &session, wish.connection,
                                    [&session](std::string_view json) { session.say(json); });
     if (!inbound_) {
-        standing().posted = &worker().posted_sessions();
-        standing().posted->emplace(wish.connection, this);
+        standing().posted = &worker().shared().posted_sessions;
+        standing().posted->add(wish.connection, worker(), *this);
     }
     session.begin(wish);
 }
@@ -105,12 +104,11 @@ void Connection::run_command(std::string_view json) {
         connection = *id;
     }
     Caller caller(exchange_->request, listener_->settings, exchange_->identities, counters());
-    std::string id = connection == kNoConnection ? "" : session_command_id(json);
-    if (!id.empty()) {
+    if (Worker* owner = worker().shared().posted_sessions.find(connection).worker) {
         if (auto problem = caller.introduce(worker().config().authorities))
             return send_problem(*problem);
-        return worker().run_command(
-            {connection, std::move(id), std::string(json), exchange_->identities, reply()});
+        return worker().run_command(*owner, {connection, command_id(json), std::string(json),
+                                             std::string(exchange_->identities.user()), reply()});
     }
     const auto commands = std::make_shared<Commands>(
         worker(), nullptr, connection,
@@ -118,24 +116,21 @@ void Connection::run_command(std::string_view json) {
     commands->run(json, caller, socket_.get());
 }
 
+// In the name of whom the stream is of.
 void Connection::run_posted(const PostedCommand& command, const Commands::Say& answer) {
-    const std::string_view caller = command.identities.user();
-    if (!caller.empty() && caller != standing().identities.user())
-        return answer(
-            error_json(command.id, http::problem("forbidden", "that stream is another user's")));
+    const std::string_view user = standing().identities.user();
+    if (!command.user.empty() && command.user != user)
+        return answer(error_json(
+            command.id,
+            http::problem("forbidden", user.empty() ? "that stream is nobody's yet: give the token "
+                                                      "in the command"
+                                                    : "that stream is another user's")));
     run_own(command.json, answer);
 }
 
 // ---- of whichever worker
 
 namespace {
-
-// At the end of its connections' ids.
-constexpr size_t kNumberAt = std::tuple_size_v<ConnectionId> - 2;
-
-size_t worker_number(const ConnectionId& id) {
-    return id[kNumberAt] | static_cast<size_t>(id[kNumberAt + 1]) << 8;
-}
 
 // Answers when nobody has it any more, in the asker's own thread.
 struct PostedJob {
@@ -157,33 +152,11 @@ struct PostedJob {
 
 } // namespace
 
-// Random, fetched for many at once: a system call for each is a tenth of what a poll costs.
-ConnectionId Worker::new_connection_id() const {
-    static thread_local std::array<ConnectionId, 64> ids;
-    static thread_local size_t used = ids.size();
-    if (used == ids.size()) {
-        random_bytes(ids.data(), sizeof ids);
-        used = 0;
-    }
-    ConnectionId id = ids[used++];
-    id[kNumberAt] = static_cast<uint8_t>(number_);
-    id[kNumberAt + 1] = static_cast<uint8_t>(number_ >> 8);
-    return id;
-}
-
-void Worker::run_command(PostedCommand posted) {
-    const size_t number = worker_number(posted.connection);
-    Worker& owner = number < shared_.crew.size() ? *shared_.crew[number] : *this;
-    auto job = std::make_shared<PostedJob>(*this, std::move(posted));
-    owner.post([&owner, job] {
-        PostedCommand& command = job->command;
-        const auto say = [job](std::string_view json) { job->answer = json; };
-        const auto found = owner.posted_.find(command.connection);
-        if (found != owner.posted_.end())
-            return found->second->run_posted(command, say);
-        Rights rights(command.identities, owner.counters());
-        std::make_shared<Commands>(owner, nullptr, command.connection, say)
-            ->run(command.json, rights, -1);
+void Worker::run_command(Worker& owner, PostedCommand posted) {
+    const auto job = std::make_shared<PostedJob>(*this, std::move(posted));
+    owner.post([&sessions = shared_.posted_sessions, job] {
+        if (Connection* session = sessions.find(job->command.connection).connection)
+            session->run_posted(job->command, [job](std::string_view json) { job->answer = json; });
     });
 }
 

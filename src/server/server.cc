@@ -209,6 +209,8 @@ int Server::run() {
         worker->post([raw = worker.get()] { raw->stop(); });
     for (const auto& worker : workers_)
         worker->join();
+    for (const auto& worker : workers_)
+        worker->forget_mail();
     remove_pid_file(pid_file_);
     log_event(LogLevel::Notice, "stopped");
     return 0;

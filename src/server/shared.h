@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "relay/broker.h"
 #include "server/config.h"
+#include "server/posted_sessions.h"
 
 #include <atomic>
 #include <memory>
@@ -31,6 +32,7 @@ struct Shared {
     std::atomic<uint64_t> reloads{0};
     std::atomic<bool> is_draining{false};
     size_t workers = 0;
+    PostedSessions posted_sessions;
     std::vector<Worker*> crew; // they, from before the first loop runs to behind the last
     Descriptors descriptors = Descriptors::Process;
 };

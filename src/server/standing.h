@@ -17,10 +17,8 @@ namespace fanhorn {
 
 class Commands;
 class Connection;
+class PostedSessions;
 class Users;
-
-// The sessions of a worker whose commands come by POST.
-using PostedSessions = std::map<ConnectionId, Connection*>;
 
 struct Standing {
     explicit Standing(Connection& owner) : connection(owner) {}
@@ -32,7 +30,7 @@ struct Standing {
     Identities identities;
     std::string publishes_to;           // the channel of a plain WebSocket's messages, or:
     std::shared_ptr<Commands> commands; // of fanhorn.v1
-    PostedSessions* posted = nullptr;   // where it can be found, when they come by POST
+    PostedSessions* posted = nullptr;   // where it is found, when they come by POST
     // Where he is told of, while he is there; not a session's, which knows for each channel.
     std::vector<std::unique_ptr<Attendance>> attendances;
     Hook hook;              // of Expiries

@@ -82,6 +82,11 @@ Worker::~Worker() {
     CHECK(!thread_.joinable());
 }
 
+void Worker::forget_mail() {
+    Mailbox::Batch batch;
+    mailbox_.take(batch);
+}
+
 Result<void> Worker::add_listener(NewListener listener) {
     if (auto sent = handoff_.send(std::move(listener.socket)); !sent)
         return sent;

@@ -51,10 +51,10 @@ struct NewListener {
 
 // A command for a session, perhaps of another worker.
 struct PostedCommand {
-    ConnectionId connection;
-    std::string id; // the command's
+    ConnectionId connection; // the session's
+    std::string id;          // the command's
     std::string json;
-    Identities identities; // its sender's
+    std::string user; // its sender; "" for nobody in particular
     Reply reply;
 };
 
@@ -73,6 +73,8 @@ class Worker {
     // then on is not in it.
     void start(const ServerSettings& settings, std::latch& parted);
     void join();
+    // Behind the join() of all of them, while all are there: what was posted is not run any more.
+    void forget_mail();
     // Any thread; `task` runs on the worker.
     void post(std::function<void()> task) { mailbox_.post(std::move(task)); }
     const Counters& counters() const { return counters_; }
@@ -99,7 +101,6 @@ class Worker {
     Deadlines<Connection>& deadlines() { return deadlines_; }
     Expiries& expiries() { return expiries_; }
     Users& users() { return users_; }
-    PostedSessions& posted_sessions() { return posted_; }
     AnswerBatch& answers() { return answers_; }
     std::span<char> read_buffer() { return read_buffer_; }
     std::span<const std::unique_ptr<Transport>> transports() const { return transports_; }
@@ -109,10 +110,8 @@ class Worker {
     std::string metrics() const;
     // Ends the connections of that user, of all workers; answers how many there were.
     void send_user_away(const std::string& user, Reply reply);
-    // In the session's own worker; answers with the reply.
-    void run_command(PostedCommand command);
-    // The id of a new connection, which tells its worker's number as well.
-    ConnectionId new_connection_id() const;
+    // In the session's own worker, `owner`; answers with the reply.
+    void run_command(Worker& owner, PostedCommand command);
     // The connection is closed and is destroyed at the end of the turn.
     void bury(Connection& connection) {
         connection.of_worker.unlink();
@@ -165,7 +164,6 @@ class Worker {
     AnswerBatch answers_;
     Deadlines<Connection> deadlines_;
     Users users_;
-    PostedSessions posted_;
     Expiries expiries_;
     List<Connection, &Connection::of_worker> connections_;
     List<Connection, &Connection::of_worker> leaving_; // told to go by a drain

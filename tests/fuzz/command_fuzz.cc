@@ -50,8 +50,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const std::string_view text(reinterpret_cast<const char*>(data), size);
     if (read_json(text, kMaxCommandDepth) == JsonKind::Object) {
         expect_members(text);
-        const std::string id = session_command_id(text);
-        require(id.empty() || text.find(id) != text.npos);
+        const std::string id = command_id(text);
+        require(id == "null" || text.find(id) != text.npos);
     }
     std::optional<LongList> list;
     if (auto problem = read_long_list(text, 10, list))

@@ -157,36 +157,39 @@ static void wildcards_by_name(void**) {
         Pattern pattern;
     };
     Wildcards<Item> wildcards;
-    const char* texts[] = {"**", "*", "a:*", "a:**", "a:*:c", "a:b:*", "*:b", "a.*", "$x:*"};
-    for (const char* text : texts)
-        wildcards.insert(std::make_unique<Item>(Item{pattern(text)}));
-    const auto check = [&](const char* name) {
-        std::set<std::string> found, expected;
+    std::set<std::string> there;
+    const auto check = [&](const std::string& name) {
+        std::multiset<std::string> found, expected;
         wildcards.each_match(name, [&](const Item& item) { found.insert(item.pattern.text()); });
-        wildcards.each([&](const Item& item) {
-            if (name[0] != '$' && item.pattern.matches(name))
-                expected.insert(item.pattern.text());
-        });
+        for (const std::string& text : there)
+            if (name[0] != '$' && pattern(text).matches(name))
+                expected.insert(text);
         assert_row(name, found == expected);
     };
     const auto check_all = [&] {
         for (const char* name : {"a", "a:b", "a:b:c", "a:x:c", "x:b", "a.b", ":b", "a:", "$x:1"})
             check(name);
+        assert_int_equal(wildcards.size(), there.size());
     };
-    check_all();
-    assert_int_equal(wildcards.size(), 9);
-    assert_null(wildcards.find("b:*"));
-    for (const char* text : {"a:**", "**", "a:b:*"})
-        wildcards.erase(*wildcards.find(text));
-    assert_null(wildcards.find("a:**"));
-    assert_int_equal(wildcards.size(), 6);
-    check_all();
-    while (!wildcards.empty()) {
-        const Item* any = nullptr;
-        wildcards.each([&](const Item& item) { any = &item; });
-        wildcards.erase(*any);
+    const char* texts[] = {"**",  "*",    "a:*",   "a:**",  "a:*:c",   "a:b:*",   "*:b",  "a.*",
+                           "*:*", "$x:*", "{b}:*", "*:{b}", "a:{b}:c", "a:*:{c}", "*:*:*"};
+    for (int round = 0; round < 3; ++round) {
+        for (const char* text : texts) {
+            there.insert(text);
+            wildcards.insert(std::make_unique<Item>(Item{pattern(text)}));
+            check_all();
+        }
+        assert_null(wildcards.find("b:*"));
+        assert_null(wildcards.find("a:{x}:c"));
+        while (!there.empty()) { // not in the order in which they came
+            const std::string text = round == 0 ? *there.begin() : *there.rbegin();
+            there.erase(text);
+            wildcards.erase(*wildcards.find(text));
+            assert_null(wildcards.find(text));
+            check_all();
+        }
+        assert_true(wildcards.empty());
     }
-    check_all();
 }
 
 static void refused_patterns(void**) {

@@ -124,6 +124,66 @@ static void test_what_several_resume_comes_once(void**) {
     assert_text(hear(bench, talker).substr(0, 9 + all.size()), "=ok a:**;" + all);
 }
 
+static void test_in_one_step_whatever_the_order(void**) {
+    RelayBench bench;
+    bench.settle(allow_wildcards);
+    std::string all;
+    for (const char* channel : {"a:1", "a:2", "a:1"})
+        all += bench.frame(bench.say(channel), channel);
+    const std::vector<std::string> names = {"a:*", "a:1", "a:**"};
+    for (const auto& order : {std::vector{0, 1, 2}, {1, 0, 2}, {0, 2, 1}, {2, 1, 0}}) {
+        Talker talker(bench);
+        std::vector<std::string> channels;
+        for (const int i : order)
+            channels.push_back(names[static_cast<size_t>(i)]);
+        talker.sink.taken();
+        talker.subscribe(channels, kEarliest);
+        const std::string told = hear(bench, talker);
+        assert_text(told.substr(5 + channels[0].size(), all.size()), all);
+        assert_true(told.find(";m", 4 + channels[0].size() + all.size()) == told.npos);
+    }
+}
+
+// Replays that nobody waits for are not kept behind one that cannot go on.
+static void test_what_was_left_takes_no_room(void**) {
+    RelayBench bench;
+    bench.settle(allow_wildcards);
+    for (int i = 0; i < 100; ++i)
+        bench.say("a:" + std::to_string(i), std::string(1000, 'x'));
+    Talker talker(bench, {}, {}, 500);
+    for (int i = 0; i < 50; ++i) {
+        talker.subscribe({"a:*"}, kEarliest);
+        bench.worker.turn();
+        assert_true(talker.session.waiting_parts() <= 2 * 101);
+        talker.session.unsubscribe("a:*");
+    }
+    talker.subscribe({"a:*"}, kEarliest);
+    talker.open(SIZE_MAX);
+    const std::string told = hear(bench, talker);
+    assert_true(told.find(":a:99:") != told.npos);
+    assert_int_equal(talker.session.waiting_parts(), 0);
+}
+
+// What channels that are gone had is told by the wildcard's name.
+static void test_channels_that_were_freed_meanwhile(void**) {
+    RelayBench bench(2000);
+    bench.settle([](ChannelSettings& settings) {
+        settings.wildcard = true;
+        settings.history = 0;
+    });
+    Talker talker(bench);
+    talker.subscribe({"a:*"});
+    hear(bench, talker);
+    for (int i = 0; i < 40; ++i)
+        bench.say("a:" + std::to_string(i), std::string(200, 'x'));
+    std::string told;
+    for (int i = 0; i < 10; ++i)
+        told += hear(bench, talker);
+    assert_true(told.find("ga:*,") != told.npos);
+    assert_true(told.find(",overflow,") != told.npos);
+    assert_int_equal(bench.broker->channel_count(), 0);
+}
+
 static void test_filters_share_what_both_let_through(void**) {
     RelayBench bench;
     bench.settle(allow_wildcards);
@@ -249,7 +309,8 @@ class World {
         : seed_(seed), bench_(random(2) ? SIZE_MAX : 4096), talker_(bench_) {
         bench_.settle([&](ChannelSettings& settings) {
             settings.wildcard = true;
-            settings.history = random(3) ? 1000 : 5;
+            const uint32_t histories[] = {1000, 1000, 5, 0};
+            settings.history = histories[random(4)];
             settings.slow_consumer_limit = random(2) ? 256 << 10 : 400;
             settings.slow_consumer = random(2) ? SlowConsumer::Gap : SlowConsumer::Latest;
         });
@@ -406,6 +467,9 @@ int main() {
         cmocka_unit_test(test_others_sections_are_not_among_them),
         cmocka_unit_test(test_what_several_match_comes_once),
         cmocka_unit_test(test_what_several_resume_comes_once),
+        cmocka_unit_test(test_in_one_step_whatever_the_order),
+        cmocka_unit_test(test_what_was_left_takes_no_room),
+        cmocka_unit_test(test_channels_that_were_freed_meanwhile),
         cmocka_unit_test(test_filters_share_what_both_let_through),
         cmocka_unit_test(test_retained_values_of_all),
         cmocka_unit_test(test_too_many_channels_are_a_gap),
