@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "base/utf8.h"
 #include "http/response.h"
+#include "modules/enveloped_encoding.h"
 #include "modules/message_envelope.h"
 #include "modules/sse_frame.h"
 #include "relay/transport.h"
@@ -99,62 +100,19 @@ class EnvelopedSse final : public SseEncoding {
 
 // fanhorn.v1: what its WebSocket is sent, each object an event. Channels may be added with older
 // positions, so that only a position of the whole has an `id:`.
-class SessionSse : public SseEncoding {
+class SessionSse : public Enveloped<SseEncoding> {
   public:
-    bool carries_presence() const override { return true; }
-
     void hello(std::string& out, const Hello& hello) override {
         begin(out, hello.position);
-        const std::string at = position_text(hello.position);
-        std::string json;
-        append_hello(json, hex_encode(hello.connection), at,
-                     static_cast<uint64_t>(hello.heartbeat) / 1000);
-        append_event(out, at, {}, json);
-    }
-    void message(std::string& out, const Message& message) override {
-        text(out, [&](std::string& json) { append_message(json, message); });
-    }
-    void retained(std::string& out, const Message& message) override {
-        text(out, [&](std::string& json) { append_retained(json, message); });
-    }
-    void gap(std::string& out, const Gap& gap) override {
-        text(out, [&](std::string& json) { append_gap(json, gap); });
+        append_event(out, position_text(hello.position), {}, hello_json(hello));
     }
     void position(std::string& out, Position at) override {
-        std::string json;
-        append_position(json, std::string_view(position_text(at)));
-        append_event(out, position_text(at), {}, json);
-    }
-    void reply(std::string& out, std::string_view json) override {
-        append_event(out, {}, {}, json);
-    }
-    void caught_up(std::string& out, std::string_view channel, Position at) override {
-        text(out, [&](std::string& json) {
-            append_caught_up(json, channel, std::string_view(position_text(at)));
-        });
-    }
-    void end(std::string& out, std::string_view channel, std::string_view code) override {
-        text(out, [&](std::string& json) { append_end(json, channel, code); });
+        append_event(out, position_text(at), {}, position_json(at));
     }
 
-  private:
-    template <typename Write> void text(std::string& out, Write write) {
-        std::string json;
-        write(json);
+  protected:
+    void object(std::string& out, std::string_view json) override {
         append_event(out, {}, {}, json);
-    }
-};
-
-// For readers who asked for patches.
-class PatchingSse final : public SessionSse {
-  public:
-    bool makes_patches() const override { return true; }
-    bool patch(std::string& out, const Message& message, const Message& base) override {
-        std::string json;
-        if (!append_patch(json, message, base))
-            return false;
-        reply(out, json);
-        return true;
     }
 };
 
@@ -217,7 +175,7 @@ class SseTransport final : public Transport {
     PlainSse plain_;
     EnvelopedSse enveloped_;
     SessionSse session_;
-    PatchingSse patching_;
+    Patching<SessionSse> patching_;
 };
 
 std::unique_ptr<Transport> create() {

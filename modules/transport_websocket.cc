@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "http/response.h"
 #include "modules/deflate.h"
+#include "modules/enveloped_encoding.h"
 #include "modules/message_envelope.h"
 #include "modules/websocket_frame.h"
 #include "relay/transport.h"
@@ -102,52 +103,22 @@ class PlainWebsocket final : public WebsocketEncoding {
     void end(std::string&, std::string_view, std::string_view) override {}
 };
 
-class EnvelopedWebsocket : public WebsocketEncoding {
+class EnvelopedWebsocket : public Enveloped<WebsocketEncoding> {
   public:
-    using WebsocketEncoding::WebsocketEncoding;
-    bool carries_presence() const override { return true; }
+    using Enveloped::Enveloped;
 
     void hello(std::string& out, const Hello& hello) override {
         WebsocketEncoding::hello(out, hello);
-        text(out, [&](std::string& json) {
-            append_hello(json, hex_encode(hello.connection), position_text(hello.position),
-                         static_cast<uint64_t>(hello.heartbeat) / 1000);
-        });
+        object(out, hello_json(hello));
     }
-    void message(std::string& out, const Message& message) override {
-        text(out, [&](std::string& json) { append_message(json, message); });
-    }
-    void retained(std::string& out, const Message& message) override {
-        text(out, [&](std::string& json) { append_retained(json, message); });
-    }
-    void gap(std::string& out, const Gap& gap) override {
-        text(out, [&](std::string& json) { append_gap(json, gap); });
-    }
-    void position(std::string& out, Position at) override {
-        text(out, [&](std::string& json) {
-            append_position(json, std::string_view(position_text(at)));
-        });
-    }
+    void position(std::string& out, Position at) override { object(out, position_json(at)); }
     void heartbeat(std::string& out, Position at) override {
         WebsocketEncoding::heartbeat(out, at);
         position(out, at);
     }
-    void reply(std::string& out, std::string_view json) override {
-        append_data(out, Opcode::Text, json);
-    }
-    void caught_up(std::string& out, std::string_view channel, Position at) override {
-        text(out, [&](std::string& json) {
-            append_caught_up(json, channel, std::string_view(position_text(at)));
-        });
-    }
-    void end(std::string& out, std::string_view channel, std::string_view code) override {
-        text(out, [&](std::string& json) { append_end(json, channel, code); });
-    }
 
   protected:
-    template <typename Write> void text(std::string& out, Write write) {
-        std::string json;
-        write(json);
+    void object(std::string& out, std::string_view json) override {
         append_data(out, Opcode::Text, json);
     }
 };
@@ -157,20 +128,6 @@ struct InboundTerms : LocalCount {
     InboundTerms(Inflater& shared, const ReaderLimits& bounds) : inflater(shared), limits(bounds) {}
     Inflater& inflater;
     const ReaderLimits limits;
-};
-
-// For readers who asked for patches.
-class PatchingWebsocket final : public EnvelopedWebsocket {
-  public:
-    using EnvelopedWebsocket::EnvelopedWebsocket;
-    bool makes_patches() const override { return true; }
-    bool patch(std::string& out, const Message& message, const Message& base) override {
-        std::string json;
-        if (!append_patch(json, message, base))
-            return false;
-        reply(out, json);
-        return true;
-    }
 };
 
 // What a client sends: control frames, and messages to publish.
@@ -350,7 +307,7 @@ class WebsocketTransport final : public Transport {
     std::vector<Ref<InboundTerms>> terms_;
     PlainWebsocket plain_{nullptr}, plain_deflated_{&deflater_};
     EnvelopedWebsocket enveloped_{nullptr}, enveloped_deflated_{&deflater_};
-    PatchingWebsocket patching_{nullptr}, patching_deflated_{&deflater_};
+    Patching<EnvelopedWebsocket> patching_{nullptr}, patching_deflated_{&deflater_};
 };
 
 std::unique_ptr<Transport> create() {
