@@ -3,15 +3,16 @@
 """minify.py SOURCE MODULE CLASSIC: the module that the daemon serves, and the same as a classic
 script that sets the global Fanhorn.
 
-Comments and blanks go; members that begin with '_' and all names of variables get short ones. It
-knows no scopes, so it asks for this: every statement ends with ';' or '}', a variable never has the
-name of one at the top of the file, globals are those in GLOBALS, and an object is never a method's
-default. The tests run what comes out.
+Comments and blanks go; members that begin with '_' and all names of variables get short ones, and
+of the members those that compress best. It asks for this: every statement ends with ';' or '}', a
+variable never has the name of one at the top of the file, globals are those in GLOBALS, and an
+object is never a method's default. The tests run what comes out.
 """
 import itertools
+import random
 import re
-import string
 import sys
+import zlib
 
 TOKEN = re.compile(r"""
     (?P<blank>\s+|//[^\n]*)
@@ -105,6 +106,7 @@ def roles(found):
     return result
 
 
+TRIES = 16000  # of other names for members; takes some seconds
 LETTERS = "etnsroiadlcuphmfgwyvbkxjqz"  # what is often there costs less
 
 
@@ -250,27 +252,56 @@ def owners(found, known):
 
 
 def member_names(found, known, public):
-    """Members that no object has both of may have the same short name."""
+    """Of each private member a short name, and those that must not have the same: members that no
+    object has both of may."""
     owned = owners(found, known)
     uses = [text for (kind, text), (role, _) in zip(found, known) if text in owned and role]
+    rivals = {text: [each for each in owned if each != text and
+                     (owned[each] & owned[text] or not owned[text] or not owned[each])] for text in owned}
     names = {}
     for text in by_count(uses):
-        rivals = {names[each] for each in names if owned[each] & owned[text] or not owned[text] or not owned[each]}
-        names[text] = next(name for name in short_names(public) if name not in rivals)
-    return names
+        taken = {names.get(each) for each in rivals[text]}
+        names[text] = next(name for name in short_names(public) if name not in taken)
+    return names, rivals
+
+
+def fit(pieces, names, rivals, public):
+    """What the pieces give, of which every second one is a member, with the names by which it is small."""
+    def whole():
+        return "".join(names[each] if index % 2 else each for index, each in enumerate(pieces))
+
+    def size():
+        return len(zlib.compress(whole().encode(), 9))
+
+    choose = random.Random(1).choice
+    letters = [each for each in short_names(public) if len(each) == 1]
+    everyone, least = sorted(names), size()
+    for _ in range(TRIES):
+        text, before = choose(everyone), dict(names)
+        mine, other = names[text], choose(letters)
+        for each in [text, *rivals[text]]:
+            names[each] = {mine: other, other: mine}.get(names[each], names[each])
+        changed = [each for each in everyone if names[each] != before[each]]
+        is_fit = all(names[each] != names[rival] for each in changed for rival in rivals[each])
+        now = size() if is_fit else least + 1
+        if now > least:
+            names.update(before)
+        least = min(least, now)
+    return whole()
 
 
 NUMBER = re.compile(r"^const (\w+) = (\d+); *(?://.*)?\n", re.M)
 
 
-def minified(text, is_classic):
+def minified(text):
+    """The module."""
     for name, value in NUMBER.findall(text):
         text = re.sub(r"\b%s\b" % name, value, NUMBER.sub(lambda m: "" if m.group(1) == name else m.group(), text))
     found = [[kind, re.sub(r"(0{3,})$", lambda zeros: f"e{len(zeros[1])}", each) if kind == "number" else each]
              for kind, each in tokens(text)]
     known = roles(found)
     public = {text for (kind, text), (role, _) in zip(found, known) if role in ("member", "shorthand") and text[0] != "_"}
-    members = member_names(found, known, public)
+    members, rivals = member_names(found, known, public)
 
     depth, tops = 0, []
     for index, (kind, token) in enumerate(found):
@@ -291,21 +322,24 @@ def minified(text, is_classic):
         if role in ("variable", "shorthand") and token not in GLOBALS and token not in KEPT:
             renamed = top.get(token) or local[unit][token]
         if role == "member":
-            renamed = members.get(token, token)
+            renamed = f"\0{token}\0" if token in members else token
         elif role == "shorthand":
-            renamed = members.get(token, token) + ("" if renamed == members.get(token, token) else ":" + renamed)
-        if out and re.match(r"[\w$]", renamed) and re.search(r"[\w$]$", out[-1]):
+            renamed = f"\0{token}\0:{renamed}" if token in members else token + ("" if renamed == token else ":" + renamed)
+        if out and re.match(r"[\w$\0]", renamed) and re.search(r"[\w$\0]$", out[-1]):
             out.append(" ")
         out.append(renamed)
-    result = re.sub(r";}", "}", re.sub(r",([}\])])", r"\1", "".join(out)))
-    if is_classic:
-        result = "(()=>{" + re.sub(r"export\{.*?\};?$", "", re.sub(r"export (?=class|function)", "", result)) + "globalThis.Fanhorn=Fanhorn})();"
-    return result + "\n"
+    pieces = re.sub(r";}", "}", re.sub(r",([}\])])", r"\1", "".join(out))).split("\0")
+    return fit(pieces, members, rivals, public)
+
+
+def classic(module):
+    inner = re.sub(r"export\{.*?\};?$", "", re.sub(r"export (?=class|function)", "", module))
+    return "(()=>{" + inner + "globalThis.Fanhorn=Fanhorn})();"
 
 
 if __name__ == "__main__":
     with open(sys.argv[1], encoding="utf-8") as source:
-        whole = source.read()
-    for path, is_classic in ((sys.argv[2], False), (sys.argv[3], True)):
+        module = minified(source.read())
+    for path, text in ((sys.argv[2], module), (sys.argv[3], classic(module))):
         with open(path, "w", encoding="utf-8") as target:
-            target.write(minified(whole, is_classic))
+            target.write(text + "\n")
