@@ -58,7 +58,8 @@ export interface SubscribeOptions<T = unknown> {
 
 export interface Subscription {
     readonly channel: string;
-    /** Behind the last handler that is done: what to give as `since` another time. */
+    /** Behind the last handler that is done: what to give as `since` another time. That of a wildcard
+     *  moves with the server's heartbeat, when all its channels have come so far. */
     readonly position: Position | undefined;
     unsubscribe(): void;
 }
@@ -106,6 +107,20 @@ export interface StateEvent extends Event {
     error?: Problem;
 }
 
+/** What is sent to the token's user, or a gap in that. */
+export interface UserEvent extends Event {
+    readonly type: "user";
+    /** "$user:NAME". */
+    channel: string;
+    id?: Position;
+    n?: number;
+    /** "read": one of the user's other connections moved a read marker; data: {channel, position}. */
+    event?: string;
+    data?: unknown;
+    /** In place of all these: messages were lost. */
+    gap?: Omit<Gap, "channel">;
+}
+
 export class Fanhorn extends EventTarget {
     /** Of the server's /sub/, absolute or relative to the page. Connects with the first subscription. */
     constructor(url?: string | URL, options?: Options);
@@ -113,6 +128,8 @@ export class Fanhorn extends EventTarget {
     readonly transport: Transport | "tab" | null;
     /** The connection's id, for `exclude`. */
     readonly connection: string | undefined;
+    /** To a channel or a wildcard: "scores:*", "scores:**". Those that are there for the same channel need
+     *  the same filter. While `transport` is another than "websocket", wildcards wait for one. */
     subscribe<T = unknown>(channel: string, options?: SubscribeOptions<T>): Subscription;
     publish(channel: string, data: unknown, options?: PublishOptions): Promise<{ id: Position; n?: number }>;
     /** The user's read marker there, null for none; with a position it moves, forward only. */
@@ -122,6 +139,7 @@ export class Fanhorn extends EventTarget {
     history(channel: string, options?: { since?: Since }): Promise<{ messages: Message[]; gaps?: Gap[]; next: Position }>;
     /** For good; events are no longer sent. */
     close(): void;
+    addEventListener(type: "user", listener: (event: UserEvent) => void, options?: boolean | AddEventListenerOptions): void;
     addEventListener(type: "state", listener: (event: StateEvent) => void, options?: boolean | AddEventListenerOptions): void;
     addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
 }

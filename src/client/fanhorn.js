@@ -9,19 +9,19 @@ const kLeast = 500;                // backoff
 const kMost = 30000;
 const kLongest = 900000;           // between tries of the rungs above
 const kBeat = 5000;                // of the tab that leads
-const kRefusals = [400, 401, 403, 404];
+const kRefusals = /40[0134]/;
 const kIsFinal = /^(bad_|channel_|forb|not_|unau)/; // codes that another try does not change
 const kUnfit = "not_acceptable"; // on this rung
+const kRungs = ["websocket", "sse", "longpoll", "poll"];
 const kKinds = ["gap", "join", "leave", "end", "error"];
 
 const none = () => {};
 const random = (least, most) => least + Math.random() * (most - least);
-const sleep = milliseconds => new Promise(done => setTimeout(done, milliseconds));
 const defined = members => JSON.parse(JSON.stringify(members)); // without those that are undefined
 const failure = (message, members) => Object.assign(new Error(message), members);
 
 // Above 0 when the id is above the other one; NaN when they are of two epochs, or not both ids.
-function order(id, other) {
+function order(id, other = "") {
     const [epoch, seq] = id.split("."), [otherEpoch, otherSeq] = other.split(".");
     return epoch === otherEpoch ? seq - otherSeq : NaN;
 }
@@ -29,7 +29,7 @@ function order(id, other) {
 // In milliseconds. Whole seconds would bring those who were refused together.
 function retryAfter(answer) {
     const seconds = answer.headers.get("Retry-After");
-    return seconds ? (+seconds || 5) * 1000 + random(0, 1000) : undefined;
+    return seconds && (+seconds || 5) * 1000 + random(0, 1000);
 }
 
 // RFC 9457, or whatever a proxy answers.
@@ -75,6 +75,8 @@ class Subscription {
         this._options = options;
         this._queue = [];
         this._since = options.since || "latest";
+        // Of a wildcard: the last id of each channel, where that is above the position.
+        this._ids = entry._pattern && new Map();
         if (/\./.test(this._since))
             this.position = this._since;
     }
@@ -111,9 +113,9 @@ class Subscription {
 
     // A duplicate, or a gap that another subscription's older position brought up. What is retained
     // stands outside the order.
-    _isOld({ id, retained, gap }) {
+    _isOld({ channel, id, retained, gap }) {
         const next = gap ? gap.why !== "ahead" && gap.next : !retained && id;
-        return this.position && next && order(next, this.position) <= 0;
+        return next && [this.position, this._ids?.get(channel)].some(last => order(next, last) <= 0);
     }
 
     _tell(item) {
@@ -126,13 +128,20 @@ class Subscription {
                 return this._options["on" + kind]?.(item[kind], item.channel);
     }
 
-    _moveTo({ id, retained, gap, position = retained ? undefined : id }) {
-        if (position && !(order(position, this.position || "") <= 0))
+    // Of a wildcard one channel's messages say nothing of the others'.
+    _moveTo({ channel, id, retained, gap, position }) {
+        const ids = this._ids;
+        if (id && !retained)
+            ids ? ids.set(channel, id) : position = id;
+        if (position && !(order(position, this.position) <= 0)) {
             this.position = position;
+            ids?.forEach((last, each) => order(last, position) > 0 || ids.delete(each));
+        }
         if (gap && /epoch|ahead/.test(gap.why)) {
             // What follows is not above the old position, and begins with the earliest there is.
             this.position = undefined;
             this._since = "earliest";
+            ids?.clear();
         }
     }
 }
@@ -141,11 +150,11 @@ class Subscription {
 class Entry {
     constructor(name, { filter, delta }) {
         this._name = name;
-        this._filter = filter;
-        this._delta = delta ? "json-patch" : undefined;
+        this._query = { filter, delta: delta ? "json-patch" : undefined };
         this._all = new Set();
-        const pattern = name.replace(/[^\w*]/gu, "\\$&").replace(/\*+/g, stars => stars[1] ? "[^]+" : "[^.:/]+");
-        this._pattern = name.includes("*") ? new RegExp(`^${pattern}$`) : null;
+        this._isStale = true;
+        const pattern = name.replace(/[^\w*]/gu, "\\$&").replace(/\*+/g, stars => stars[1] ? "[^*]+" : "[^.:/*]+");
+        this._pattern = /\*/.test(name) ? RegExp(`^(?!\\$)${pattern}$`) : null;
     }
 
     // Where to start so that nobody here misses anything: an id, or else what was asked for.
@@ -175,20 +184,6 @@ class Entry {
             if (!each._isWaiting)
                 each._push(item);
     }
-}
-
-function decoded({ base64, ...item }) {
-    if (base64 !== undefined)
-        item.data = Uint8Array.from(atob(base64), byte => byte.charCodeAt(0));
-    return item;
-}
-
-// Those who can be placed in one step.
-function grouped(entries, startOf) {
-    const groups = {};
-    for (const entry of entries)
-        (groups[JSON.stringify([startOf(entry), entry._filter, entry._delta])] ||= []).push(entry);
-    return Object.values(groups);
 }
 
 // ---- a connection on one rung: opened once, ended once
@@ -225,48 +220,51 @@ class Link {
 
     // Hands an envelope to those of the set of entries that it is for.
     _take(envelope, entries) {
-        const { base, patch, ...item } = decoded(envelope), { channel, id } = item;
+        const { base, patch, base64, ...item } = envelope, { channel, id } = item, client = this._client;
+        if (base64 !== undefined)
+            item.data = Uint8Array.from(atob(base64), byte => byte.charCodeAt(0));
         if (patch) {
             const [last, document] = this._documents.get(channel) || [];
             if (last !== base)
                 throw failure("the patch does not fit");
             item.data = applyPatch(document, patch);
         }
-        for (const entry of [this._client._entries.get(channel), ...this._client._wild])
-            if (entries.has(entry) && (!entry._pattern || entry._pattern.test(channel))) {
-                if (item.n && entry._delta) // what is not stored is no state
+        for (const entry of entries)
+            if (channel === entry._name || entry._pattern?.test(channel)) {
+                if (item.n && entry._query.delta) // what is not stored is no state
                     this._documents.set(channel, [id, item.data]);
                 entry._push(item);
                 if ((item.end || item.error) && channel === entry._name)
-                    this._client._forget(entry);
+                    client._forget(entry);
             }
     }
 }
 
 // fanhorn.v1: commands and their replies, a position for each subscription.
 class SocketLink extends Link {
-    constructor(client) {
+    constructor(client, name) {
         super(client);
         this._placed = new Map();   // by name; those whose subscribe was sent
-        this._begun = new Set();    // those that were answered: what comes earlier is for others of their name
+        this._begun = new Set([client._user]); // those that were answered: what comes earlier is for others of their name
         this._behind = new Set();   // those whose replay is not done
+        this._held = [];            // what waits for that
         this._calls = new Map();
         this._count = 0;
-        const url = client._url("/", { access_token: client._token }).replace("http", "ws");
-        const socket = this._socket = client._isFollower ? client._tabs._open() : new client._socket(url, "fanhorn.v1");
+        const url = client._url("/", { access_token: client._token, since: client._user._from }).replace("http", "ws");
+        const socket = this._socket = name === "tab" ? client._tabs._open() : new client._socket(url, "fanhorn.v1");
         socket.onerror = none;
         socket.onopen = () => socket.protocol || this._end(failure("closed"));
         socket.onmessage = ({ data }) => {
             try {
                 this._hear();
-                this._read(typeof data === "string" ? JSON.parse(data) : data);
+                this._read(data.trim ? JSON.parse(data) : data);
             } catch (error) {
                 this._end(error);
             }
         };
         socket.onclose = ({ code, reason }) => {
             const asked = /retry=(\d+)/.exec(reason);
-            this._end(failure(reason || "closed", { code, _wait: asked ? +asked[1] : undefined, fatal: code === 4003 }));
+            this._end(failure(reason || "closed", { code, _wait: asked && +asked[1], fatal: code === 4003 }));
         };
         this._close = () => {
             socket.onmessage = socket.onclose = none;
@@ -276,25 +274,32 @@ class SocketLink extends Link {
     }
 
     _read(envelope) {
-        const { connection, heartbeat, reply, ok, error, position, caught_up: caughtUp, channel } = envelope;
+        const { connection, heartbeat, reply, ok, error, position, caught_up: caughtUp, channel, id, gap } = envelope;
+        const client = this._client, entry = this._placed.get(channel), next = id || caughtUp || gap?.next;
         if (connection) {
             this._connection = connection;
-            this._open(this._client._heartbeat = heartbeat);
+            client._user._push({ position });
+            this._open(client._heartbeat = heartbeat);
         } else if (reply) {
             const done = this._calls.get(reply);
             this._calls.delete(reply);
             done?.(error && failure(error.detail || error.code, error), ok);
-        } else if (caughtUp) {
-            const entry = this._placed.get(channel);
-            if (this._begun.has(entry)) {
+        } else if (position) {
+            if (!this._behind.size)
+                this._begun.forEach(each => each._push({ position }));
+        } else if (!caughtUp || this._begun.has(entry)) {
+            if (caughtUp)
                 this._behind.delete(entry);
-                entry._push({ position: caughtUp });
-            }
-        } else if (!position) {
-            this._take(envelope, this._begun);
-        } else if (!this._behind.size) {
-            this._begun.forEach(entry => entry._push({ position }));
+            this._held.push([next ? next.split(".")[1] * 2 + !!caughtUp - !!gap : Infinity, envelope]);
         }
+        // What several subscriptions match comes once, by any of them. While one of them replays, what
+        // the others bring may be ahead of that.
+        if (!this._behind.size || !this._isWild)
+            for (const [, each] of this._held.splice(0).sort(([one], [other]) => one - other))
+                if (each.caught_up)
+                    this._placed.get(each.channel)?._push({ position: each.caught_up });
+                else
+                    this._take(each, this._begun);
     }
 
     _send(name, body, done) {
@@ -324,10 +329,11 @@ class SocketLink extends Link {
     }
 
     _subscribe(entry) {
-        const { _name: channel, _filter: filter, _delta: delta } = entry, since = entry._start(), client = this._client, call = entry._call = {};
+        const channel = entry._name, client = this._client, call = entry._call = {};
+        this._isWild ||= entry._pattern;
         this._placed.set(channel, entry);
         this._behind.add(entry);
-        this._send("subscribe", { channel, since, filter, delta }, (error, ok) => {
+        this._send("subscribe", { channel, since: entry._start(), ...entry._query }, (error, ok) => {
             if (this._isOver || entry._call !== call)
                 return;
             if (!error) {
@@ -339,9 +345,9 @@ class SocketLink extends Link {
             if (error.code === kUnfit)
                 this._end(error);
             else if (!kIsFinal.test(error.code))
-                setTimeout(() => client._change(), random(1000, 6000));
+                setTimeout(() => client._restart(entry), random(1000, 6000));
             else if (error.code === "unauthorized" && client._mayRenew())
-                client._renew().then(() => client._change(), none);
+                client._renew().then(() => client._restart(entry), none);
             else
                 client._refuse(entry, error);
         });
@@ -351,23 +357,24 @@ class SocketLink extends Link {
 // ---- the rungs that are requests. A feed is what one request asks for: channels with one `since`.
 
 class Feed {
-    constructor(link, entries) {
+    constructor(link, entries, at) {
         this._link = link;
-        this._all = new Set(entries);
+        this._named = entries;
+        this._all = at ? entries : [...entries, link._client._user]; // whose messages come with any
         this._aborting = new AbortController();
-        this._since = entries.map(each => each._start()).reduce((from, next) => order(next, from) < 0 ? next : from);
+        this._since = this._all.map(each => each._start()).reduce((from, next) => order(next, from) < 0 ? next : from);
         this._run();
     }
 
     async _run() {
         const link = this._link, client = link._client;
         try {
-            await link._rung._read(this);
+            await (link._name === "sse" ? readStream : readPolls)(this);
             throw failure("closed");
         } catch (error) {
             if (this._isOver)
                 return;
-            if (kRefusals.includes(error.status) && !(error.status === 401 && client._mayRenew()) && await this._sift(error))
+            if (kRefusals.test(error.status) && !(error.status === 401 && client._mayRenew()) && await this._sift(error))
                 client._change();
             else
                 link._end(error);
@@ -377,9 +384,9 @@ class Feed {
     // One channel refuses the request for all. Which?
     async _sift(error) {
         let found;
-        for (const entry of this._all) {
-            const why = this._all.size > 1 ? await this._ask({}, [entry], "HEAD").catch(refusal => refusal) : error;
-            if (kRefusals.includes(why.status)) {
+        for (const entry of this._named) {
+            const why = this._named[1] ? await this._ask({}, [entry], "HEAD").catch(refusal => refusal) : error;
+            if (kRefusals.test(why.status)) {
                 found = true;
                 this._link._client._refuse(entry, why);
             }
@@ -387,12 +394,14 @@ class Feed {
         return found;
     }
 
-    async _ask(headers, entries = this._all, method = "GET") {
-        const { _client: client, _rung: rung } = this._link, [{ _filter: filter, _delta: delta }] = entries;
-        const channels = [...entries].map(each => each._name), since = this._since;
-        const query = { ...rung._query(this), since, filter, delta }, path = "/" + channels.map(encodeURIComponent);
-        const answer = await (path.length < 1500 ? client._fetch(path, query, { method, headers }, this._aborting.signal)
-            : client._fetch("", query, jsonRequest({ channels, since }, headers), this._aborting.signal));
+    async _ask(headers, entries = this._named, method = "GET") {
+        const { _client: client, _name: transport } = this._link, [{ _query: own }] = entries;
+        const channels = entries.map(each => each._name), since = this._since, path = "/" + channels.map(encodeURIComponent);
+        // The first poll is not held: its answer shows that the rung bears.
+        const query = { transport, envelope: 1, wait: this._isPlaced ? 25 : 0, since, ...own };
+        const answer = await client._fetch(
+            ...path.length < 1500 ? [path, query, { method, headers }] : ["", query, jsonRequest({ channels, since }, headers)],
+            this._aborting.signal);
         if (answer.status === 204)
             throw failure("gone", { fatal: true });
         this._connection = answer.headers.get("Fanhorn-Connection");
@@ -401,10 +410,9 @@ class Feed {
 
     // All of these channels are at this position.
     _moveTo(position) {
-        const isFirst = !this._isPlaced;
-        this._isPlaced = true;
         this._since = position;
-        if (isFirst) {
+        if (!this._isPlaced) {
+            this._isPlaced = true;
             this._settle();
             this._link._placed();
         }
@@ -417,17 +425,16 @@ class Feed {
     }
 
     _stop() {
-        if (!this._isOver)
-            this._settle();
+        this._settle();
         this._isOver = true;
         this._aborting.abort();
     }
 }
 
 class FeedLink extends Link {
-    constructor(client, rung) {
+    constructor(client, name) {
         super(client);
-        this._rung = rung;
+        this._name = name;
         this._feeds = [];
         this._sync();
     }
@@ -440,77 +447,73 @@ class FeedLink extends Link {
     _sync() {
         for (const feed of this._feeds)
             feed._settle();
-        const all = [...this._client._entries.values()];
-        const groups = grouped(all, ({ _from }) => _from.includes(".") ? 0 : _from);
-        if (groups.length === this._feeds.length && all.length === this._all.length && all.every((each, at) => each === this._all[at] && !each._isStale))
+        // Wildcards wait for a WebSocket.
+        const parts = {}, all = [...this._client._entries.values()].filter(each => !each._pattern);
+        if (!all[0])
+            return this._end(failure("no WebSocket", { code: kUnfit }));
+        for (const entry of all)
+            (parts[JSON.stringify([/\./.test(entry._from) || entry._from, entry._query])] ||= []).push(entry);
+        const groups = Object.values(parts);
+        if (groups.length === this._feeds.length && all.length === this._count && !all.some(each => each._isStale))
             return;
-        this._all = all;
+        this._count = all.length;
         this._close();
-        this._feeds = groups.map(group => new Feed(this, group));
+        this._feeds = groups.map((group, at) => new Feed(this, group, at));
     }
 
     _placed() {
         if (!this._isOpen && this._feeds.every(feed => feed._isPlaced))
-            this._open(this._rung._hold || this._client._heartbeat);
-        if (this._feeds[1])
-            this._client._change();
+            this._open({ longpoll: 25, poll: 5 }[this._name] || this._client._heartbeat);
+        this._client._change();
     }
 }
 
 // By fetch: EventSource shows no status, no header and no comment.
 async function readStream(feed) {
-    const { body } = await feed._ask({ Accept: "text/event-stream" });
+    const { body } = await feed._ask({ Accept: "text/event-stream" }), link = feed._link;
     const reader = body.getReader(), decoder = new TextDecoder();
     for (let rest = "";;) {
         const { done, value } = await reader.read();
         if (done)
             return;
-        feed._link._hear();
+        link._hear();
         const blocks = (rest + decoder.decode(value, { stream: true })).split("\n\n");
         rest = blocks.pop();
-        for (const block of blocks)
-            readBlock(feed, Object.fromEntries(block.split("\n").map(line => line.split(/: (.*)/))));
+        for (const block of blocks) {
+            const { id, event, data, retry } = Object.fromEntries(block.split("\n").map(line => line.split(/: (.*)/)));
+            if (feed._isOver)
+                return;
+            if (retry)
+                link._retry = +retry;
+            const object = data && JSON.parse(data);
+            if (event === "error")
+                throw failure(object.detail, { ...object, _wait: link._retry });
+            if (object)
+                link._take(event ? inEnvelope(event, object) : object, feed._all);
+            if (id)
+                feed._moveTo(id);
+        }
     }
-}
-
-function readBlock(feed, { id, event, data, retry }) {
-    if (feed._isOver)
-        return;
-    if (retry)
-        feed._link._retry = +retry;
-    const object = data && JSON.parse(data);
-    if (event === "error")
-        throw failure(object.detail, { ...object, _wait: feed._link._retry });
-    if (object)
-        feed._link._take(event ? inEnvelope(event, object) : object, feed._all);
-    if (id)
-        feed._moveTo(id);
 }
 
 // A message is told alike by all; the rest not.
 const inEnvelope = (kind, { channel, ...object }) => ({ channel, [kind]: object });
 
 async function readPolls(feed) {
-    while (!feed._isOver) {
+    const link = feed._link;
+    for (;;) {
         const answer = await feed._ask();
         const { messages, gaps = [], ends = [], next } = await answer.json();
         if (feed._isOver)
             return;
-        feed._link._hear();
-        [...gaps.map(gap => inEnvelope("gap", gap)), ...messages, ...ends.map(end => inEnvelope("end", end))].forEach(each => feed._link._take(each, feed._all));
+        link._hear();
+        [...gaps.map(gap => inEnvelope("gap", gap)), ...messages, ...ends.map(end => inEnvelope("end", end))].forEach(each => link._take(each, feed._all));
         feed._moveTo(next);
         feed._settle();
-        await sleep(retryAfter(answer) || (feed._link._rung._pause ? feed._link._client._pollEvery * random(0.8, 1.2) : 0));
+        const wait = retryAfter(answer) || (link._name === "poll" ? link._client._pollEvery * random(0.8, 1.2) : 0);
+        await new Promise(done => setTimeout(done, wait));
     }
 }
-
-const kStream = { _read: readStream, _query: () => ({ transport: "sse", envelope: 1 }) };
-// The first poll is not held: its answer shows that the rung bears.
-const kHeld = { _read: readPolls, _hold: 25, _query: feed => ({ transport: "longpoll", wait: feed._isPlaced ? 25 : 0 }) };
-const kPolls = { _read: readPolls, _hold: 5, _pause: 1, _query: () => ({ transport: "poll" }) };
-const kRungs = { websocket: 0, sse: kStream, longpoll: kHeld, poll: kPolls };
-
-const backoff = tries => random(kLeast, Math.min(kMost, 2 * kLeast * 2 ** tries));
 
 // ---- what holds it all together
 
@@ -520,13 +523,21 @@ export class Fanhorn extends EventTarget {
         this._options = options;
         this._base = new URL(url, globalThis.document?.baseURI).href.replace(/\/+$/, "");
         this._socket = options.WebSocket || globalThis.WebSocket;
-        this._all = (options.transports || Object.keys(kRungs)).filter(name => kRungs[name] || this._socket);
+        this._all = (options.transports || kRungs).filter(name => name !== kRungs[0] || this._socket);
         this._pollEvery = options.pollInterval || 3000;
         this._heartbeat = options.heartbeat || 25;
         this._climbAfter = options.climb || 30000;
         this._rung = 0;
         this._entries = new Map();
-        this._wild = new Set();
+        // The channel of the token's user comes by itself.
+        this._user = new Entry("", {});
+        this._user._pattern = /^\$/;
+        this._user._all.add(new Subscription(this, this._user, { _raw: item => {
+            if (item.channel) {
+                this._emit("user", item);
+                this._tabs?._tell(item);
+            }
+        } }));
         this._closing = new AbortController();
         this.state = "idle";
         if (options.shared && globalThis.navigator?.locks)
@@ -536,26 +547,30 @@ export class Fanhorn extends EventTarget {
 
     get transport() { return this.state === "open" ? this._names[this._rung] : null; }
     get connection() { return this._link?._connection; }
-    get _isFollower() { return this._tabs && !this._tabs._isLeader; }
-    get _names() { return this._isFollower ? ["tab"] : this._all; }
+    get _names() { return this._tabs && !this._tabs._isLeader ? ["tab"] : this._all; }
 
     subscribe(channel, options = {}) {
-        let entry = this._entries.get(channel);
-        if (entry && options.filter !== entry._filter)
+        const entry = this._entries.get(channel) || new Entry(channel, options);
+        if (options.filter !== entry._query.filter)
             throw failure("another filter");
-        if (!entry)
-            this._entries.set(channel, entry = new Entry(channel, options));
-        if (entry._pattern)
-            this._wild.add(entry);
+        this._entries.set(channel, entry);
         const subscription = new Subscription(this, entry, options);
         // One from further back has the server begin there again; the others drop what they have.
         if (options.since)
-            entry._isStale = subscription._isWaiting = true;
+            subscription._isWaiting = this._restart(entry);
         else
             subscription.position = entry._last;
         entry._all.add(subscription);
         this._change();
         return subscription;
+    }
+
+    // With those that a wildcard joins: what one of them has brought the server does not send again.
+    _restart(entry) {
+        for (const each of this._entries.values())
+            each._isStale ||= each === entry || each._pattern || entry._pattern;
+        this._change();
+        return true;
     }
 
     async publish(channel, data = null, { echo = true, store = true, ...options } = {}) {
@@ -608,7 +623,7 @@ export class Fanhorn extends EventTarget {
         const { token } = this._options;
         if (this._isAuthorized)
             return;
-        this._token = typeof token === "function" ? await token({ expired: !!this._renewedAt }) : token;
+        this._token = token?.call ? await token({ expired: !!this._renewedAt }) : token;
         this._renewAt = endOf(this._token);
         this._isAuthorized = true;
     }
@@ -639,7 +654,6 @@ export class Fanhorn extends EventTarget {
 
     _forget(entry) {
         this._entries.delete(entry._name);
-        this._wild.delete(entry);
         this._change();
     }
 
@@ -659,7 +673,7 @@ export class Fanhorn extends EventTarget {
             else if (!this._run)
                 this._live(this._run = {});
             else
-                for (const link of new Set([this._opening, this._link]))
+                for (const link of [this._opening, this._link])
                     link?._isOver || link?._sync();
         });
     }
@@ -668,13 +682,15 @@ export class Fanhorn extends EventTarget {
 
     _enter(state, more) {
         this.state = state;
-        this.dispatchEvent(Object.assign(new Event("state"), { state, transport: this.transport, ...more }));
+        this._emit("state", { state, transport: this.transport, ...more });
     }
+
+    _emit(type, members) { this.dispatchEvent(Object.assign(new Event(type), members)); }
 
     async _try(number) {
         await this._authorize();
-        const rung = kRungs[this._names[number]];
-        const link = this._opening = rung ? new FeedLink(this, rung) : new SocketLink(this), error = await link._opened;
+        const name = this._names[number];
+        const link = this._opening = new (/b/.test(name) ? SocketLink : FeedLink)(this, name), error = await link._opened;
         if (error)
             throw error;
         return link;
@@ -694,7 +710,7 @@ export class Fanhorn extends EventTarget {
                     if (error.status === 401 && this._mayRenew()) {
                         this._expire();
                         rung = this._rung - 1;
-                    } else if (error.fatal || !this._isAuthorized || error._wait !== undefined || this._hasOpened && error.code !== kUnfit && ++misses < 2) {
+                    } else if (error.fatal || !this._isAuthorized || error._wait != null || this._hasOpened && error.code !== kUnfit && ++misses < 2) {
                         break;
                     } else if (rung === this._names.length - 1) {
                         this._rung = misses = 0;
@@ -715,12 +731,12 @@ export class Fanhorn extends EventTarget {
                 this._expire();
             if (link && Date.now() - start > kStable)
                 tries = misses = 0;
-            if (link && error._wait === undefined && (++misses > 1 || error.code === kUnfit) && this._rung < this._names.length - 1) {
+            if (link && error._wait == null && (++misses > 1 || error.code === kUnfit) && this._rung < this._names.length - 1) {
                 misses = 0;
                 ++this._rung;
                 this._slow();
             }
-            const wait = Math.min(error._wait ?? (!tries && link?._retry || backoff(tries)), 3600000);
+            const wait = Math.min(error._wait ?? (!tries && link?._retry || random(kLeast, Math.min(kMost, 1000 * 2 ** tries))), 3600000);
             this._enter("waiting", { error, wait });
             await new Promise(done => {
                 const timer = setTimeout(done, wait);
@@ -737,7 +753,7 @@ export class Fanhorn extends EventTarget {
             this._link = link;
             this._climbAt = this._rung ? Date.now() + this._climbAfter : Infinity;
             this._enter("open");
-            this._tabs?._tell(true);
+            this._tabs?._tell(this._tabs._hello());
             link._sync();
             error = await link._ended;
         } while ((link = error._next));
@@ -817,7 +833,7 @@ export class Fanhorn extends EventTarget {
         this._tabs?._tick(now);
         if (isLate)
             this._wake(this._heartbeat * 1000 + kOpenWithin);
-        if (now > this._climbAt)
+        if (link && now > this._climbAt)
             this._climb();
         if (now > this._renewAt)
             this._renew().catch(none);
@@ -837,13 +853,12 @@ export class Fanhorn extends EventTarget {
     }
 }
 
-// When a JWT (RFC 7519) wants to be replaced; never, for what does not tell.
+// When a JWT (RFC 7519) wants to be replaced; no number, which is never, for what does not tell.
 function endOf(token) {
     try {
-        const { exp } = JSON.parse(atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")));
-        return exp ? Math.max(exp * 1000 - 30000, Date.now() + 30000) : Infinity;
+        return Math.max(JSON.parse(atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"))).exp * 1000 - 30000, Date.now() + 30000);
     } catch (error) {
-        return Infinity;
+        return NaN;
     }
 }
 
@@ -860,8 +875,7 @@ class Tabs {
 
     _join() {
         this._id = crypto.randomUUID();
-        this._round = {};
-        this._releases = [];
+        this._round = new Promise(done => { this._release = done; });
         this._members = new Map(); // of the leader: each tab's subscriptions by channel
         // Not a word before that, or the leader would take this tab for gone.
         this._hold(this._id, {}, () => {
@@ -874,7 +888,7 @@ class Tabs {
 
     _leave() {
         this._isLeader = this._round = null;
-        this._releases.forEach(release => release());
+        this._release();
         this._channel?.close();
         this._channel = null;
     }
@@ -882,10 +896,7 @@ class Tabs {
     // Until this tab leaves; a lock that comes later is given back at once.
     _hold(name, options, held) {
         const round = this._round;
-        return navigator.locks.request(name, options, () => round === this._round && new Promise(release => {
-            this._releases.push(release);
-            held();
-        }));
+        return navigator.locks.request(name, options, () => round === this._round && (held(), round));
     }
 
     // Another may take the lock where this tab is not heard.
@@ -907,20 +918,20 @@ class Tabs {
 
     _post(message) { this._channel?.postMessage(message); }
 
-    // The leader's connection opened or was lost; a follower's is open when the leader's is.
-    _tell(isOpen) {
+    // To all followers; nothing when the connection was lost: theirs is open when the leader's is.
+    _tell(data) {
         if (this._isLeader)
-            this._post({ data: isOpen && this._hello() });
+            this._post({ data });
     }
 
-    _hello() { return { connection: this._client.connection, heartbeat: kBeat / 1000 }; }
+    _hello() { return { connection: this._client.connection, heartbeat: 5, position: this._client._user._last }; }
 
     // Beats, and takes over where this tab is looked at and the leader, frozen, is not heard.
     _tick(now) {
         if (this._isLeader && now - this._heard > kBeat) {
             this._heard = now;
             this._post({ data: { reply: -1 } });
-        } else if (!this._isLeader && now - this._heard > 3 * kBeat && globalThis.document.visibilityState === "visible") {
+        } else if (!this._isLeader && now - this._heard > 3 * kBeat && !globalThis.document.hidden) {
             this._apply({ steal: true });
         }
     }
@@ -928,7 +939,7 @@ class Tabs {
     // In a WebSocket's place.
     _open() {
         this._socket = { send: text => this._post({ from: this._id, text }), close: () => { this._socket = null; } };
-        this._post({ from: this._id });
+        this._socket.send();
         return this._socket;
     }
 

@@ -367,6 +367,90 @@ describe("with a relay that says what the test wants", { concurrency: 8 }, () =>
         assert.deepEqual(first.got, ["two"]);
     });
 
+    test("what another subscription brings ahead of a wildcard's replay, or live out of order, is not lost", async t => {
+        const relay = await start(t, { onCommand: () => true }), client = open(t, relay.url);
+        const one = collect(client, "chat:1", { since: "e.1" }), all = collect(client, "chat:*", { since: "e.0" });
+        const connection = await connected(relay), tell = (channel, ...seqs) => seqs.forEach(seq =>
+            connection.tell({ channel, id: `e.${seq}`, data: `${channel} ${seq}` }));
+        await until(() => connection.commands.length === 2, "2 subscribes");
+        connection.tell({ reply: 1, ok: { channel: "chat:1", position: "e.1" } });
+        tell("chat:1", 2, 5, 8);
+        connection.tell({ channel: "chat:1", caught_up: "e.8" });
+        tell("chat:1", 9);
+        connection.tell({ reply: 2, ok: { channel: "chat:*", position: "e.0" } });
+        connection.tell({ channel: "chat:3", gap: { after: "e.0", next: "e.4", why: "trimmed" } });
+        tell("chat:1", 1);
+        tell("chat:2", 3, 6);
+        tell("chat:3", 4);
+        connection.tell({ channel: "chat:*", caught_up: "e.9" });
+        assert.deepEqual((await holds(all.got, 9)).map(each => each.gap?.next || each), ["chat:1 1", "chat:1 2", "chat:2 3", "e.4", "chat:3 4",
+            "chat:1 5", "chat:2 6", "chat:1 8", "chat:1 9"]);
+        assert.deepEqual(one.got, ["chat:1 2", "chat:1 5", "chat:1 8", "chat:1 9"]);
+        tell("chat:1", 12);
+        tell("chat:2", 11);
+        await holds(all.got, 11);
+        assert.deepEqual(all.got.slice(9), ["chat:1 12", "chat:2 11"]);
+        assert.equal(one.subscription.position, "e.12");
+        assert.equal(all.subscription.position, "e.9", "what one channel brings says nothing of the others");
+        connection.tell({ position: "e.11" });
+        await until(() => all.subscription.position === "e.11", "the connection's position");
+
+        connection.socket.terminate();
+        const next = await until(() => relay.connections[1]?.commands.length === 2 && relay.connections[1], "another connection");
+        assert.deepEqual(next.commands.map(each => each.subscribe.since), ["e.12", "e.11"]);
+        next.tell({ reply: 1, ok: { channel: "chat:1", position: "e.12" } });
+        next.tell({ channel: "chat:1", id: "e.14", data: "chat:1 14" });
+        next.tell({ channel: "chat:1", caught_up: "e.14" });
+        next.tell({ reply: 2, ok: { channel: "chat:*", position: "e.11" } });
+        for (const [channel, seq] of [["chat:1", 12], ["chat:2", 13]])
+            next.tell({ channel, id: `e.${seq}`, data: `${channel} ${seq}` });
+        next.tell({ channel: "chat:*", caught_up: "e.14" });
+        await holds(all.got, 13);
+        assert.deepEqual(all.got.slice(11), ["chat:2 13", "chat:1 14"]);
+        assert.deepEqual(one.got.slice(4), ["chat:1 12", "chat:1 14"]);
+    });
+
+    test("one that begins further back has those begin again that a wildcard joins it with, and no others", async t => {
+        const relay = await start(t, {}), client = open(t, relay.url);
+        const [one, other] = ["chat:1", "chat:2"].map(name => collect(client, name).subscription);
+        const connection = await connected(relay), tail = () => connection.commands.slice(2).map(({ id, ...each }) => each);
+        await until(() => one.position && other.position, "positions");
+        const wild = collect(client, "chat:*", { since: "e.0" }).subscription;
+        await until(() => connection.commands.length === 7, "both again");
+        assert.deepEqual(tail(), [{ unsubscribe: { channel: "chat:1" } }, { unsubscribe: { channel: "chat:2" } },
+            ...[["chat:1", "e.1"], ["chat:2", "e.1"], ["chat:*", "e.0"]].map(([channel, since]) => ({ subscribe: { channel, since } }))]);
+        await until(() => wild.position === "e.1", "a position");
+        collect(client, "chat:3", { since: "e.0" });
+        await until(() => connection.commands.length === 10, "the wildcard again");
+        assert.deepEqual(tail().slice(5), [{ unsubscribe: { channel: "chat:*" } },
+            { subscribe: { channel: "chat:*", since: "e.1" } }, { subscribe: { channel: "chat:3", since: "e.0" } }]);
+    });
+
+    test("the user's own messages: in order, once, from their position again", async t => {
+        const relay = await start(t, {}), client = open(t, relay.url, { token: "t" }), got = [];
+        client.addEventListener("user", ({ channel, id, event, data, gap }) => got.push(gap || [channel, id, event, data]));
+        collect(client, "a");
+        const everything = collect(client, "**"), connection = await connected(relay), channel = "$user:x:y";
+        await until(() => connection.commands.length === 2 && everything.subscription.position, "2 subscribes");
+        assert.match(connection.url, /[?&]since=latest/);
+        connection.tell({ channel, caught_up: "e.1" });
+        for (const seq of [2, 4, 4, 3])
+            connection.tell({ channel, id: `e.${seq}`, event: "note", data: seq });
+        connection.tell({ position: "e.6" });
+        connection.tell({ channel, id: "e.7", event: "read", data: { channel: "a", position: "e.5" } });
+        await until(() => got.length === 3, () => JSON.stringify(got));
+        assert.deepEqual(got, [[channel, "e.2", "note", 2], [channel, "e.4", "note", 4], [channel, "e.7", "read", { channel: "a", position: "e.5" }]]);
+        connection.socket.terminate();
+        const next = await connected(relay, 1);
+        assert.match(next.url, /[?&]since=e.6/);
+        next.tell({ channel, id: "e.7", event: "read", data: {} });
+        next.tell({ channel, gap: { after: "e.7", next: "e.9", why: "trimmed" } });
+        next.tell({ channel, id: "e.9", data: 9 });
+        await until(() => got.length === 5, () => JSON.stringify(got));
+        assert.deepEqual(got.slice(3), [{ after: "e.7", next: "e.9", why: "trimmed" }, [channel, "e.9", undefined, 9]]);
+        assert.deepEqual(everything.got, []);
+    });
+
     test("joins and leaves; what is retained stands outside the order", async t => {
         const relay = await start(t, {}), client = open(t, relay.url), { got, subscription } = collect(client, "room");
         const connection = await connected(relay);

@@ -2,6 +2,7 @@
 // The client with what the daemon itself makes: patches, filters, tokens, users.
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
+import { FaultProxy } from "./fault_proxy.mjs";
 import { Daemon, Proxy, load, sleep, suite, tokenOf, until } from "./harness.mjs";
 
 const ws = await load("ws");
@@ -105,16 +106,110 @@ test("wildcards: what comes later too, once to each, and again from where a lost
     assert.deepEqual([all.slice(3), deep.slice(4), one.slice(2)], [["scores:3 e", "scores:1 f"], ["e", "f", "g"], ["f"]]);
 });
 
-test("wildcards need a WebSocket: without one they are refused, and nothing else is", async t => {
-    const client = open(t, { transports: ["sse"] }), errors = [], got = [];
-    client.subscribe("scores:*", { onerror: ({ status }) => errors.push(status) });
-    client.subscribe("plain", { onmessage: ({ data }) => got.push(data) });
-    await isOpen(client);
-    await until(() => errors.length, "a refusal");
-    assert.deepEqual(errors, [400]);
-    await daemon.publish("plain", "x");
-    await until(() => got.length, "the other channel");
+test("a wildcard and one of its channels, from further back: both have all of it, in both orders", async t => {
+    const before = await daemon.publish("scores:early", "before");
+    for (let each = 0; each < 12; ++each)
+        await daemon.publish(`scores:early:${each % 3}`, `${each}`);
+    for (const names of [["scores:early:1", "scores:early:*"], ["scores:early:*", "scores:early:1"]])
+        for (const pause of [0, 150]) {
+            const client = open(t), got = {};
+            for (const name of names) {
+                client.subscribe(name, { since: before, onmessage: ({ data }) => (got[name] ||= []).push(data) });
+                await sleep(pause);
+            }
+            await until(() => got["scores:early:*"]?.length >= 12 && got["scores:early:1"]?.length >= 4, () => JSON.stringify(got));
+            await sleep(50);
+            assert.deepEqual(got, { "scores:early:*": Array.from({ length: 12 }, (_, each) => `${each}`), "scores:early:1": ["1", "4", "7", "10"] });
+        }
 });
+
+for (const [how, options] of Object.entries({ "": { transports: ["websocket"] }, " and rungs that change": { climb: 300 } }))
+    test(`wildcards over connections that are cut at random${how}: each handler gets each message once`, async t => {
+        const proxy = await FaultProxy.start(t, daemon.publicPort), client = open(t, { base: proxy.url, ...options });
+        const prefix = `scores:cut${how.length}`, names = [`${prefix}:*`, `${prefix}:1`, `${prefix}:**`, `${prefix}:2`], got = {}, wanted = [];
+        const all = names.map(name => client.subscribe(name, {
+            onmessage: ({ channel, data }) => (got[name] ||= []).push([channel, +data]), ongap: gap => assert.fail(JSON.stringify(gap)),
+        }));
+        await until(() => all.every(each => each.position), "positions");
+        proxy.cutAtRandom(50, 700);
+        for (let each = 0; each < 160; ++each) {
+            const channel = `${prefix}:${Math.floor(Math.random() * 4)}`;
+            wanted.push([channel, each]);
+            await daemon.publish(channel, `${each}`);
+            await sleep(Math.random() * 25);
+        }
+        proxy.restore();
+        const last = [0, 1, 2, 3].map(each => [`${prefix}:${each}`, 1000 + each]);
+        for (const [channel, data] of last)
+            await daemon.publish(channel, `${data}`);
+        for (const name of names)
+            for (const channel of last.map(([each]) => each).filter(each => name.includes("*") || each === name)) {
+                const of = list => (list || []).filter(each => each[0] === channel).map(each => each[1]);
+                const everything = of([...wanted, ...last]);
+                await until(() => of(got[name]).length >= everything.length, () => `${name}: ${of(got[name])}`, 40_000); // it backs off
+                assert.deepEqual(of(got[name]), everything, `${channel} for ${name}`);
+            }
+        assert.ok(client.opened > 1, `${client.opened} connections`);
+    });
+
+test("wildcards wait while there is no WebSocket, and go on from where they were", async t => {
+    const proxy = await FaultProxy.start(t, daemon.publicPort), client = open(t, { base: proxy.url, climb: 400 });
+    const all = [], one = [], errors = [];
+    const wild = client.subscribe("scores:*", { onmessage: ({ data }) => all.push(data), onerror: ({ code }) => errors.push(code) });
+    client.subscribe("scores:plain", { onmessage: ({ data }) => one.push(data) });
+    await until(() => wild.position, "the start");
+    proxy.upgrades = "refuse";
+    proxy.cut();
+    await until(() => client.transport && client.transport !== "websocket", () => client.state);
+    await daemon.publish("scores:plain", "x");
+    await daemon.publish("scores:other", "y");
+    await until(() => one.length, "the other channel");
+    assert.deepEqual([all, errors], [[], []]);
+    proxy.upgrades = "pass";
+    await until(() => all.length === 2, () => `${client.transport} ${all}`);
+    assert.deepEqual([all, one, errors, client.transport], [["x", "y"], ["x"], [], "websocket"]);
+});
+
+test("wildcards alone: a WebSocket is tried until there is one", async t => {
+    const proxy = await FaultProxy.start(t, daemon.publicPort), client = open(t, { base: proxy.url }), got = [], errors = [];
+    proxy.upgrades = "refuse";
+    const wild = client.subscribe("scores:*", { onmessage: ({ data }) => got.push(data), onerror: ({ code }) => errors.push(code) });
+    await until(() => proxy.heads.filter(each => each.startsWith("UPGRADE")).length > 1, () => proxy.heads.join());
+    assert.ok(!proxy.heads.some(each => each.startsWith("GET")), proxy.heads.join());
+    assert.deepEqual(errors, []);
+    proxy.upgrades = "pass";
+    await until(() => wild.position, "the start");
+    await daemon.publish("scores:alone", "x");
+    await until(() => got.length, "a message");
+});
+
+for (const transport of kTransports)
+    test(`what is sent to the user, ${transport}`, async t => {
+        const user = `user-${transport}`, channel = `room:user-${transport}`, got = [];
+        const proxy = await Proxy.start(t, daemon.publicPort), client = open(t, { base: proxy.url, transports: [transport], token: tokenOf(user) });
+        const send = body => fetch(`${daemon.private}/users/${user}`, { method: "POST", body });
+        client.addEventListener("user", ({ event, data }) => got.push(event ? [event, data] : data));
+        const subscription = client.subscribe(channel, {});
+        await until(() => subscription.position, "the start");
+        await send("one");
+        await until(() => got.length === 1, () => JSON.stringify(got));
+        await daemon.publish(channel, "moves the position");
+        proxy.cut();
+        await send("two");
+        await send("three");
+        proxy.restore();
+        await until(() => got.length === 3, () => JSON.stringify(got));
+        if (transport === "websocket" || transport === "sse") { // polls do not see what is not stored
+            await isOpen(client);
+            const position = await daemon.publish(channel, "read"), other = open(t, { transports: ["websocket"], token: tokenOf(user) });
+            other.subscribe(channel, {});
+            await isOpen(other);
+            await other.read(channel, position);
+            await until(() => got.length === 4, () => JSON.stringify(got));
+            assert.deepEqual(got.pop(), ["read", { channel, position }]);
+        }
+        assert.deepEqual(got, ["one", "two", "three"]);
+    });
 
 for (const transport of kTransports)
     test(`a read marker, ${transport}`, async t => {

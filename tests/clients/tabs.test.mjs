@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe } from "node:test";
 import { launch, missing } from "./browser.mjs";
-import { Daemon, Proxy, sleep, suite, texts, until } from "./harness.mjs";
+import { Daemon, Proxy, sleep, suite, texts, tokenOf, until } from "./harness.mjs";
 
 const test = suite(missing);
 let daemon, browser;
@@ -93,6 +93,33 @@ describe("tabs", { concurrency: 8 }, () => {
             assert.deepEqual(tab.errors, []);
         }
         await until(async () => await connections("tabs:a") === 1, "one connection");
+    });
+
+    test("of one origin: a wildcard beside its channels, and what is sent to the user", async t => {
+        const context = await browser.newContext();
+        t.after(() => context.close());
+        const tabs = [], user = "of-tabs", send = body => fetch(`${daemon.private}/users/${user}`, { method: "POST", body });
+        for (const names of [["scores:1"], ["scores:*", "scores:1"], ["scores:*"]]) {
+            const tab = await openTab(context, names, { shared: true, token: tokenOf(user) });
+            await tab.evaluate(() => globalThis.client.addEventListener("user", ({ data }) => globalThis.got.push(`to the user: ${data}`)));
+            await isReady(tab);
+            tabs.push(tab);
+        }
+        await daemon.publish("scores:1", "a");
+        await daemon.publish("scores:2", "b");
+        await send("c");
+        const wanted = [["a"], ["a", "a", "b"], ["a", "b"]], user1 = "to the user: c", user2 = "to the user: d";
+        for (const [number, tab] of tabs.entries())
+            await holds(tab, [...wanted[number], user1]);
+        const leader = (await Promise.all(tabs.map(look))).findIndex(each => each.transport === "websocket");
+        await tabs[leader].close();
+        await send("d");
+        const left = [...tabs.entries()].filter(([number]) => number !== leader);
+        const [[number, tab]] = await until(async () => {
+            const all = await Promise.all(left.map(async each => [...each, (await look(each[1])).transport]));
+            return all.every(each => each[2]) && all.filter(each => each[2] === "websocket");
+        }, "another one leads");
+        await holds(tab, [...wanted[number], user1, user2]);
     });
 
     test("of one origin: a tab that is gone has no subscription left, a refusal reaches who asked", async t => {
