@@ -14,6 +14,12 @@ void DurationHistogram::observe(int64_t micros) {
     sum_micros.add(duration);
 }
 
+void DurationHistogram::add(const DurationHistogram& other) {
+    for (size_t i = 0; i < kBuckets; ++i)
+        buckets[i].add(other.buckets[i].value());
+    sum_micros.add(other.sum_micros.value());
+}
+
 std::string_view use_name(Use use) {
     static constexpr std::array<std::string_view, kUses> kNames = {"websocket", "sse", "longpoll",
                                                                    "poll", "http"};
@@ -55,6 +61,32 @@ void log_limit(Limit limit, std::string_view who) {
     const bool is_usual = limit == Limit::IdleTimeout || limit == Limit::Heartbeat;
     log_event(is_usual ? LogLevel::Info : LogLevel::Notice, limit_event(limit),
               {{"limit", limit_name(limit)}, {"who", who.empty() ? "-" : who}});
+}
+
+// A counter that is new is to be added up as well.
+static_assert(sizeof(Counters) ==
+              sizeof(Counter) * (2 * kUses + kGapReasons + 3 + kLimits + kAuthRefusals + 11) +
+                  2 * sizeof(DurationHistogram));
+
+void Counters::add(const Counters& other) {
+    const auto each = [](auto& own, const auto& others) {
+        for (size_t i = 0; i < own.size(); ++i)
+            own[i].add(others[i].value());
+    };
+    each(connections, other.connections);
+    each(deliveries, other.deliveries);
+    each(gaps, other.gaps);
+    each(evictions, other.evictions);
+    each(limit_hits, other.limit_hits);
+    each(auth_refused, other.auth_refused);
+    for (Counter Counters::*single :
+         {&Counters::subscriptions, &Counters::stalled, &Counters::accepted, &Counters::requests,
+          &Counters::sent_bytes, &Counters::received_bytes, &Counters::published,
+          &Counters::client_published, &Counters::commands, &Counters::command_errors,
+          &Counters::tokens_expired})
+        (this->*single).add((other.*single).value());
+    mailbox.add(other.mailbox);
+    flush.add(other.flush);
 }
 
 void Counters::hit(Limit limit, std::string_view who) {

@@ -28,6 +28,7 @@ class DurationHistogram {
     static constexpr size_t kBuckets = 11; // the last one is +Inf
     static constexpr uint64_t bound_micros(size_t bucket) { return 16ull << (2 * bucket); }
     void observe(int64_t micros);
+    void add(const DurationHistogram& other);
 
     std::array<Counter, kBuckets> buckets;
     Counter sum_micros;
@@ -89,6 +90,7 @@ std::string_view auth_refusal_name(AuthRefusal why);
 
 struct Counters {
     std::array<Counter, kUses> connections; // now
+    Counter subscriptions, stalled;         // now; stalled: subscribers whose socket is full
     std::array<Counter, kUses> deliveries;
     Counter accepted, requests, sent_bytes, received_bytes, published, client_published;
     Counter commands, command_errors; // of fanhorn.v1
@@ -103,6 +105,8 @@ struct Counters {
     // Counts it and writes a log line, which a storm of them does not multiply. `who` it was, as
     // far as that is known.
     void hit(Limit limit, std::string_view who = {});
+    // Adds all that another one has counted, as it stands.
+    void add(const Counters& other);
     void refuse(AuthRefusal why) { auth_refused[static_cast<size_t>(why)].add(1); }
     void gap(Gap::Why why) { gaps[static_cast<size_t>(why)].add(1); }
 };

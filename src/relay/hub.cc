@@ -221,11 +221,14 @@ size_t Hub::flush_batch(Feed& feed, size_t budget) {
 
 void Hub::tick(Millis send_timeout) {
     const Millis now = clock_.now();
+    uint64_t stalled = 0;
     for (Subscriber* subscriber = stalled_.front(); subscriber;) {
         Subscriber* next = stalled_.next(*subscriber);
         subscriber->on_stalled(now, send_timeout);
         subscriber = next;
+        ++stalled;
     }
+    counters_.stalled.set(stalled);
 }
 
 std::unique_ptr<Backlog> Hub::take_backlog(uint64_t first) {
@@ -280,6 +283,7 @@ Channel& Hub::enter(Subscription& subscription, Encoding& encoding, const std::s
     subscription.placed_at = start.head;
     channel->feed(encoding, filter, floor).enter(subscription);
     channel->members.push_back(subscription);
+    counters_.subscriptions.add(1);
     const auto use = static_cast<size_t>(encoding.use());
     if (use < channel->audience->count.size())
         channel->audience->count[use].fetch_add(1, std::memory_order_relaxed);
@@ -292,6 +296,7 @@ void Hub::leave(Subscription& subscription) {
     const auto use = static_cast<size_t>(feed.encoding().use());
     if (use < channel.audience->count.size())
         channel.audience->count[use].fetch_sub(1, std::memory_order_relaxed);
+    counters_.subscriptions.subtract(1);
     feed.leave(subscription);
     subscription.of_channel.unlink();
     if (feed.members() == 0)
