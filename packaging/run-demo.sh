@@ -15,8 +15,9 @@ done
 
 cat <<EOF
 
-  Fanhorn is starting. Open   http://127.0.0.1:$public/chat   in two windows: a chat
-                       or     http://127.0.0.1:$public/       four transports side by side
+  Fanhorn is starting. Open   http://127.0.0.1:$public/chat        in two windows: a chat
+                       or     http://127.0.0.1:$public/            four transports side by side
+                       and    http://127.0.0.1:$private/dashboard   what the relay does meanwhile
 
   or, in two other terminals:
     curl -N http://127.0.0.1:$public/sub/demo

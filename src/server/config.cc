@@ -2,6 +2,7 @@
 #include "server/config.h"
 
 #include "server/auth_config.h"
+#include "server/dashboard.h"
 #include "server/effective.h"
 #include "server/sections.h"
 #include "server/surroundings.h"
@@ -159,6 +160,8 @@ std::shared_ptr<const Config> build(const std::string& file, const std::vector<S
 } // namespace
 
 const ChannelSettings* Config::settings_for(std::string_view channel) const {
+    if (channel == kDashboardChannel)
+        return &dashboard_settings();
     for (const ChannelSection& section : channels)
         if (section.pattern.matches(channel))
             return &section.settings;

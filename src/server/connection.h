@@ -129,8 +129,11 @@ class Connection final : public EdgeWatch,
     void close_after_out();
     void answer_health(bool is_ready);
     void answer_metrics();
-    void answer_page();
     void answer_options();
+
+    // connection_pages.cc
+    void answer_page();
+    void watch_dashboard();
 
     // connection_publish.cc
     void channel_control();

@@ -4,8 +4,8 @@
 #include "base/text.h"
 #include "http/response.h"
 #include "server/connection.h"
+#include "server/metrics.h"
 #include "server/origin.h"
-#include "server/pages.h"
 #include "server/worker.h"
 
 namespace fanhorn {
@@ -249,7 +249,10 @@ void Connection::dispatch() {
     case Route::Kind::Metrics:
         return answer_metrics();
     case Route::Kind::Page:
+    case Route::Kind::Dashboard:
         return answer_page();
+    case Route::Kind::DashboardEvents:
+        return watch_dashboard();
     case Route::Kind::None:
         CHECK(false);
     }
@@ -387,39 +390,7 @@ void Connection::answer_health(bool is_ready) {
 void Connection::answer_metrics() {
     Answer answer;
     answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
-    answer.body = worker().metrics();
-    send_answer(answer);
-}
-
-// A script may be kept for an hour, the page is asked for again. Browsers say what they have.
-void Connection::answer_page() {
-    const http::Request& request = exchange_->request;
-    const bool is_script = request.path.starts_with("/fanhorn.");
-    const std::string name = is_script                 ? request.path.substr(1)
-                             : request.path == "/chat" ? "chat.html"
-                                                       : "demo.html";
-    const WebPage* page = find_web_page(name);
-    CHECK(page);
-    const bool is_gzip = request.header_has_token("Accept-Encoding", "gzip");
-    const std::string_view tag = is_gzip ? page->gzip_tag : page->tag;
-    Answer answer;
-    http::append_header(answer.headers, "ETag", tag);
-    http::append_header(answer.headers, "Vary", "Accept-Encoding");
-    http::append_header(answer.headers, "Cache-Control",
-                        is_script ? "public, max-age=3600" : "no-cache");
-    if (request.header_has_token("If-None-Match", tag)) {
-        answer.status = 304;
-        return send_answer(answer);
-    }
-    answer.content_type = page->content_type;
-    answer.body = is_gzip ? page->gzip : page->body;
-    if (is_gzip)
-        http::append_header(answer.headers, "Content-Encoding", "gzip");
-    if (!is_script)
-        http::append_header(answer.headers, "Content-Security-Policy",
-                            "default-src 'none'; style-src 'unsafe-inline'; script-src 'self' "
-                            "'unsafe-inline'; connect-src 'self' ws: wss:; img-src data:; "
-                            "frame-ancestors 'none'; base-uri 'none'; form-action 'self'");
+    answer.body = metrics_text(worker().shared());
     send_answer(answer);
 }
 

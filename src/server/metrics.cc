@@ -2,17 +2,44 @@
 #include "server/metrics.h"
 
 #include "base/text.h"
+#include "server/process.h"
 
-#include <functional>
+#include <span>
 
 namespace fanhorn {
 
 namespace {
 
+// What all workers and brokers have counted together.
+struct Totals final : Counters {
+    explicit Totals(std::span<const Counters* const> all) {
+        for (const Counters* each : all)
+            add(*each);
+    }
+};
+
+// What nobody counts.
+struct Facts {
+    explicit Facts(const Shared& shared);
+    uint64_t channels = 0, uptime_ms = 0, resident_bytes = 0, descriptors = 0, reloads = 0;
+    bool is_draining = false;
+};
+
+Facts::Facts(const Shared& shared)
+    : uptime_ms(static_cast<uint64_t>(monotonic_micros() - shared.started_micros) / 1000),
+      resident_bytes(fanhorn::resident_bytes()), descriptors(open_descriptors()),
+      reloads(shared.reloads.load(std::memory_order_relaxed)),
+      is_draining(shared.is_draining.load(std::memory_order_relaxed)) {
+    for (const auto& named : shared.brokers)
+        channels += named->broker->channel_count();
+    if (shared.descriptors == Descriptors::Worker) // those are in other tables than what it reads
+        descriptors += shared.connections.load(std::memory_order_relaxed);
+}
+
+using LabelName = std::string_view (*)(size_t);
+
 class Exposition {
   public:
-    explicit Exposition(std::span<const Counters* const> workers) : workers_(workers) {}
-
     void family(std::string_view name, std::string_view type, std::string_view help) {
         out.append("# HELP ").append(name).append(" ").append(help);
         out.append("\n# TYPE ").append(name).append(" ").append(type).append("\n");
@@ -27,35 +54,44 @@ class Exposition {
         family(name, type, help);
         sample(name, "", value);
     }
-    // A counter of all workers together.
-    template <typename Pick> uint64_t sum(Pick pick) const {
-        uint64_t total = 0;
-        for (const Counters* each : workers_)
-            total += pick(*each).value();
-        return total;
+    void counter(std::string_view name, std::string_view help, const Counter& value) {
+        single(name, "counter", help, value.value());
     }
-    template <typename Pick> void counter(std::string_view name, std::string_view help, Pick pick) {
-        single(name, "counter", help, sum(pick));
-    }
-    // One sample for each of `count` values of a label.
-    template <typename Name, typename Pick>
+    // One sample for each value of a label.
     void labelled(std::string_view name, std::string_view type, std::string_view help,
-                  std::string_view label, size_t count, Name label_value, Pick pick) {
+                  std::string_view label, LabelName label_value, std::span<const Counter> values) {
         family(name, type, help);
-        for (size_t i = 0; i < count; ++i) {
+        for (size_t i = 0; i < values.size(); ++i) {
             std::string labels = "{";
             labels.append(label).append("=\"").append(label_value(i)).append("\"}");
-            sample(name, labels,
-                   sum([&](const Counters& each) -> const Counter& { return pick(each, i); }));
+            sample(name, labels, values[i].value());
         }
     }
-    void histogram(std::string_view name, std::string_view help,
-                   const DurationHistogram& (*pick)(const Counters&));
+    void histogram(std::string_view name, std::string_view help, const DurationHistogram& values);
 
     std::string out;
+};
 
-  private:
-    std::span<const Counters* const> workers_;
+// A JSON object of numbers.
+class Figures {
+  public:
+    void name(std::string_view name) {
+        out.append(out.ends_with('{') ? "\"" : ",\"").append(name).append("\":");
+    }
+    void number(std::string_view key, uint64_t value) {
+        name(key);
+        append_number(out, value);
+    }
+    void number(std::string_view key, const Counter& value) { number(key, value.value()); }
+    void labelled(std::string_view key, LabelName label, std::span<const Counter> values) {
+        name(key);
+        out += '{';
+        for (size_t i = 0; i < values.size(); ++i)
+            number(label(i), values[i]);
+        out += '}';
+    }
+
+    std::string out = "{";
 };
 
 std::string seconds(uint64_t micros) {
@@ -66,18 +102,16 @@ std::string seconds(uint64_t micros) {
 }
 
 void Exposition::histogram(std::string_view name, std::string_view help,
-                           const DurationHistogram& (*pick)(const Counters&)) {
+                           const DurationHistogram& values) {
     family(name, "histogram", help);
     uint64_t total = 0;
     for (size_t i = 0; i < DurationHistogram::kBuckets; ++i) {
-        total += sum([&](const Counters& each) -> const Counter& { return pick(each).buckets[i]; });
+        total += values.buckets[i].value();
         const bool is_last = i + 1 == DurationHistogram::kBuckets;
         const std::string bound = is_last ? "+Inf" : seconds(DurationHistogram::bound_micros(i));
         sample(std::string(name) + "_bucket", "{le=\"" + bound + "\"}", total);
     }
-    const uint64_t micros =
-        sum([&](const Counters& each) -> const Counter& { return pick(each).sum_micros; });
-    out.append(name).append("_sum ").append(seconds(micros)).append("\n");
+    out.append(name).append("_sum ").append(seconds(values.sum_micros.value())).append("\n");
     sample(std::string(name) + "_count", "", total);
 }
 
@@ -98,14 +132,21 @@ std::string_view policy_label(size_t i) {
     return kNames[i];
 }
 
+// Plain HTTP delivers nothing.
+std::span<const Counter> transports(std::span<const Counter> uses) {
+    return uses.first(kUses - 1);
+}
+
 } // namespace
 
-std::string metrics_text(std::span<const Counters* const> workers, const ProcessFacts& facts) {
-    Exposition all(workers);
+std::string metrics_text(const Shared& shared) {
+    const Totals totals(shared.counters);
+    const Facts facts(shared);
+    Exposition all;
     all.family("fanhorn_build_info", "gauge", "Always 1; the version is a label.");
     all.sample("fanhorn_build_info", "{version=\"" FANHORN_VERSION "\"}", 1);
-    all.single("fanhorn_uptime_seconds", "gauge", "Since the start.", facts.uptime_s);
-    all.single("fanhorn_workers", "gauge", "Event loops.", facts.workers);
+    all.single("fanhorn_uptime_seconds", "gauge", "Since the start.", facts.uptime_ms / 1000);
+    all.single("fanhorn_workers", "gauge", "Event loops.", shared.workers);
     all.single("fanhorn_draining", "gauge", "1 while QUIT closes connections.", facts.is_draining);
     all.single("fanhorn_reloads_total", "counter", "Configurations taken over.", facts.reloads);
     all.single("fanhorn_channels", "gauge",
@@ -114,46 +155,69 @@ std::string metrics_text(std::span<const Counters* const> workers, const Process
     all.single("process_open_fds", "gauge", "Open file descriptors.", facts.descriptors);
 
     all.labelled("fanhorn_connections", "gauge", "Open connections by what they are used for.",
-                 "transport", kUses, use_label,
-                 [](const Counters& c, size_t i) -> const Counter& { return c.connections[i]; });
+                 "transport", use_label, totals.connections);
+    all.single("fanhorn_subscriptions", "gauge", "Channels of all live subscribers together.",
+               totals.subscriptions.value());
+    all.single("fanhorn_stalled", "gauge", "Subscribers whose socket is full.",
+               totals.stalled.value());
     all.labelled("fanhorn_deliveries_total", "counter", "Messages written to subscribers.",
-                 "transport", kUses - 1, use_label,
-                 [](const Counters& c, size_t i) -> const Counter& { return c.deliveries[i]; });
-    all.counter("fanhorn_accepted_total", "Connections accepted.",
-                [](const Counters& c) -> const Counter& { return c.accepted; });
-    all.counter("fanhorn_requests_total", "HTTP requests answered or upgraded.",
-                [](const Counters& c) -> const Counter& { return c.requests; });
-    all.counter("fanhorn_sent_bytes_total", "Bytes written to sockets.",
-                [](const Counters& c) -> const Counter& { return c.sent_bytes; });
-    all.counter("fanhorn_received_bytes_total", "Bytes read from sockets.",
-                [](const Counters& c) -> const Counter& { return c.received_bytes; });
-    all.counter("fanhorn_published_total", "Messages published.",
-                [](const Counters& c) -> const Counter& { return c.published; });
+                 "transport", use_label, transports(totals.deliveries));
+    all.counter("fanhorn_accepted_total", "Connections accepted.", totals.accepted);
+    all.counter("fanhorn_requests_total", "HTTP requests answered or upgraded.", totals.requests);
+    all.counter("fanhorn_sent_bytes_total", "Bytes written to sockets.", totals.sent_bytes);
+    all.counter("fanhorn_received_bytes_total", "Bytes read from sockets.", totals.received_bytes);
+    all.counter("fanhorn_published_total", "Messages published.", totals.published);
     all.counter("fanhorn_client_published_total", "Of these, by subscribers.",
-                [](const Counters& c) -> const Counter& { return c.client_published; });
-    all.counter("fanhorn_commands_total", "Commands of fanhorn.v1.",
-                [](const Counters& c) -> const Counter& { return c.commands; });
+                totals.client_published);
+    all.counter("fanhorn_commands_total", "Commands of fanhorn.v1.", totals.commands);
     all.counter("fanhorn_command_errors_total", "Of these, answered with an error.",
-                [](const Counters& c) -> const Counter& { return c.command_errors; });
-    all.labelled("fanhorn_gaps_total", "counter", "Gaps told to readers.", "why", kGapReasons,
-                 gap_label,
-                 [](const Counters& c, size_t i) -> const Counter& { return c.gaps[i]; });
+                totals.command_errors);
+    all.labelled("fanhorn_gaps_total", "counter", "Gaps told to readers.", "why", gap_label,
+                 totals.gaps);
     all.labelled("fanhorn_evictions_total", "counter", "Slow consumers met, by policy.", "policy",
-                 3, policy_label,
-                 [](const Counters& c, size_t i) -> const Counter& { return c.evictions[i]; });
+                 policy_label, totals.evictions);
     all.labelled("fanhorn_limit_hits_total", "counter", "Times a limit was reached.", "limit",
-                 kLimits, limit_label,
-                 [](const Counters& c, size_t i) -> const Counter& { return c.limit_hits[i]; });
+                 limit_label, totals.limit_hits);
     all.labelled("fanhorn_auth_refused_total", "counter", "Requests whose token was not enough.",
-                 "why", kAuthRefusals, refusal_label,
-                 [](const Counters& c, size_t i) -> const Counter& { return c.auth_refused[i]; });
+                 "why", refusal_label, totals.auth_refused);
     all.counter("fanhorn_tokens_expired_total", "Connections ended because their token expired.",
-                [](const Counters& c) -> const Counter& { return c.tokens_expired; });
-    all.histogram("fanhorn_mailbox_seconds", "From a broker to its worker.",
-                  [](const Counters& c) -> const DurationHistogram& { return c.mailbox; });
-    all.histogram("fanhorn_flush_seconds", "One turn's flush to subscribers.",
-                  [](const Counters& c) -> const DurationHistogram& { return c.flush; });
+                totals.tokens_expired);
+    all.histogram("fanhorn_mailbox_seconds", "From a broker to its worker.", totals.mailbox);
+    all.histogram("fanhorn_flush_seconds", "One turn's flush to subscribers.", totals.flush);
     return std::move(all.out);
+}
+
+std::string metrics_json(const Shared& shared) {
+    const Totals totals(shared.counters);
+    const Facts facts(shared);
+    Figures all;
+    all.name("version");
+    append_json_string(all.out, FANHORN_VERSION);
+    all.number("time", static_cast<uint64_t>(wall_millis()));
+    all.number("uptime", facts.uptime_ms);
+    all.number("workers", shared.workers);
+    all.number("draining", facts.is_draining);
+    all.number("channels", facts.channels);
+    all.number("memory", facts.resident_bytes);
+    all.number("descriptors", facts.descriptors);
+    all.labelled("connections", use_label, totals.connections);
+    all.number("subscriptions", totals.subscriptions);
+    all.number("stalled", totals.stalled);
+    all.labelled("deliveries", use_label, transports(totals.deliveries));
+    all.number("accepted", totals.accepted);
+    all.number("requests", totals.requests);
+    all.number("sent", totals.sent_bytes);
+    all.number("received", totals.received_bytes);
+    all.number("published", totals.published);
+    all.number("client_published", totals.client_published);
+    all.number("commands", totals.commands);
+    all.number("command_errors", totals.command_errors);
+    all.number("tokens_expired", totals.tokens_expired);
+    all.labelled("gaps", gap_label, totals.gaps);
+    all.labelled("slow", policy_label, totals.evictions);
+    all.labelled("limits", limit_label, totals.limit_hits);
+    all.labelled("refused", refusal_label, totals.auth_refused);
+    return std::move(all.out) + '}';
 }
 
 } // namespace fanhorn

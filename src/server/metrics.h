@@ -1,26 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prometheus text (exposition format 0.0.4) of what the workers count.
+// What the workers and brokers count, added up.
 #pragma once
 
-#include "relay/counters.h"
+#include "server/shared.h"
 
-#include <span>
 #include <string>
 
 namespace fanhorn {
 
-// What is not counted by a worker.
-struct ProcessFacts {
-    uint64_t channels = 0;
-    uint64_t workers = 0;
-    uint64_t uptime_s = 0;
-    uint64_t resident_bytes = 0;
-    uint64_t descriptors = 0;
-    uint64_t reloads = 0;
-    bool is_draining = false;
-};
-
 // Any thread: counters are read as they stand.
-std::string metrics_text(std::span<const Counters* const> workers, const ProcessFacts& facts);
+
+// Prometheus text (exposition format 0.0.4).
+std::string metrics_text(const Shared& shared);
+// A JSON object for the dashboard: "time" is milliseconds since 1970, "uptime" milliseconds; what
+// is counted is counted from the start on.
+std::string metrics_json(const Shared& shared);
 
 } // namespace fanhorn

@@ -271,8 +271,8 @@ constexpr Row kListenerRows[] = {
      .choices = "subscribe publish control metrics client",
      .later = "proxy",
      .documentation = "What can be reached here: subscribe (/sub), publish (/pub), control "
-                      "(/channels, /users), metrics (/metrics), client (the demo page and the "
-                      "client library).\n"
+                      "(/channels, /users), metrics (/metrics, /dashboard), client (the demo "
+                      "pages and the client library).\n"
                       "Leave publish and control to addresses that only your own programs reach."},
     {.name = "origins",
      .type = Type::Texts,
@@ -301,8 +301,8 @@ constexpr Row kListenerRows[] = {
      .preset = "",
      .max = kMaxTextBytes,
      .meta = "Ar name",
-     .documentation = "The name of an [auth] section, of which publish and control then need a "
-                      "token; empty: none.\n"
+     .documentation = "The name of an [auth] section, of which publish, control and the "
+                      "dashboard then need a token; empty: none.\n"
                       "Metrics and the two health checks are not touched by it."},
     {.name = "backlog",
      .type = Type::Count,

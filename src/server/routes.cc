@@ -31,6 +31,8 @@ constexpr Fixed kFixed[] = {
     {"/healthz", kServeAnything, Route::Kind::Health, "GET, HEAD, OPTIONS"},
     {"/readyz", kServeAnything, Route::Kind::Ready, "GET, HEAD, OPTIONS"},
     {"/metrics", kServeMetrics, Route::Kind::Metrics, "GET, HEAD, OPTIONS"},
+    {"/dashboard", kServeMetrics, Route::Kind::Dashboard, "GET, HEAD, OPTIONS"},
+    {"/dashboard/events", kServeMetrics, Route::Kind::DashboardEvents, "GET, HEAD, OPTIONS"},
     {"/", kServeClient, Route::Kind::Page, "GET, HEAD, OPTIONS"},
     {"/demo", kServeClient, Route::Kind::Page, "GET, HEAD, OPTIONS"},
     {"/chat", kServeClient, Route::Kind::Page, "GET, HEAD, OPTIONS"},
@@ -93,6 +95,8 @@ bool is_private(Route::Kind kind) {
     case Route::Kind::Presence:
     case Route::Kind::User:
     case Route::Kind::Metrics:
+    case Route::Kind::Dashboard:
+    case Route::Kind::DashboardEvents:
         return true;
     default:
         return false;

@@ -14,18 +14,20 @@ namespace fanhorn {
 struct Route {
     enum class Kind : uint8_t {
         None,
-        Pub,      // /pub/CHANNEL[,CHANNEL...]
-        PubBatch, // /pub
-        Channels, // /channels
-        History,  // /channels/CHANNEL/history
-        Presence, // /channels/CHANNEL/presence
-        Sub,      // /sub/CHANNEL[,CHANNEL...]
-        SubBody,  // /sub, /sub/: the body names channels, or nothing does (yet)
-        User,     // /users/USER
-        Health,   // /healthz
-        Ready,    // /readyz
-        Metrics,  // /metrics
-        Page,     // /, /demo, /chat, /fanhorn.js, /fanhorn.mjs
+        Pub,             // /pub/CHANNEL[,CHANNEL...]
+        PubBatch,        // /pub
+        Channels,        // /channels
+        History,         // /channels/CHANNEL/history
+        Presence,        // /channels/CHANNEL/presence
+        Sub,             // /sub/CHANNEL[,CHANNEL...]
+        SubBody,         // /sub, /sub/: the body names channels, or nothing does (yet)
+        User,            // /users/USER
+        Health,          // /healthz
+        Ready,           // /readyz
+        Metrics,         // /metrics
+        Page,            // /, /demo, /chat, /fanhorn.js, /fanhorn.mjs
+        Dashboard,       // /dashboard
+        DashboardEvents, // /dashboard/events
     };
     Kind kind = Kind::None;
     std::string_view channels; // of the path, percent-encoded

@@ -4,6 +4,7 @@
 
 #include "net/loop.h"
 #include "server/config.h"
+#include "server/dashboard.h"
 #include "server/shared.h"
 #include "server/worker.h"
 
@@ -47,6 +48,7 @@ class Server {
     std::shared_ptr<const Config> config_;
     const std::function<LoadedConfig()> load_;
     Shared shared_;
+    Dashboard dashboard_{shared_};
     Loop loop_;
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<std::string> open_keys_; // addresses

@@ -3,8 +3,6 @@
 
 #include "base/log.h"
 #include "base/random.h"
-#include "server/metrics.h"
-#include "server/process.h"
 
 #include <csignal>
 #include <pthread.h>
@@ -359,21 +357,6 @@ void Worker::send_user_away(const std::string& user, Reply reply) {
                 job->reply(json_answer("{\"connections\":" + std::to_string(job->ended) + "}"));
             });
         });
-}
-
-std::string Worker::metrics() const {
-    ProcessFacts facts;
-    for (const auto& named : shared_.brokers)
-        facts.channels += named->broker->channel_count();
-    facts.workers = shared_.workers;
-    facts.uptime_s = static_cast<uint64_t>(monotonic_micros() - shared_.started_micros) / 1'000'000;
-    facts.resident_bytes = resident_bytes();
-    facts.descriptors = open_descriptors();
-    if (shared_.descriptors == Descriptors::Worker) // those are in other tables than what it reads
-        facts.descriptors += shared_.connections.load(std::memory_order_relaxed);
-    facts.reloads = shared_.reloads.load(std::memory_order_relaxed);
-    facts.is_draining = shared_.is_draining.load(std::memory_order_relaxed);
-    return metrics_text(shared_.counters, facts);
 }
 
 } // namespace fanhorn

@@ -106,8 +106,6 @@ class Worker {
     std::span<const std::unique_ptr<Transport>> transports() const { return transports_; }
     Transport* transport(std::string_view name) const;
     bool is_draining() const { return drain_until_ != 0; }
-    // What /metrics answers, of all workers.
-    std::string metrics() const;
     // Ends the connections of that user, of all workers; answers how many there were.
     void send_user_away(const std::string& user, Reply reply);
     // In the session's own worker, `owner`; answers with the reply.
