@@ -14,7 +14,11 @@ void Session::replay(std::unique_ptr<Placement> placement) {
         each->is_based = false;
     }
     placement->rest.max_bytes = kReplayBytes;
-    placements_.push_back(std::move(placement));
+    // With nothing to replay it is live at once: who has been told that he is there misses nothing,
+    // not even what nobody stores.
+    const bool is_live = placement->is_read && placement->retained.empty() && is_done(*placement);
+    if (!is_live)
+        placements_.push_back(std::move(placement));
     wake();
 }
 
