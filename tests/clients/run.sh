@@ -16,9 +16,10 @@ run() {
 }
 if [ $# -gt 0 ]; then
     run "$@"
-else # the storm is about time, and has the machine to itself
-    mapfile -t others < <(ls tests/clients/*.test.mjs | grep -v storm)
+else # the ladder and the storm are about time, and have the machine to themselves
+    mapfile -t others < <(ls tests/clients/*.test.mjs | grep -v -e ladder -e storm)
     run "${others[@]}"
+    run tests/clients/ladder.test.mjs
     run tests/clients/storm.test.mjs
 fi
 
