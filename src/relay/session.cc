@@ -9,6 +9,13 @@
 namespace fanhorn {
 
 // A channel may be asked for by itself, and found by a wildcard or two.
+static void retain_once(std::deque<MessageRef>& retained) {
+    const auto seq = [](const MessageRef& each) { return each->position.seq; };
+    std::ranges::sort(retained, {}, seq);
+    const auto rest = std::ranges::unique(retained, {}, seq);
+    retained.erase(rest.begin(), rest.end());
+}
+
 static void name_once(std::vector<StretchPart>& parts) {
     std::sort(parts.begin(), parts.end(), [](const StretchPart& a, const StretchPart& b) {
         return std::tie(a.channel, a.floor) < std::tie(b.channel, b.floor);
@@ -124,8 +131,10 @@ void Session::on_placed(Step& step, const std::vector<Member*>& members, const S
         for (const StretchPart& part : channel.matched)
             placement->rest.parts.push_back(part);
     }
-    if (members.size() > 1 && !wildcards_.empty())
+    if (members.size() > 1 && !wildcards_.empty()) {
         name_once(placement->rest.parts);
+        retain_once(placement->retained);
+    }
     replay(std::move(placement));
 }
 

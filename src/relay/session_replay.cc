@@ -38,14 +38,15 @@ bool Session::replay_some() {
     return !is_asked_;
 }
 
-// Of what wildcards match; at the reader's pace, as they may be many.
+// Of what wildcards match; at the reader's pace, as they may be many. A channel of the same step
+// has been given its own.
 void Session::send_retained(Placement& placement) {
     std::string& out = outbox_.own();
     while (!placement.retained.empty() && out.size() < kReplayBytes) {
         const MessageRef retained = std::move(placement.retained.front());
         placement.retained.pop_front();
         const Member* member = find_member(placement, retained->channel);
-        if (member && member->feed->wants(*retained) &&
+        if (member && member->pattern && member->feed->wants(*retained) &&
             !is_brought(*member, retained->channel, retained->position.seq, retained.get()))
             encoding_.retained(out, *retained);
     }

@@ -5,6 +5,7 @@
 #include "relay/session.h"
 #include "tests/unit/relay_bench.h"
 
+#include <cstdlib>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,5 +50,20 @@ class Talker {
   public:
     Session session;
 };
+
+// So many worlds, FANHORN_WORLDS=N for more: what happens in each is its own business.
+template <typename World> void run_worlds() {
+    const char* wanted = std::getenv("FANHORN_WORLDS");
+    const uint32_t worlds = wanted ? static_cast<uint32_t>(std::atoi(wanted)) : 300;
+    size_t messages = 0, gaps = 0;
+    for (uint32_t seed = 1; seed <= worlds; ++seed) {
+        World world(seed);
+        world.run(400);
+        messages += world.messages;
+        gaps += world.gaps;
+    }
+    CHECK(messages > 100 * worlds);
+    CHECK(gaps > worlds / 10);
+}
 
 } // namespace fanhorn
