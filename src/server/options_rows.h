@@ -14,5 +14,6 @@ inline constexpr uint64_t kSecond = 1000, kHour = 3600 * kSecond, kDay = 24 * kH
 inline constexpr uint64_t kMaxTextBytes = 150; // keeps a line of -T within what can be read again
 
 std::span<const Row> channel_rows();
+std::span<const Row> limits_rows();
 
 } // namespace fanhorn

@@ -7,8 +7,7 @@
 namespace fanhorn {
 
 struct WebPage {
-    std::string_view
-        name; // "demo.html", "chat.html", "dashboard.html", "fanhorn.js", "fanhorn.mjs"
+    std::string_view name; // "demo.html", "chat.html", "dashboard.html", "fanhorn.js", …
     std::string_view content_type;
     // Entity tags with their quotes (RFC 9110 section 8.8.3), one for each of the two.
     std::string_view tag, gzip_tag;

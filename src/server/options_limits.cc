@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rows of [limits].
+#include "server/config.h"
+#include "server/options_rows.h"
+
+namespace fanhorn {
+
+namespace {
+
+constexpr Row kLimitsRows[] = {
+    {.name = "header_size",
+     .type = Type::Size,
+     .binding = kField<&LimitSettings::header_size>,
+     .preset = "16k",
+     .min = kKilo,
+     .max = kMega,
+     .documentation = "Bytes of a request line and its header fields; answered with 431 beyond."},
+    {.name = "header_count",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::header_count>,
+     .preset = "100",
+     .min = 8,
+     .max = 10'000,
+     .documentation = "Header fields of one request; answered with 431 beyond."},
+    {.name = "uri_size",
+     .type = Type::Size,
+     .binding = kField<&LimitSettings::uri_size>,
+     .preset = "8k",
+     .min = 64,
+     .max = kMega,
+     .documentation = "Bytes of a request's target; answered with 414 beyond."},
+    {.name = "header_timeout",
+     .type = Type::Duration,
+     .binding = kField<&LimitSettings::header_timeout>,
+     .preset = "10s",
+     .min = 100,
+     .max = kHour,
+     .documentation = "Time for a request's header, from its first byte to its last; answered "
+                      "with 408 beyond."},
+    {.name = "body_size",
+     .type = Type::Size,
+     .binding = kField<&LimitSettings::body_size>,
+     .preset = "1m",
+     .min = kKilo,
+     .max = kGiga,
+     .documentation = "Bytes of a request's body, and of one line of a streamed publish; answered "
+                      "with 413 beyond."},
+    {.name = "body_timeout",
+     .type = Type::Duration,
+     .binding = kField<&LimitSettings::body_timeout>,
+     .preset = "30s",
+     .min = 100,
+     .max = kHour,
+     .documentation = "Time for a request's body, in a streamed publish for each line; answered "
+                      "with 408 beyond."},
+    {.name = "idle_timeout",
+     .type = Type::Duration,
+     .binding = kField<&LimitSettings::idle_timeout>,
+     .preset = "75s",
+     .min = 100,
+     .max = kDay,
+     .documentation = "How long a connection may wait for its next request; closed beyond.\n"
+                      "Subscriptions are not touched by it."},
+    {.name = "send_timeout",
+     .type = Type::Duration,
+     .binding = kField<&LimitSettings::send_timeout>,
+     .preset = "60s",
+     .min = 100,
+     .max = kHour,
+     .documentation = "How long a peer may take no byte of what is due to it; closed beyond."},
+    {.name = "subscriptions",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::subscriptions>,
+     .preset = "128",
+     .min = 1,
+     .max = 100'000,
+     .documentation = "Channels of one connection; answered with 400 beyond."},
+    {.name = "filters",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::filters>,
+     .preset = "100",
+     .min = 1,
+     .max = 10'000,
+     .documentation = "Different filters that the subscribers of one channel have on one worker, "
+                      "each counted once for every form in which its messages are sent (plain or "
+                      "enveloped, compressed or not); answered with 503 beyond.\n"
+                      "What short polls filter does not count."},
+    {.name = "channels",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::channels>,
+     .preset = "1m",
+     .min = 1,
+     .max = 1'000'000'000,
+     .documentation = "Channels in one broker; answered with 503 beyond.\n"
+                      "A channel without subscribers and history takes no place."},
+    {.name = "wildcards",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::wildcards>,
+     .preset = "10k",
+     .min = 1,
+     .max = 10'000'000,
+     .documentation = "Different wildcards that are subscribed to in one broker; answered with 503 "
+                      "beyond."},
+    {.name = "wildcard_channels",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::wildcard_channels>,
+     .preset = "1k",
+     .min = 1,
+     .max = 1'000'000,
+     .documentation =
+         "Channels that a wildcard may match for its subscriber to be sent what their histories "
+         "have and what they retain; sixteen times as many names are looked at for them.\n"
+         "Where there are more, its subscriber is told a gap instead; what is published from then "
+         "on is not touched by it."},
+    {.name = "read_markers",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::read_markers>,
+     .preset = "1m",
+     .min = 1,
+     .max = 1'000'000'000,
+     .documentation = "Read markers in one broker, one for each user and channel; beyond, the one "
+                      "that moved least recently is forgotten.\n"
+                      "Each takes about 160 bytes and the two names."},
+    {.name = "user_read_markers",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::user_read_markers>,
+     .preset = "1k",
+     .min = 1,
+     .max = 1'000'000'000,
+     .documentation = "The same of one user, who cannot push out those of others by his own."},
+    {.name = "mailbox_bytes",
+     .type = Type::Size,
+     .binding = kField<&LimitSettings::mailbox_bytes>,
+     .preset = "64m",
+     .min = 64 * kKilo,
+     .max = 16 * kGiga,
+     .documentation = "Bytes of messages on their way to one worker.\n"
+                      "Beyond, only marks are kept, and the worker reads the histories again."},
+    {.name = "ws_fragments",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::ws_fragments>,
+     .preset = "10k",
+     .min = 1,
+     .max = 1'000'000,
+     .documentation = "Frames of one WebSocket message from a client; closed with 1009 beyond."},
+};
+
+} // namespace
+
+std::span<const Row> limits_rows() {
+    return kLimitsRows;
+}
+
+} // namespace fanhorn
