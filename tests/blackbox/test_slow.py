@@ -191,7 +191,8 @@ class Cost(SmallBuffer):
     CHANNELS = [f"c{number}" for number in range(30)]
     LIMIT = 256 << 10
     # With one worker nobody is behind the healthy reader unnoticed, whose mailbox would count.
-    config = config(server="workers = 1", defaults="history_bytes = 64k")
+    # It may take long on a small machine, and what is counted are messages, not heartbeats.
+    config = config(server="workers = 1", defaults="history_bytes = 64k\nheartbeat = 1h")
 
     def setUp(self):
         super().setUp()
