@@ -129,7 +129,7 @@ class Client {
 }
 
 // Nearly all of each is waiting.
-describe("the ladder", { concurrency: 40 }, () => {
+describe("the ladder", { concurrency: 16 }, () => {
     test("opens by WebSocket where nothing is wrong", async t => {
         const client = await Client.open(t);
         client.row("none", "websocket", await client.isOn("websocket", 3, client.start));
