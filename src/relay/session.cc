@@ -12,8 +12,8 @@ namespace fanhorn {
 static void retain_once(std::deque<MessageRef>& retained) {
     const auto seq = [](const MessageRef& each) { return each->position.seq; };
     std::ranges::sort(retained, {}, seq);
-    const auto rest = std::ranges::unique(retained, {}, seq);
-    retained.erase(rest.begin(), rest.end());
+    const auto same = [&](const MessageRef& a, const MessageRef& b) { return seq(a) == seq(b); };
+    retained.erase(std::unique(retained.begin(), retained.end(), same), retained.end());
 }
 
 static void name_once(std::vector<StretchPart>& parts) {
