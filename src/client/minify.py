@@ -2,13 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """minify.py SOURCE MODULE CLASSIC: the module that the daemon serves, and the same as a classic
 script that sets the global Fanhorn.
+minify.py --search SOURCE: looks for half a minute for members' names that compress better, and writes
+names.json.
 
-Comments and blanks go; members that begin with '_' and all names of variables get short ones, and
-of the members those that compress best. It asks for this: every statement ends with ';' or '}', a
+Comments and blanks go; members that begin with '_' and all names of variables get short ones, the
+members those of names.json. It asks for this: every statement ends with ';' or '}', a
 variable never has the name of one at the top of the file, globals are those in GLOBALS, and an
 object is never a method's default. The tests run what comes out.
 """
 import itertools
+import json
+import pathlib
 import random
 import re
 import sys
@@ -106,7 +110,8 @@ def roles(found):
     return result
 
 
-TRIES = 16000  # of other names for members; takes some seconds
+NAMES = pathlib.Path(__file__).with_name("names.json")
+TRIES = 100000  # of other names for members
 LETTERS = "etnsroiadlcuphmfgwyvbkxjqz"  # what is often there costs less
 
 
@@ -252,26 +257,29 @@ def owners(found, known):
 
 
 def member_names(found, known, public):
-    """Of each private member a short name, and those that must not have the same: members that no
-    object has both of may."""
+    """Of each private member a short name, the stored one where there is one that is free, and those
+    that must not have the same: members that no object has both of may."""
     owned = owners(found, known)
     uses = [text for (kind, text), (role, _) in zip(found, known) if text in owned and role]
     rivals = {text: [each for each in owned if each != text and
                      (owned[each] & owned[text] or not owned[text] or not owned[each])] for text in owned}
-    names = {}
+    names, stored = {}, json.loads(NAMES.read_text())
     for text in by_count(uses):
-        taken = {names.get(each) for each in rivals[text]}
-        names[text] = next(name for name in short_names(public) if name not in taken)
+        taken = public.union(names.get(each) for each in rivals[text])
+        names[text] = next(name for name in itertools.chain([stored.get(text)], short_names(public))
+                           if name and name not in taken)
     return names, rivals
 
 
-def fit(pieces, names, rivals, public):
-    """What the pieces give, of which every second one is a member, with the names by which it is small."""
-    def whole():
-        return "".join(names[each] if index % 2 else each for index, each in enumerate(pieces))
+def whole(pieces, names):
+    """What the pieces give, of which every second one is a member."""
+    return "".join(names[each] if index % 2 else each for index, each in enumerate(pieces))
 
+
+def search(pieces, names, rivals, public):
+    """Changes the names to those by which the whole is small."""
     def size():
-        return len(zlib.compress(whole().encode(), 9))
+        return len(zlib.compress(whole(pieces, names).encode(), 9))
 
     choose = random.Random(1).choice
     letters = [each for each in short_names(public) if len(each) == 1]
@@ -287,14 +295,13 @@ def fit(pieces, names, rivals, public):
         if now > least:
             names.update(before)
         least = min(least, now)
-    return whole()
 
 
 NUMBER = re.compile(r"^const (\w+) = (\d+); *(?://.*)?\n", re.M)
 
 
 def minified(text):
-    """The module."""
+    """The module in pieces, of which every second one is a member, and what members may be called."""
     for name, value in NUMBER.findall(text):
         text = re.sub(r"\b%s\b" % name, value, NUMBER.sub(lambda m: "" if m.group(1) == name else m.group(), text))
     found = [[kind, re.sub(r"(0{3,})$", lambda zeros: f"e{len(zeros[1])}", each) if kind == "number" else each]
@@ -329,7 +336,7 @@ def minified(text):
             out.append(" ")
         out.append(renamed)
     pieces = re.sub(r";}", "}", re.sub(r",([}\])])", r"\1", "".join(out))).split("\0")
-    return fit(pieces, members, rivals, public)
+    return pieces, members, rivals, public
 
 
 def classic(module):
@@ -337,9 +344,15 @@ def classic(module):
     return "(()=>{" + inner + "globalThis.Fanhorn=Fanhorn})();"
 
 
+def main(source, *targets):
+    pieces, names, rivals, public = minified(pathlib.Path(source).read_text(encoding="utf-8"))
+    if not targets:
+        search(pieces, names, rivals, public)
+        NAMES.write_text(json.dumps(names, indent=0, sort_keys=True) + "\n")
+    module = whole(pieces, names)
+    for path, text in zip(targets, (module, classic(module))):
+        pathlib.Path(path).write_text(text + "\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
-    with open(sys.argv[1], encoding="utf-8") as source:
-        module = minified(source.read())
-    for path, text in ((sys.argv[2], module), (sys.argv[3], classic(module))):
-        with open(path, "w", encoding="utf-8") as target:
-            target.write(text + "\n")
+    main(*(each for each in sys.argv[1:] if each != "--search"))

@@ -8,6 +8,9 @@
 #include <string>
 #include <string_view>
 
+// Compiled once, in json.cc: it is most of what a file that reads JSON takes to compile.
+extern template class nlohmann::basic_json<nlohmann::ordered_map>;
+
 namespace fanhorn::ctl {
 
 using Json = nlohmann::ordered_json;
@@ -15,30 +18,12 @@ using Json = nlohmann::ordered_json;
 // Deeper nesting is refused: dump() recurses, and payloads are strangers'.
 inline constexpr int kMaxDepth = 64;
 
-inline std::optional<Json> parse_json(std::string_view text) {
-    bool is_too_deep = false;
-    const auto watch = [&](int depth, Json::parse_event_t, Json&) {
-        is_too_deep |= depth > kMaxDepth;
-        return !is_too_deep;
-    };
-    Json json = Json::parse(text.begin(), text.end(), watch, false);
-    if (json.is_discarded() || is_too_deep)
-        return std::nullopt;
-    return json;
-}
+std::optional<Json> parse_json(std::string_view text);
 
 // A member that is a string; "" where there is none.
-inline std::string text_member(const Json& object, const char* name) {
-    if (!object.is_object() || !object.contains(name) || !object[name].is_string())
-        return {};
-    return object[name].get<std::string>();
-}
+std::string text_member(const Json& object, const char* name);
 
 // A member that is a number; 0 where there is none.
-inline uint64_t number_member(const Json& object, const char* name) {
-    if (!object.is_object() || !object.contains(name) || !object[name].is_number_unsigned())
-        return 0;
-    return object[name].get<uint64_t>();
-}
+uint64_t number_member(const Json& object, const char* name);
 
 } // namespace fanhorn::ctl
