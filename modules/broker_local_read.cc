@@ -358,14 +358,15 @@ void LocalBroker::list(std::string_view prefix, std::string_view cursor, size_t 
     ChannelList list;
     {
         std::lock_guard lock(mutex_);
-        auto next = by_name_.lower_bound(std::max(prefix, cursor));
-        while (next != by_name_.end() && (*next)->name.starts_with(prefix)) {
+        for (auto next = by_name_.lower_bound(std::max(prefix, cursor));
+             next != by_name_.end() && (*next)->name.starts_with(prefix); ++next) {
+            if (is_reserved((*next)->name))
+                continue;
             if (list.channels.size() == limit) {
                 list.cursor = (*next)->name;
                 break;
             }
             list.channels.push_back(facts_of(**next));
-            ++next;
         }
     }
     done(std::move(list));

@@ -45,7 +45,7 @@ bool LocalBroker::find_matched(Wildcard& wildcard, std::vector<Channel*>& matche
     auto next = by_name_.lower_bound(beginning);
     while (settings && next != by_name_.end() && (*next)->name.starts_with(beginning)) {
         Channel& channel = **next;
-        if (channel.name.front() == '$') { // reserved, all of them
+        if (is_reserved(channel.name)) { // reserved, all of them
             next = by_name_.lower_bound("%");
             continue;
         }

@@ -30,6 +30,8 @@ bool print_process(const Samples& samples) {
     };
     static constexpr Row kRows[] = {{"workers", "fanhorn_workers"},
                                     {"channels", "fanhorn_channels"},
+                                    {"subscriptions", "fanhorn_subscriptions"},
+                                    {"stopped readers", "fanhorn_stalled"},
                                     {"memory, bytes", "process_resident_memory_bytes"},
                                     {"descriptors", "process_open_fds"},
                                     {"accepted", "fanhorn_accepted_total"},

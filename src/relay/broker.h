@@ -172,7 +172,7 @@ class Broker {
     virtual void remove(const std::string& channel, std::function<void(bool existed)> done) = 0;
     virtual void facts(const std::string& channel,
                        std::function<void(std::optional<ChannelFacts>)> done) = 0;
-    // Channels in the order of their names, from `cursor` on.
+    // Channels in the order of their names, from `cursor` on; none that are reserved.
     virtual void list(std::string_view prefix, std::string_view cursor, size_t limit,
                       std::function<void(ChannelList)> done) = 0;
 

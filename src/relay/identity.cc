@@ -11,9 +11,8 @@ namespace {
 
 // Reserved names are never opened by a wildcard that was meant for the application's own.
 bool any_matches(const std::vector<Pattern>& patterns, std::string_view channel) {
-    const bool is_reserved = channel.starts_with('$');
     return std::any_of(patterns.begin(), patterns.end(), [&](const Pattern& pattern) {
-        return pattern.matches(channel) && (!is_reserved || pattern.text().starts_with('$'));
+        return pattern.matches(channel) && (!is_reserved(channel) || pattern.text().starts_with('$'));
     });
 }
 

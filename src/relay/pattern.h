@@ -14,6 +14,9 @@ namespace fanhorn {
 // 1-255 bytes of UTF-8, no control characters (C0, DEL, C1), no ',' and no '*'. A name that begins
 // with '$' is well formed but reserved.
 bool is_channel_name(std::string_view name);
+inline bool is_reserved(std::string_view name) {
+    return name.starts_with('$');
+}
 // Whether a subscription's channel is a pattern: no name has a '*'.
 inline bool is_wildcard(std::string_view channel) {
     return channel.find('*') != channel.npos;

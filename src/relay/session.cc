@@ -165,6 +165,13 @@ bool Session::unsubscribe(std::string_view channel) {
     return true;
 }
 
+std::vector<std::string> Session::channels() const {
+    std::vector<std::string> names;
+    for (const auto& each : members_)
+        names.push_back(each->name);
+    return names;
+}
+
 // Out of its feed now, and out of the hub at the end of the turn: until then it must live.
 void Session::drop(Member& member) {
     if (rest_of_ == &member)
@@ -337,7 +344,7 @@ bool Session::settle(Member& member) {
     if (member.owes_position)
         caught_up(member);
     if (member.ending != Subscription::Ending::No)
-        end(member);
+        end(member, ending_code(member.ending));
     return true;
 }
 
@@ -358,11 +365,17 @@ void Session::on_ending(Subscription& subscription) {
                          (subscription.place == Subscription::Place::Waiting &&
                           subscription.ordinal == subscription.feed->next());
     if (state() == State::Live && has_all) // else when it has caught up
-        end(member(subscription));
+        end(member(subscription), ending_code(subscription.ending));
 }
 
-void Session::end(Member& member) {
-    encoding_.end(outbox_.own(), member.name, ending_code(member.ending));
+void Session::end(std::string_view channel, std::string_view code) {
+    const auto found = members_.find(channel);
+    CHECK(found != members_.end());
+    end(**found, code);
+}
+
+void Session::end(Member& member, std::string_view code) {
+    encoding_.end(outbox_.own(), member.name, code);
     drop(member);
     wake();
 }

@@ -47,10 +47,13 @@ class Session final : public Subscriber, public Pooled<Session> {
     bool has_room_for(const Step& step, size_t limit) const;
     // Nothing of that channel follows. False: there is none.
     bool unsubscribe(std::string_view channel);
+    // As unsubscribe(); its client is told, with that code. It has() the channel.
+    void end(std::string_view channel, std::string_view code);
     bool has(std::string_view channel) const { return members_.contains(channel); }
     // Whether a channel would be both patched and one of a wildcard's.
     bool is_patched_twice(const Step& step) const;
     size_t channel_count() const { return members_.size(); }
+    std::vector<std::string> channels() const; // and wildcards
     // Its broker may be another one only while it has no channels.
     BrokerEnd& end() const { return *end_; }
     void set_end(BrokerEnd& end);
@@ -156,7 +159,7 @@ class Session final : public Subscriber, public Pooled<Session> {
     bool skip(Member& member);
     void append_gap(const Gap& gap);
     void caught_up(Member& member);
-    void end(Member& member);
+    void end(Member& member, std::string_view code);
 
     NamedSet<Member> members_;
     List<Subscription, &Subscription::hook> pending_;   // Held ones, that have something to get

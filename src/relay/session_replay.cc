@@ -68,7 +68,7 @@ bool Session::is_done(Placement& placement) {
     }
     for (Member* each : std::vector(std::move(placement.members)))
         if (each->ending != Subscription::Ending::No && each->place != Subscription::Place::Held)
-            end(*each);
+            end(*each, ending_code(each->ending));
     return true;
 }
 

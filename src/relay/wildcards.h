@@ -50,7 +50,7 @@ template <typename T> class Wildcards {
 
     // Calls visit(T&) for all that match. Reserved names ('$…') are matched by none.
     template <typename Visit> void each_match(std::string_view name, Visit visit) const {
-        if (!empty() && !name.starts_with('$'))
+        if (!empty() && !is_reserved(name))
             match(root_, name, visit);
     }
 

@@ -58,7 +58,7 @@ std::optional<http::Problem> check_name(const std::string& name) {
     if (!is_channel_name(name))
         return http::problem("bad_channel", "a channel name is 1 to 255 bytes of UTF-8 without "
                                             "control characters, ',' and '*'");
-    if (name.front() == '$')
+    if (is_reserved(name))
         return http::problem("bad_channel", "channel names that begin with '$' are reserved");
     return std::nullopt;
 }
@@ -69,7 +69,7 @@ std::optional<http::Problem> check_name_or_wildcard(const std::string& name) {
     const auto pattern = Pattern::parse(name);
     if (!pattern)
         return http::problem("bad_channel", "'" + name + "': " + pattern.error());
-    if (name.front() == '$')
+    if (is_reserved(name))
         return http::problem("bad_channel", "channel names that begin with '$' are reserved");
     return std::nullopt;
 }

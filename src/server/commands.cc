@@ -242,8 +242,8 @@ void Commands::refresh(const std::string& id, const CommandMembers& members) {
             continue;
         problem = rights_->accept(*authority, *token);
         if (!problem) {
-            know_user();
-            return ok(id, "{}");
+            ok(id, "{}");
+            return on_token();
         }
     }
     error(id, *problem);

@@ -68,7 +68,7 @@ class Commands final : public std::enable_shared_from_this<Commands> {
                 const std::vector<const ChannelSettings*>& settings, FilterRef& filter);
     std::optional<http::Problem> take_token(const CommandMembers& members,
                                             const std::vector<std::string>& channels);
-    void know_user();
+    void on_token();
     static std::optional<http::Problem> read_delta(std::string_view value, Session::Step& step);
     void run_command(std::string_view text);
     std::optional<http::Problem> choose_broker(const Session::Step& step);

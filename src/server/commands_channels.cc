@@ -127,15 +127,23 @@ std::optional<http::Problem> Commands::take_token(const CommandMembers& members,
         if (auto problem = rights_->accept(*authority, *token))
             return problem;
     }
-    know_user();
+    on_token();
     return std::nullopt;
 }
 
-// A token may have named one.
-void Commands::know_user() {
+// It may have named the user, and may not cover what the one before it did.
+void Commands::on_token() {
+    if (!session_)
+        return;
     const Identities& held = rights_->identities();
-    if (session_ && session_->user().empty())
+    if (session_->user().empty())
         session_->set_user(std::string(held.user()), std::string(held.info()));
+    for (const std::string& name : session_->channels()) {
+        const ChannelSettings* settings = worker_.directory().settings_for(name);
+        const auto problem = settings ? rights_->may_subscribe(name, *settings) : std::nullopt;
+        if (problem)
+            session_->end(name, problem->code);
+    }
 }
 
 std::optional<http::Problem> Commands::read_delta(std::string_view value, Session::Step& step) {

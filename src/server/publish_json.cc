@@ -208,7 +208,7 @@ Attempt read_message(const Parts& parts) {
     Attempt attempt;
     const std::string_view channel = values[kChannel];
     auto name = channel.empty() ? std::nullopt : text_of(channel);
-    if (!name || !is_channel_name(*name) || name->front() == '$') {
+    if (!name || !is_channel_name(*name) || is_reserved(*name)) {
         attempt.problem = bad("bad_channel", "'channel' is missing, or not a channel's name");
         return attempt;
     }

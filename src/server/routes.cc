@@ -110,7 +110,7 @@ Result<std::string> decode_channel(std::string_view encoded) {
     if (!is_channel_name(*name))
         return Error{"a channel name is 1 to 255 bytes of UTF-8 without control characters, ',' "
                      "and '*'"};
-    if (name->front() == '$')
+    if (is_reserved(*name))
         return Error{"channel names that begin with '$' are reserved"};
     return std::move(*name);
 }

@@ -303,6 +303,25 @@ class Sessions(FanhornTest):
         self.assertEqual(session.expect_close().code, 4001)
         self.assertGreater(time.time(), until)
 
+    def test_a_refresh_that_covers_less(self):
+        session = self.session(token=alice())
+        session.ask(subscribe={"channels": ["chat:less", "read:less"]})
+        session.ask(subscribe={"channel": "open:less"})
+        self.assertEqual(session.ask(refresh={"token": alice(["chat:*"])}), {})
+        for channel in ("read:less", "chat:less", "open:less"):
+            self.daemon.publish(channel, channel)
+        pushed = [each for each in (session.push() for _ in range(6)) if "caught_up" not in each]
+        self.assertEqual(pushed[0], {"channel": "read:less", "end": {"code": "forbidden"}})
+        self.assertEqual([each["channel"] for each in pushed[1:]], ["chat:less", "open:less"])
+        self.assertEqual(session.fault(unsubscribe={"channel": "read:less"}), "not_found")
+
+    def test_a_subscribe_whose_token_covers_less(self):
+        session = self.session(token=alice())
+        session.ask(subscribe={"channel": "read:few"})
+        session.until_caught_up("read:few")
+        session.ask(subscribe={"channel": "chat:few", "token": alice(["chat:*"])})
+        self.assertEqual(session.push(), {"channel": "read:few", "end": {"code": "forbidden"}})
+
     def test_its_end(self):
         session = self.session(token=alice(lasts=2))
         session.ask(subscribe={"channel": "chat:a"})

@@ -342,7 +342,7 @@ class Ctl(FanhornTest):
         self.daemon.publish(self.channel)
         output = self.ctl("stats").lower()
         self.assertRegex(output, r"published\D+[1-9]")
-        for part in ("version", "uptime", "connections, sse", "delivered, poll", "mailbox, p50", "flush, p99"):
+        for part in ("version", "uptime", "subscriptions ", "stopped readers ", "connections, sse", "delivered, poll", "mailbox, p50", "flush, p99"):
             self.assertIn(part, output)
         self.assertNotIn("limit, message_size", output)
         self.daemon.request("POST", "/pub/" + self.channel, body=b"x" * 100_000)

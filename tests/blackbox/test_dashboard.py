@@ -192,6 +192,13 @@ class Dashboard(Watching):
         response = self.daemon.request("POST", "/pub", headers={"Content-Type": "application/json"}, body=json.dumps(batch).encode())
         self.assertEqual(response.json()["results"][0]["code"], "bad_channel")
 
+    def test_the_channel_is_not_listed(self):
+        self.figures(self.watch())
+        self.daemon.publish(self.channel)
+        for prefix in ("", "$"):
+            listed = self.daemon.request("GET", "/channels", query={"prefix": prefix}).json()["channels"]
+            self.assertEqual([each["channel"] for each in listed if each["channel"].startswith("$")], [])
+
     def session(self):
         return self.open(Session(self.daemon.public))
 
