@@ -4,6 +4,7 @@
 import { once } from "node:events";
 import { createServer as createHttpServer, request } from "node:http";
 import { connect, createServer } from "node:net";
+import { reset } from "./harness.mjs";
 
 export class FaultProxy {
     #outer; #inner; #port; #innerPort;
@@ -39,7 +40,7 @@ export class FaultProxy {
 
     #accept(client) {
         if (this.refuses)
-            return client.resetAndDestroy();
+            return reset(client);
         const server = connect(this.#innerPort, "127.0.0.1");
         const pair = { sockets: [client, server], isDropped: this.#isDropping, held: [] };
         this.#pairs.add(pair);
@@ -69,7 +70,7 @@ export class FaultProxy {
 
     #cut(pair) {
         this.#pairs.delete(pair);
-        pair.sockets.forEach(each => each.destroyed || each.resetAndDestroy());
+        pair.sockets.forEach(each => each.destroyed || reset(each));
     }
 
     cut() { [...this.#pairs].forEach(pair => this.#cut(pair)); }
