@@ -15,17 +15,18 @@ using namespace fanhorn;
 
 static size_t g_largest_allocation = 0;
 
-void* operator new(size_t size) {
+// Not inlined, or gcc sees a free() of what new gave.
+[[gnu::noinline]] void* operator new(size_t size) {
     g_largest_allocation = std::max(g_largest_allocation, size);
     void* memory = std::malloc(size);
     if (!memory)
         std::abort();
     return memory;
 }
-void operator delete(void* memory) noexcept {
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
     std::free(memory);
 }
-void operator delete(void* memory, size_t) noexcept {
+[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept {
     std::free(memory);
 }
 
