@@ -22,6 +22,8 @@ NINJA   := $(if $(shell command -v ninja),-G Ninja)
 CCACHE  := $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 CMAKE    = cmake -S . -B $(1) $(if $(wildcard $(1)/CMakeCache.txt),,$(NINJA) $(CCACHE)) \
            -DFANHORN_WERROR=$(WERROR) $(2) >/dev/null
+THREADED = $(basename $(notdir $(shell grep -l '<thread>' tests/unit/*_test.cc)))
+space   := $(subst ,, )
 COMPILE  = cmake --build $(1) --parallel $(JOBS) --target
 
 MAKEFLAGS += --no-print-directory
@@ -91,17 +93,17 @@ asan: build-packages test-packages ## unit and black-box tests under ASan and UB
 	@ctest --test-dir build-asan --parallel $(JOBS)
 	@FANHORN=$(CURDIR)/build-asan/fanhorn FANHORN_SANITIZED=1 python3 tests/blackbox/run.py
 
-tsan: build-packages test-packages ## the same under TSan
+tsan: build-packages test-packages ## the same under TSan, of the unit tests those with threads
 	@$(call CMAKE,build-tsan,-DFANHORN_TESTS=ON -DFANHORN_SANITIZE=thread)
-	@$(call COMPILE,build-tsan) all
-	@ctest --test-dir build-tsan --parallel $(JOBS)
+	@$(call COMPILE,build-tsan) fanhorn fanhornctl $(THREADED)
+	@ctest --test-dir build-tsan --parallel $(JOBS) -R '^($(subst $(space),|,$(THREADED)))$$'
 	@# TSan knows one table of descriptors in a process, and takes those of workers for races.
 	@FANHORN=$(CURDIR)/build-tsan/fanhorn FANHORN_SANITIZED=1 python3 tests/blackbox/run.py --without=test_descriptors
 
 fuzz: build-packages clang-packages ## each fuzz target for SECONDS=20, from its corpus
 	@CC=clang CXX=clang++ $(call CMAKE,build-fuzz,-DFANHORN_FUZZ=ON)
 	@$(call COMPILE,build-fuzz) fuzzers
-	@tests/fuzz/run.sh build-fuzz $(SECONDS)
+	@tests/fuzz/run.sh build-fuzz $(SECONDS) $(JOBS)
 
 layers: ## check which room includes which
 	@tests/layers.sh
