@@ -7,6 +7,7 @@ Ends with one line, `N passed, N failed, N skipped`; fails on a failure, and in 
 FANHORN_NO_SKIP=1) on a skip as well."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 SOAK = bool(os.environ.get("FANHORN_SOAK"))
 SLOW = 4 if os.environ.get("FANHORN_SANITIZED") else 1
 FILE_TIMEOUT = 3600 if SOAK else 240 * SLOW
-JOBS = int(os.environ.get("FANHORN_JOBS", "3" if SLOW > 1 else "4"))
+JOBS = int(os.environ.get("FANHORN_JOBS", "2" if SLOW > 1 else "4"))
 # The longest first, so that the processes end together.
 FIRST = ["test_dashboard", "test_auth", "test_ctl_bench", "test_limits", "test_presence", "test_bridge", "test_heartbeat",
          "test_signals", "test_ctl", "test_slow", "test_poll", "test_chaos", "test_order"]
@@ -100,6 +101,8 @@ def main(names):
 
 
 if __name__ == "__main__":
+    # Whom a shell runs in the background it has ignore this, and all that he starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if sys.argv[1:2] == ["--child"]:
         run_one(sys.argv[2])
     sys.exit(main(sys.argv[1:]))
