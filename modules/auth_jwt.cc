@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "modules/claims.h"
 
 #include <algorithm>
 
@@ -12,8 +13,6 @@ namespace {
 
 // Keys of one section: a token without `kid` is tried with each that fits.
 constexpr size_t kMaxKeys = 32;
-// Patterns of one claim, each of which is looked at for every channel that is asked for.
-constexpr size_t kMaxPatterns = 256;
 
 TokenRefusal refusal(AuthRefusal why, std::string detail) {
     return {why, std::move(detail)};
@@ -118,13 +117,8 @@ std::variant<IdentityRef, TokenRefusal> JwtAuthority::identify(std::string_view 
         return *refused;
     if (auto refused = check_parties(*claims))
         return *refused;
-    if (auto refused = read_user(*claims, *identity))
+    if (auto refused = read_claims(*claims, settings_, "the token's", *identity))
         return *refused;
-    if (auto refused = read_patterns(*claims, settings_.channels_claim, identity->channels))
-        return *refused;
-    if (auto refused = read_patterns(*claims, settings_.publish_claim, identity->publish))
-        return *refused;
-    identity->info = claims->find(settings_.info_claim);
     return IdentityRef(identity.get());
 }
 
@@ -185,43 +179,6 @@ std::optional<TokenRefusal> JwtAuthority::check_parties(const JsonObject& claims
     if (names && std::any_of(names->begin(), names->end(), is_ours))
         return std::nullopt;
     return refusal(AuthRefusal::Claims, "the token's 'aud' names none of 'audience'");
-}
-
-std::optional<TokenRefusal> JwtAuthority::read_user(const JsonObject& claims,
-                                                    Identity& identity) const {
-    const std::string& claim = settings_.user_claim;
-    if (claims.find(claim).empty())
-        return std::nullopt;
-    const auto user = claims.string(claim);
-    if (!user || user->empty() || !is_channel_name("$user:" + *user))
-        return refusal(AuthRefusal::Claims,
-                       "the token's '" + claim +
-                           "' is no name for a user: text without control characters, ',' and '*', "
-                           "of at most 249 bytes");
-    identity.user = *user;
-    return std::nullopt;
-}
-
-std::optional<TokenRefusal> JwtAuthority::read_patterns(const JsonObject& claims,
-                                                        const std::string& claim,
-                                                        std::vector<Pattern>& patterns) const {
-    const std::string_view value = claims.find(claim);
-    if (value.empty())
-        return std::nullopt;
-    const auto texts = json_strings(value);
-    if (!texts || texts->size() > kMaxPatterns)
-        return refusal(AuthRefusal::Claims, "the token's '" + claim +
-                                                "' is not a list of at most " +
-                                                std::to_string(kMaxPatterns) + " patterns");
-    patterns.reserve(texts->size());
-    for (const std::string& text : *texts) {
-        auto pattern = Pattern::parse(text);
-        if (!pattern)
-            return refusal(AuthRefusal::Claims,
-                           "a pattern of the token's '" + claim + "': " + pattern.error());
-        patterns.push_back(std::move(*pattern));
-    }
-    return std::nullopt;
 }
 
 extern const AuthModule auth_jwt;

@@ -22,9 +22,6 @@ class JwtAuthority final : public Authority {
     std::optional<TokenRefusal> check_times(const JsonObject& claims, Millis now,
                                             Identity& identity) const;
     std::optional<TokenRefusal> check_parties(const JsonObject& claims) const;
-    std::optional<TokenRefusal> read_user(const JsonObject& claims, Identity& identity) const;
-    std::optional<TokenRefusal> read_patterns(const JsonObject& claims, const std::string& claim,
-                                              std::vector<Pattern>& patterns) const;
 
     const AuthSettings settings_;
     const TokenKeys keys_;

@@ -12,6 +12,7 @@ extern const TransportModule transport_poll;
 extern const BrokerModule broker_local;
 extern const AuthModule auth_jwt;
 extern const AuthModule auth_bearer;
+extern const AuthModule auth_callback;
 
 std::span<const TransportModule* const> transport_modules() {
     static constexpr const TransportModule* kModules[] = {
@@ -34,6 +35,7 @@ std::span<const AuthModule* const> auth_modules() {
     static constexpr const AuthModule* kModules[] = {
         &auth_jwt,
         &auth_bearer,
+        &auth_callback,
     };
     return kModules;
 }

@@ -64,7 +64,7 @@ Result<Target> read_target(std::string_view text) {
         target.after = target.before.substr(place + kPlace.size());
         target.before.resize(place);
     }
-    const auto url = parse_url(http.substr(0, slash));
+    const auto url = http::parse_url(http.substr(0, slash));
     if (!url)
         return Error{url.error()};
     if (url->host.empty())

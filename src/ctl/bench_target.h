@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/result.h"
-#include "ctl/url.h"
+#include "http/url.h"
 
 #include <cstdint>
 #include <netinet/in.h>
@@ -14,7 +14,7 @@
 namespace fanhorn::ctl::load {
 
 struct Target {
-    Url url;
+    http::Url url;
     // The path and query; a channel's name stands between the two where `names_channel`.
     std::string before, after;
     bool names_channel = false;

@@ -196,7 +196,7 @@ Result<Route> read_route(const Arguments& arguments) {
 Result<std::unique_ptr<Source>> open_source(const Arguments& arguments) {
     if (arguments.has("from-ndjson"))
         return std::unique_ptr<Source>(new LineSource(arguments.option("from-ndjson")));
-    const auto upstream = parse_upstream(arguments.option("from-sse"));
+    const auto upstream = http::parse_upstream(arguments.option("from-sse"));
     if (!upstream)
         return Error{"--from-sse: " + upstream.error()};
     return std::unique_ptr<Source>(new SseSource(*upstream));

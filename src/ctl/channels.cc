@@ -91,9 +91,9 @@ int channels(const Arguments& arguments) {
     std::string cursor;
     while (true) {
         std::string target =
-            "/channels?limit=1000&prefix=" + percent_encode(arguments.option("prefix"));
+            "/channels?limit=1000&prefix=" + http::percent_encode(arguments.option("prefix"));
         if (!cursor.empty())
-            target += "&cursor=" + percent_encode(cursor);
+            target += "&cursor=" + http::percent_encode(cursor);
         const auto page = get(arguments, target);
         if (!page)
             return fail(page.error());
@@ -111,7 +111,7 @@ int channels(const Arguments& arguments) {
 }
 
 int channel(const Arguments& arguments) {
-    const auto facts = get(arguments, "/pub/" + percent_encode(arguments.operands[0]));
+    const auto facts = get(arguments, "/pub/" + http::percent_encode(arguments.operands[0]));
     if (!facts)
         return fail(facts.error());
     if (arguments.has("json"))

@@ -3,8 +3,8 @@
 
 #include "base/text.h"
 #include "ctl/json.h"
-#include "ctl/response_reader.h"
 #include "ctl/socket.h"
+#include "http/response_reader.h"
 
 #include <cerrno>
 #include <cstdio>
@@ -31,7 +31,7 @@ void append_chunk(std::string& out, std::string_view bytes) {
     out.append(size).append(bytes).append("\r\n");
 }
 
-std::string request_text(const Url& url, const Request& request) {
+std::string request_text(const http::Url& url, const Request& request) {
     std::string out = request.method + ' ' + request.target +
                       " HTTP/1.1\r\nHost: " + url.authority +
                       "\r\nUser-Agent: fanhornctl/" FANHORN_VERSION "\r\nConnection: close\r\n";
@@ -50,7 +50,7 @@ std::string request_text(const Url& url, const Request& request) {
 // One request and its answer, over one connection.
 class Exchange {
   public:
-    Exchange(int fd, const Url& url, const Request& request)
+    Exchange(int fd, const http::Url& url, const Request& request)
         : fd_(fd), input_(request.input), unsent_(request_text(url, request)) {}
 
     Result<Response> run(int silence_s, const std::function<bool(std::string_view)>& on_body);
@@ -71,7 +71,7 @@ class Exchange {
     std::string unsent_;
     size_t sent_ = 0; // of unsent_
     std::string send_failure_;
-    ResponseReader reader_;
+    http::ResponseReader reader_;
 };
 
 std::string Exchange::step(int silence_s) {
@@ -164,7 +164,7 @@ Result<Response> Exchange::run(int silence_s,
 
 } // namespace
 
-Result<Response> follow(const Url& url, const Request& request, int silence_s,
+Result<Response> follow(const http::Url& url, const Request& request, int silence_s,
                         const std::function<bool(std::string_view)>& on_body) {
     const auto socket = connect_to_daemon(url);
     if (!socket)
@@ -172,7 +172,7 @@ Result<Response> follow(const Url& url, const Request& request, int silence_s,
     return Exchange(socket->fd(), url, request).run(silence_s, on_body);
 }
 
-Result<Response> ask(const Url& url, const Request& request) {
+Result<Response> ask(const http::Url& url, const Request& request) {
     std::string body;
     auto response = follow(url, request, kAnswerTimeoutS, [&](std::string_view piece) {
         body += piece;

@@ -92,7 +92,7 @@ Result<Arguments> read_arguments(const Command& command, std::span<char* const> 
         return Error{"too much was given"};
     if (!command.listener.variable)
         return arguments;
-    const auto url = parse_url(listener_url(command, arguments));
+    const auto url = http::parse_url(listener_url(command, arguments));
     if (!url)
         return Error{url.error()};
     arguments.url = *url;

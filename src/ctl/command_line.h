@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/result.h"
-#include "ctl/url.h"
+#include "http/url.h"
 
 #include <cstddef>
 #include <map>
@@ -22,7 +22,7 @@ inline constexpr int kUsage = 2;
 struct Arguments {
     std::map<std::string, std::string, std::less<>> options;
     std::vector<std::string> operands;
-    Url url;
+    http::Url url;
 
     bool has(std::string_view name) const { return options.contains(name); }
     std::string option(std::string_view name) const {

@@ -48,14 +48,16 @@ std::string target(const Arguments& arguments) {
     struct Row {
         const char *option, *parameter;
     };
-    std::string out = "/pub/" + percent_encode(arguments.operands[0]);
+    std::string out = "/pub/" + http::percent_encode(arguments.operands[0]);
     char separator = '?';
     for (const Row& row :
          {Row{"event", "event"}, Row{"ttl", "ttl"}, Row{"idempotency-key", "idempotency_key"}}) {
         if (!arguments.has(row.option))
             continue;
         out += separator;
-        out.append(row.parameter).append("=").append(percent_encode(arguments.option(row.option)));
+        out.append(row.parameter)
+            .append("=")
+            .append(http::percent_encode(arguments.option(row.option)));
         separator = '&';
     }
     if (arguments.has("no-store"))

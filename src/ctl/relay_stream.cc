@@ -92,7 +92,7 @@ void RelayStream::fill() {
         out_ += "POST /pub HTTP/1.1\r\nHost: " + url_.authority +
                 "\r\nUser-Agent: fanhornctl/" FANHORN_VERSION
                 "\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
-        response_ = {};
+        response_ = http::ResponseReader();
         results_.clear();
         state_ = State::Open;
     }

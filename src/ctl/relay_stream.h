@@ -4,8 +4,8 @@
 #pragma once
 
 #include "ctl/backoff.h"
-#include "ctl/response_reader.h"
 #include "ctl/socket.h"
+#include "http/response_reader.h"
 
 #include <deque>
 #include <functional>
@@ -23,7 +23,7 @@ class RelayStream {
     static constexpr size_t kMaxBytes = 16 << 20;
 
     // Told what became of each line: "" for published, else why it never will be.
-    RelayStream(const Url& url, std::function<void(const std::string&)> on_answer)
+    RelayStream(const http::Url& url, std::function<void(const std::string&)> on_answer)
         : url_(url), on_answer_(std::move(on_answer)) {}
 
     bool has_room() const { return lines() < kMaxMessages && bytes_ < kMaxBytes; }
@@ -56,11 +56,11 @@ class RelayStream {
     void lose(Millis now, const std::string& why, Millis asked_ms = 0);
     void pause(Millis now, const std::string& why, Millis asked_ms);
 
-    const Url& url_;
+    const http::Url& url_;
     const std::function<void(const std::string&)> on_answer_;
     State state_ = State::Closed;
     std::optional<Socket> socket_;
-    ResponseReader response_;
+    http::ResponseReader response_;
     std::deque<std::string> lines_;
     size_t sent_ = 0;               // of lines_, in this request
     std::deque<std::string> again_; // refused for now; they go first when all else is answered

@@ -43,7 +43,7 @@ Socket::~Socket() {
         close(fd_);
 }
 
-Result<Socket> connect_to(const Url& url) {
+Result<Socket> connect_to(const http::Url& url) {
     if (url.host.empty())
         return connect_unix(url.path);
     addrinfo hints{};
@@ -62,7 +62,7 @@ Result<Socket> connect_to(const Url& url) {
     return Error{"cannot connect to " + url.authority + ": " + why};
 }
 
-Result<Socket> connect_to_daemon(const Url& url) {
+Result<Socket> connect_to_daemon(const http::Url& url) {
     auto made = connect_to(url);
     if (!made)
         return Error{made.error() + "; is the daemon running?"};

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/result.h"
-#include "ctl/url.h"
+#include "http/url.h"
 
 #include <utility>
 
@@ -24,8 +24,8 @@ class Socket {
 };
 
 // The first address that answers; each has 5 s.
-Result<Socket> connect_to(const Url& url);
+Result<Socket> connect_to(const http::Url& url);
 // The same, and its error asks whether the daemon is there.
-Result<Socket> connect_to_daemon(const Url& url);
+Result<Socket> connect_to_daemon(const http::Url& url);
 
 } // namespace fanhorn::ctl

@@ -49,7 +49,7 @@ void SseSource::turn(Millis now, std::vector<Event>& events) {
 }
 
 void SseSource::connect(Millis now) {
-    response_ = {};
+    response_ = http::ResponseReader();
     has_head_ = false;
     events_.reset();
     bool is_untrusted = false;
@@ -103,7 +103,7 @@ void SseSource::on_stream() {
 void SseSource::redirect(Millis now) {
     if (++redirects_ > kMaxRedirects)
         return end("more than " + std::to_string(kMaxRedirects) + " redirects");
-    const auto next = redirected(upstream_, response_.header("Location"));
+    const auto next = http::redirected(upstream_, response_.header("Location"));
     if (!next)
         return end(upstream_.url.authority + ": " + next.error());
     upstream_ = *next;

@@ -4,8 +4,8 @@
 
 #include "ctl/backoff.h"
 #include "ctl/bridge_source.h"
-#include "ctl/response_reader.h"
 #include "ctl/tls.h"
+#include "http/response_reader.h"
 
 namespace fanhorn::ctl {
 
@@ -14,7 +14,8 @@ class SseSource final : public Source {
     static constexpr int kMaxRedirects = 5;
     static constexpr Millis kHeadTimeoutMs = 30'000;
 
-    explicit SseSource(Upstream upstream) : origin_(upstream), upstream_(std::move(upstream)) {}
+    explicit SseSource(http::Upstream upstream)
+        : origin_(upstream), upstream_(std::move(upstream)) {}
 
     int fd() const override { return stream_ ? stream_->fd() : -1; }
     int due_in_ms(Millis now) const override;
@@ -33,11 +34,11 @@ class SseSource final : public Source {
     void come_back(Millis now, const std::string& why, Millis asked_ms = 0);
     void end(std::string failure);
 
-    const Upstream origin_; // where each try begins
-    Upstream upstream_;     // where redirects have led
+    const http::Upstream origin_; // where each try begins
+    http::Upstream upstream_;     // where redirects have led
     int redirects_ = 0;
     std::unique_ptr<ServerStream> stream_;
-    ResponseReader response_;
+    http::ResponseReader response_;
     bool has_head_ = false;
     EventReader events_{kMaxUpstreamBytes};
     Backoff backoff_;

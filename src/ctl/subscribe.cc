@@ -84,13 +84,13 @@ class Follower {
         request.target = "/sub/";
         for (const std::string_view each : split(arguments_.operands[0], ','))
             request.target.append(request.target.ends_with('/') ? "" : ",")
-                .append(percent_encode(each));
+                .append(http::percent_encode(each));
         request.target += "?transport=sse&envelope=1";
         request.headers = "Accept: text/event-stream\r\n";
         if (!events_.last_id().empty())
             request.headers += "Last-Event-ID: " + events_.last_id() + "\r\n";
         else if (arguments_.has("since"))
-            request.target += "&since=" + percent_encode(arguments_.option("since"));
+            request.target += "&since=" + http::percent_encode(arguments_.option("since"));
         return request;
     }
 

@@ -73,7 +73,7 @@ ServerStream::~ServerStream() {
 }
 
 Result<std::unique_ptr<ServerStream>>
-ServerStream::open(const Upstream& upstream, std::string_view request, bool& is_untrusted) {
+ServerStream::open(const http::Upstream& upstream, std::string_view request, bool& is_untrusted) {
     auto socket = connect_to(upstream.url);
     if (!socket)
         return Error{socket.error()};
@@ -88,7 +88,7 @@ ServerStream::open(const Upstream& upstream, std::string_view request, bool& is_
     return stream;
 }
 
-Result<void> ServerStream::start_tls(const Upstream& upstream, bool& is_untrusted) {
+Result<void> ServerStream::start_tls(const http::Upstream& upstream, bool& is_untrusted) {
     ERR_clear_error();
     ssl_ = SSL_new(context());
     CHECK(ssl_);

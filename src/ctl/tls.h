@@ -4,7 +4,7 @@
 
 #include "base/result.h"
 #include "ctl/socket.h"
-#include "ctl/url.h"
+#include "http/url.h"
 
 #include <memory>
 #include <string_view>
@@ -19,7 +19,7 @@ class ServerStream {
     // Connects, shakes hands and sends `request`; blocks, for 10 s of silence at most. The
     // certificate is checked against the system's store (or $SSL_CERT_FILE) and the host's name:
     // `is_untrusted` says that this is what went wrong. Reading does not block then.
-    static Result<std::unique_ptr<ServerStream>> open(const Upstream& upstream,
+    static Result<std::unique_ptr<ServerStream>> open(const http::Upstream& upstream,
                                                       std::string_view request, bool& is_untrusted);
     ~ServerStream();
     ServerStream(const ServerStream&) = delete;
@@ -33,7 +33,7 @@ class ServerStream {
 
   private:
     explicit ServerStream(Socket socket) : socket_(std::move(socket)) {}
-    Result<void> start_tls(const Upstream& upstream, bool& is_untrusted);
+    Result<void> start_tls(const http::Upstream& upstream, bool& is_untrusted);
     bool send_all(std::string_view bytes);
 
     Socket socket_;

@@ -28,20 +28,20 @@ std::string_view use_name(Use use) {
 
 std::string_view limit_name(Limit limit) {
     static constexpr std::array<std::string_view, kLimits> kNames = {
-        "header_size",         "header_count",     "uri_size",         "header_timeout",
-        "body_size",           "body_timeout",     "idle_timeout",     "send_timeout",
-        "subscriptions",       "channels",         "mailbox_bytes",    "ws_fragments",
-        "presence_users",      "max_connections",  "descriptors",      "message_size",
-        "slow_consumer_limit", "heartbeat",        "idempotency_keys", "filters",
-        "token_size",          "publish_rate",     "wildcards",        "wildcard_channels",
-        "read_markers",        "user_read_markers"};
+        "header_size",         "header_count",      "uri_size",         "header_timeout",
+        "body_size",           "body_timeout",      "idle_timeout",     "send_timeout",
+        "subscriptions",       "channels",          "mailbox_bytes",    "ws_fragments",
+        "presence_users",      "max_connections",   "descriptors",      "message_size",
+        "slow_consumer_limit", "heartbeat",         "idempotency_keys", "filters",
+        "token_size",          "publish_rate",      "wildcards",        "wildcard_channels",
+        "read_markers",        "user_read_markers", "auth_requests"};
     return kNames[static_cast<size_t>(limit)];
 }
 
 std::string_view auth_refusal_name(AuthRefusal why) {
     static constexpr std::array<std::string_view, kAuthRefusals> kNames = {
-        "missing", "malformed", "large",  "key",      "signature",
-        "expired", "early",     "claims", "forbidden"};
+        "missing", "malformed", "large",     "key",    "signature",  "expired",
+        "early",   "claims",    "forbidden", "denied", "unavailable"};
     return kNames[static_cast<size_t>(why)];
 }
 

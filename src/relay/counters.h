@@ -67,8 +67,9 @@ enum class Limit : uint8_t {
     WildcardChannels,
     ReadMarkers,
     UserReadMarkers,
+    AuthRequests,
 };
-inline constexpr size_t kLimits = 26;
+inline constexpr size_t kLimits = 27;
 std::string_view limit_name(Limit limit);
 // The log line of Counters::hit alone, for who may not write one while it counts.
 void log_limit(Limit limit, std::string_view who = {});
@@ -81,11 +82,13 @@ enum class AuthRefusal : uint8_t {
     Key,       // an algorithm or a key that is not ours
     Signature,
     Expired,
-    Early,     // not valid yet
-    Claims,    // of another issuer, for another audience, or without sense
-    Forbidden, // valid, and not enough
+    Early,       // not valid yet
+    Claims,      // of another issuer, for another audience, or without sense
+    Forbidden,   // valid, and not enough
+    Denied,      // by the application
+    Unavailable, // the application did not say
 };
-inline constexpr size_t kAuthRefusals = 9;
+inline constexpr size_t kAuthRefusals = 11;
 std::string_view auth_refusal_name(AuthRefusal why);
 
 struct Counters {

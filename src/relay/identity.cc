@@ -12,7 +12,8 @@ namespace {
 // Reserved names are never opened by a wildcard that was meant for the application's own.
 bool any_matches(const std::vector<Pattern>& patterns, std::string_view channel) {
     return std::any_of(patterns.begin(), patterns.end(), [&](const Pattern& pattern) {
-        return pattern.matches(channel) && (!is_reserved(channel) || pattern.text().starts_with('$'));
+        return pattern.matches(channel) &&
+               (!is_reserved(channel) || pattern.text().starts_with('$'));
     });
 }
 
@@ -98,7 +99,7 @@ Millis Identities::expires() const {
 }
 
 http::Problem token_problem(const TokenRefusal& refusal) {
-    return http::problem("unauthorized", refusal.detail);
+    return http::problem(refusal.code, refusal.detail);
 }
 
 std::optional<http::Problem> subscribe_refusal(const Identity* identity, std::string_view channel,

@@ -57,6 +57,13 @@ class Identities {
 struct TokenRefusal {
     AuthRefusal why = AuthRefusal::Malformed;
     std::string detail; // for the problem; nothing secret is in it
+    std::string_view code = "unauthorized";
+};
+
+// Where the application is asked about tokens, by HTTP.
+struct Inquiry {
+    std::string url;
+    Millis timeout = 0; // of one question
 };
 
 // An [auth] section. Constant after loading; any thread.
@@ -71,6 +78,14 @@ class Authority {
     // Whose token it is; `now` is wall_millis(). Asks nobody and reads no file.
     virtual std::variant<IdentityRef, TokenRefusal> identify(std::string_view token,
                                                              Millis now) const = 0;
+
+    // Not null where a token's worth is the application's to say: what knows() not is asked for
+    // first, and identify() then says what was learnt.
+    virtual const Inquiry* inquiry() const { return nullptr; }
+    virtual bool knows(std::string_view, Millis) const { return true; }
+    // The application's answer, for a while. `status` 0: there was none, for the reason in `body`.
+    virtual void learn(std::string_view, int, std::string_view, Millis) const {}
+
     const std::string& name() const { return name_; }
     // The cookie that may bring a token, "" for none.
     const std::string& cookie() const { return cookie_; }
@@ -96,6 +111,8 @@ struct AuthSettings {
     std::string cookie;
     size_t token_size = 8 << 10;
     std::vector<std::string> tokens;
+    std::string url;
+    Millis timeout = 2000, cache = 10'000;
 };
 
 // What is wrong with one of them: `key` says which, `item` which of a list. The text goes on behind
@@ -112,7 +129,7 @@ struct AuthModule {
     std::variant<std::shared_ptr<const Authority>, AuthFault> (*create)(AuthSettings settings);
 };
 
-// `unauthorized`, with that detail.
+// Its code, with that detail.
 http::Problem token_problem(const TokenRefusal& refusal);
 
 // Why whoever has that identity (null: none) may not do it under the channel's settings; nothing

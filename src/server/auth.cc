@@ -133,13 +133,13 @@ Rights::must_be_user(const std::vector<std::shared_ptr<const Authority>>& author
 
 // ---- Caller
 
-std::variant<IdentityRef, TokenRefusal> Caller::identify(const Authority& authority) const {
+std::variant<Credential, TokenRefusal> Caller::credential(const Authority& authority) const {
     if (is_ambiguous(request_))
         return TokenRefusal{AuthRefusal::Malformed, "the token was given twice"};
     if (const auto token = bearer_of(request_))
-        return authority.identify(*token, wall_millis());
+        return Credential{std::string(*token)};
     if (const std::string* token = request_.parameter(kQueryName))
-        return authority.identify(*token, wall_millis());
+        return Credential{*token};
     if (authority.cookie().empty())
         return missing(authority);
     const auto token = cookie_of(request_, authority.cookie());
@@ -149,7 +149,27 @@ std::variant<IdentityRef, TokenRefusal> Caller::identify(const Authority& author
         return TokenRefusal{AuthRefusal::Missing,
                             "the cookie does not count in a page of this origin; list it under "
                             "'origins' if it should"};
-    return authority.identify(*token, wall_millis());
+    return Credential{std::string(*token), true};
+}
+
+std::variant<IdentityRef, TokenRefusal> Caller::identify(const Authority& authority) const {
+    const auto found = credential(authority);
+    if (const auto* refusal = std::get_if<TokenRefusal>(&found))
+        return *refusal;
+    return authority.identify(std::get<Credential>(found).token, wall_millis());
+}
+
+std::optional<Question>
+Caller::question(const std::vector<std::shared_ptr<const Authority>>& authorities) const {
+    for (const auto& authority : authorities) {
+        if (!authority->inquiry())
+            continue;
+        const auto found = credential(*authority);
+        const auto* credential = std::get_if<Credential>(&found);
+        if (credential && !authority->knows(credential->token, wall_millis()))
+            return Question{authority, *credential};
+    }
+    return std::nullopt;
 }
 
 std::optional<TokenRefusal> Caller::find(const Authority& authority) {

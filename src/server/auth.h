@@ -15,6 +15,18 @@
 
 namespace fanhorn {
 
+// A token as it came, and in what.
+struct Credential {
+    std::string token;
+    bool is_cookie = false;
+};
+
+// What must be asked before anything is looked at.
+struct Question {
+    std::shared_ptr<const Authority> authority;
+    Credential credential;
+};
+
 // What one client may do, while a request or a command of it is being looked at. On its worker's
 // thread; all that it is given outlives it.
 class Rights {
@@ -66,12 +78,16 @@ class Caller final : public Rights {
     bool can_publish(std::string_view channel, const ChannelSettings& settings);
     // Whether it passes the listener's `auth`, when there is one.
     std::optional<http::Problem> may_enter();
+    // Of these sections the first whose application must be asked about the token, and that token.
+    std::optional<Question>
+    question(const std::vector<std::shared_ptr<const Authority>>& authorities) const;
     // Keeps it for what will be asked later.
     std::optional<http::Problem>
     introduce(const std::vector<std::shared_ptr<const Authority>>& authorities) override;
 
   private:
     std::optional<http::Problem> require(const Authority& authority) override;
+    std::variant<Credential, TokenRefusal> credential(const Authority& authority) const;
     std::variant<IdentityRef, TokenRefusal> identify(const Authority& authority) const;
     // What is wrong with the token, when it is; `identities_` has its identity otherwise.
     std::optional<TokenRefusal> find(const Authority& authority);

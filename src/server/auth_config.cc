@@ -36,6 +36,18 @@ void check_name(const Section& section, std::string_view key, std::string_view w
                                        did_you_mean(item.text, names));
 }
 
+// Whether a backend may publish is not asked of a backend.
+void check_backend_auth(const Section& section, const std::vector<Section>& sections,
+                        Faults& faults) {
+    for (const Item& item : section.setting("auth").items)
+        for (const Section& other : sections)
+            if (is_auth(other) && other.name == item.text && !other.setting("type").items.empty() &&
+                other.setting("type").items.back().text == "callback")
+                faults.add(item.place, "auth: [auth " + item.shown() +
+                                           "] is of type callback, which is for clients: use one "
+                                           "of type bearer or jwt");
+}
+
 // What has the name of a word could not be referred to.
 void check_own_name(const Section& section, Faults& faults) {
     if (is_one_of(section.name, "public deny off"))
@@ -110,8 +122,10 @@ void check_auth_names(const Section& section, const std::vector<Section>& sectio
     const std::string_view type = section.type->type;
     if (type == "auth")
         check_own_name(section, faults);
-    if (type == "listener")
+    if (type == "listener") {
         check_name(section, "auth", "", sections, faults);
+        check_backend_auth(section, sections, faults);
+    }
     if (type != "channel" && type != "defaults")
         return;
     check_name(section, "subscribe", "public deny", sections, faults);
@@ -119,11 +133,20 @@ void check_auth_names(const Section& section, const std::vector<Section>& sectio
 }
 
 Authorities make_authorities(const std::vector<Section>& sections, const Surroundings& world,
-                             Faults& faults) {
+                             Endpoints& endpoints, Faults& faults) {
     Authorities authorities;
-    for (const Section& section : sections)
-        if (is_auth(section) && is_whole(section))
-            authorities[section.name] = make_authority(section, world, faults);
+    for (const Section& section : sections) {
+        if (!is_auth(section) || !is_whole(section))
+            continue;
+        const auto& authority = authorities[section.name] = make_authority(section, world, faults);
+        if (!authority || !authority->inquiry())
+            continue;
+        auto endpoint = find_endpoint(authority->inquiry()->url, world);
+        if (endpoint)
+            endpoints[section.name] = std::move(*endpoint);
+        else
+            faults.add(section.setting("url").place, "url: " + endpoint.error());
+    }
     return authorities;
 }
 

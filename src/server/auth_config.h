@@ -3,6 +3,7 @@
 #pragma once
 
 #include "relay/identity.h"
+#include "server/endpoint.h"
 #include "server/sections.h"
 
 #include <functional>
@@ -23,8 +24,11 @@ std::shared_ptr<const Authority> find_authority(const Authorities& authorities,
 // Before defaults are filled in, or each [channel] would tell of [defaults channel].
 void check_auth_names(const Section& section, const std::vector<Section>& sections, Faults& faults);
 
-// Of every [auth] section, with defaults; reads the key files.
+using Endpoints = std::map<std::string, Endpoint>;
+
+// Of every [auth] section, with defaults; reads the key files, and resolves the names of hosts that
+// will be asked.
 Authorities make_authorities(const std::vector<Section>& sections, const Surroundings& world,
-                             Faults& faults);
+                             Endpoints& endpoints, Faults& faults);
 
 } // namespace fanhorn

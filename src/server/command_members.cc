@@ -108,6 +108,16 @@ std::optional<http::Problem> read_since(std::string_view value, Since& since) {
     return std::nullopt;
 }
 
+std::optional<std::string> command_token(std::string_view json) {
+    if (read_json(json, kMaxCommandDepth) != JsonKind::Object)
+        return std::nullopt;
+    const CommandMembers members(json);
+    for (const char* verb : {"subscribe", "refresh"})
+        if (const std::string_view inner = members.value(verb); !inner.empty())
+            return CommandMembers(inner).text("token");
+    return std::nullopt;
+}
+
 std::string command_id(std::string_view json) {
     const std::string_view id = CommandMembers(json).value("id");
     const bool is_number =

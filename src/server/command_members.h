@@ -51,6 +51,8 @@ std::optional<http::Problem> read_names(std::string_view array, size_t most,
 // A string, or a number like 0 or -50; "": as it is.
 std::optional<http::Problem> read_since(std::string_view value, Since& since);
 
+// The token that a command brings.
+std::optional<std::string> command_token(std::string_view json);
 // The number of a command, as it was written; "null" where it has none.
 std::string command_id(std::string_view json);
 

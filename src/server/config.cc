@@ -143,8 +143,9 @@ void add_section(const Section& section, const Authorities& authorities, Config&
 }
 
 std::shared_ptr<const Config> build(const std::string& file, const std::vector<Section>& sections,
-                                    const Authorities& authorities) {
+                                    const Authorities& authorities, Endpoints endpoints) {
     auto config = std::make_shared<Config>();
+    config->endpoints = std::move(endpoints);
     config->file = file;
     for (const auto& [name, authority] : authorities)
         config->authorities.push_back(authority);
@@ -189,10 +190,11 @@ LoadedConfig load_config(const std::string& file, const std::vector<std::string>
     std::vector<Section> sections = parse_sections(inis, world, faults);
     Checker(sections, faults).check(file);
     fill_defaults(sections, faults);
-    const Authorities authorities = make_authorities(sections, world, faults);
+    Endpoints endpoints;
+    const Authorities authorities = make_authorities(sections, world, endpoints, faults);
     if (!faults.empty())
         return {nullptr, faults.list(), ""};
-    return {build(file, sections, authorities), {}, effective_text(sections)};
+    return {build(file, sections, authorities, std::move(endpoints)), {}, effective_text(sections)};
 }
 
 } // namespace fanhorn

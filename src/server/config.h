@@ -8,9 +8,11 @@
 #include "relay/identity.h"
 #include "relay/pattern.h"
 #include "relay/settings.h"
+#include "server/endpoint.h"
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -51,6 +53,7 @@ struct LimitSettings {
     uint32_t wildcard_channels = 1'000; // looked at for what one replays; a gap beyond
     uint32_t read_markers = 1'000'000;  // of users, in one broker; the oldest is forgotten
     uint32_t user_read_markers = 1'000; // of one of them
+    uint32_t auth_requests = 64;        // of a worker to one application; 503
     size_t mailbox_bytes = 64 << 20;    // messages on their way to one worker; beyond: marks
     uint32_t ws_fragments = 10'000;     // frames of one WebSocket message; 1009
 };
@@ -104,8 +107,9 @@ struct Config {
     std::vector<ListenerSettings> listeners;
     std::vector<BrokerSettings> brokers;
     std::vector<std::shared_ptr<const Authority>> authorities; // by name
-    ChannelSettings defaults;             // of [defaults channel]: of who has no channel yet
-    std::vector<ChannelSection> channels; // most specific first
+    std::map<std::string, Endpoint> endpoints; // of those that ask the application, by name
+    ChannelSettings defaults;                  // of [defaults channel]: of who has no channel yet
+    std::vector<ChannelSection> channels;      // most specific first
 
     // The settings that govern that channel name, or null where no section matches.
     const ChannelSettings* settings_for(std::string_view channel) const;

@@ -21,6 +21,7 @@
 namespace fanhorn {
 
 class Caller;
+struct Question;
 struct ListenerEnd;
 class Worker;
 struct PostedCommand;
@@ -110,6 +111,7 @@ class Connection final : public EdgeWatch,
 
     // connection_http.cc
     void feed(std::span<char> bytes);
+    void feed_on(std::span<char> bytes);
     void open_exchange();
     void close_exchange();
     void leave_http(std::span<char> bytes);
@@ -153,12 +155,18 @@ class Connection final : public EdgeWatch,
     // connection_session.cc
     void subscribe_by_body();
     void run_command(std::string_view json);
+    void take_command(std::string_view text, const Commands::Say& also);
+    void run_parked();
     void run_own(std::string_view text, const Commands::Say& also);
     void begin_user();
     void open_session(Opening&& opening, const Wish& wish);
     bool is_full() const;
 
     // connection_auth.cc
+    std::optional<Question> request_question() const;
+    std::optional<Question> token_question(std::string_view command) const;
+    void ask_or_dispatch();
+    void dispatch_asked();
     std::optional<http::Problem> check_backend();
     std::optional<http::Problem> check_backend_channels();
     const Identity* backend() const;

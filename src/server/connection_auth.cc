@@ -38,6 +38,60 @@ std::optional<http::Problem> Connection::check_backend_channels() {
     return problem;
 }
 
+// ---- what the application is asked
+
+// Of the sections that the request's channels name; of all where a session may name any.
+std::optional<Question> Connection::request_question() const {
+    const Route::Kind kind = exchange_->route.kind;
+    const Config& config = worker().config();
+    if (config.endpoints.empty() || exchange_->request.method == http::Method::Options ||
+        (kind != Route::Kind::Sub && kind != Route::Kind::SubBody))
+        return std::nullopt;
+    const bool is_any = kind == Route::Kind::SubBody || asks_session();
+    std::vector<std::shared_ptr<const Authority>> named;
+    for (const std::string& name : exchange_->channels)
+        if (const ChannelSettings* settings = worker().directory().settings_for(name))
+            for (const Access* access : {&settings->subscribe, &settings->client_publish})
+                if (access->authority)
+                    named.push_back(access->authority);
+    const Caller caller(exchange_->request, listener_->settings, exchange_->identities, counters());
+    auto question = caller.question(is_any ? config.authorities : named);
+    return question || kind == Route::Kind::Sub ? question : token_question(exchange_->body);
+}
+
+std::optional<Question> Connection::token_question(std::string_view command) const {
+    const Config& config = worker().config();
+    if (config.endpoints.empty())
+        return std::nullopt;
+    const auto token = command_token(command);
+    for (const auto& authority : config.authorities)
+        if (token && authority->inquiry() && !authority->knows(*token, wall_millis()))
+            return Question{authority, {*token}};
+    return std::nullopt;
+}
+
+void Connection::ask_or_dispatch() {
+    const auto question = request_question();
+    if (!question)
+        return dispatch();
+    worker().inquiries().ask(*question, [owner = owner()] {
+        if (*owner)
+            (*owner)->dispatch_asked();
+    });
+}
+
+// As feed() would have gone on.
+void Connection::dispatch_asked() {
+    if (state_ != State::Answering)
+        return;
+    std::string rest = std::move(exchange_->stash);
+    is_feeding_ = true;
+    ask_or_dispatch();
+    feed_on({rest.data(), rest.size()});
+}
+
+// ---- while a subscription lasts
+
 Standing& Connection::standing() {
     if (!standing_)
         standing_ = std::make_unique<Standing>(*this);

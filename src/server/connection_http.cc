@@ -41,6 +41,10 @@ void Connection::feed(std::span<char> bytes) {
     CHECK(!is_feeding_);
     is_feeding_ = true;
     open_exchange();
+    feed_on(bytes);
+}
+
+void Connection::feed_on(std::span<char> bytes) {
     while (!bytes.empty() && wants_input() && state_ != State::Streaming) {
         const std::string_view text(bytes.data(), bytes.size());
         size_t used = bytes.size(); // Flushing and beyond: dropped
@@ -214,7 +218,7 @@ void Connection::on_request() {
     disarm();
     exchange_->is_whole = true;
     enter(State::Answering);
-    dispatch();
+    ask_or_dispatch();
 }
 
 void Connection::dispatch() {

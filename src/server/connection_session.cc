@@ -17,6 +17,8 @@ constexpr size_t kMaxReplyBytes = 64 << 10;
 } // namespace
 
 Standing::~Standing() {
+    if (asker)
+        *asker = nullptr;
     if (posted)
         posted->remove(commands->connection());
     if (commands)
@@ -58,7 +60,8 @@ void Connection::begin_user() {
 
 bool Connection::is_full() const {
     return takes_commands() && subscriber_ &&
-           static_cast<const Session&>(*subscriber_).waiting_bytes() > kMaxReplyBytes;
+           (!standing_->parked.empty() ||
+            static_cast<const Session&>(*subscriber_).waiting_bytes() > kMaxReplyBytes);
 }
 
 bool Connection::takes_commands() const {
@@ -66,7 +69,34 @@ bool Connection::takes_commands() const {
 }
 
 void Connection::command(std::string_view text) {
-    run_own(text, nullptr);
+    take_command(text, nullptr);
+}
+
+// In the order in which they come, whoever must be asked.
+void Connection::take_command(std::string_view text, const Commands::Say& also) {
+    if (standing_->parked.empty() && !token_question(text))
+        return run_own(text, also);
+    standing_->parked.push_back({std::string(text), also});
+    if (standing_->parked.size() == 1)
+        run_parked();
+}
+
+void Connection::run_parked() {
+    while (standing_ && !standing_->parked.empty()) {
+        if (const auto question = token_question(standing_->parked.front().text)) {
+            if (!standing_->asker)
+                standing_->asker = std::make_shared<Connection*>(this);
+            return worker().inquiries().ask(*question, [asker = standing_->asker] {
+                if (*asker)
+                    (*asker)->run_parked();
+            });
+        }
+        const Standing::Parked next = std::move(standing_->parked.front());
+        standing_->parked.pop_front();
+        run_own(next.text, next.also);
+    }
+    if (state_ == State::Streaming && has_unread_)
+        read_in_next_turn();
 }
 
 void Connection::run_own(std::string_view text, const Commands::Say& also) {
@@ -125,7 +155,7 @@ void Connection::run_posted(const PostedCommand& command, const Commands::Say& a
             http::problem("forbidden", user.empty() ? "that stream is nobody's yet: give the token "
                                                       "in the command"
                                                     : "that stream is another user's")));
-    run_own(command.json, answer);
+    take_command(command.json, answer);
 }
 
 // ---- of whichever worker

@@ -8,24 +8,9 @@ namespace fanhorn {
 
 namespace {
 
-constexpr uint64_t kMaxSecretBytes = 1024;
-
-Result<std::string> check_path(std::string_view text) {
-    if (!text.starts_with('/'))
-        return Error{"is not an absolute path"};
-    return std::string(text);
-}
-
 Result<std::string> check_target(std::string_view text) {
     if (text != "stderr" && text != "syslog" && !text.starts_with('/'))
         return Error{"is not stderr, syslog or an absolute path"};
-    return std::string(text);
-}
-
-// RFC 6265 section 4.1.1.
-Result<std::string> check_cookie(std::string_view text) {
-    if (text.find_first_of(" \t()<>@,;:\\\"/[]?={}") != text.npos)
-        return Error{"is not the name of a cookie"};
     return std::string(text);
 }
 
@@ -188,138 +173,6 @@ constexpr Row kBrokerRows[] = {
      .documentation = "What orders and keeps the messages: local is this daemon's memory."},
 };
 
-constexpr Row kAuthRows[] = {
-    {.name = "type",
-     .type = Type::Choice,
-     .binding = kField<&AuthSettings::type>,
-     .choices = "jwt bearer",
-     .later = "callback",
-     .documentation =
-         "What a token is: jwt is signed by your application and says what its bearer may do, "
-         "bearer is one of 'tokens' and may do all that it is asked for.\n"
-         "jwt needs secret or keys, and bearer needs tokens; the keys of one are refused in the "
-         "other."},
-    {.name = "algorithms",
-     .type = Type::Choices,
-     .binding = kField<&AuthSettings::algorithms>,
-     .preset = "",
-     .choices = "HS256 HS384 HS512 RS256 PS256 ES256 ES384 EdDSA",
-     .documentation = "How tokens may be signed; empty: in each way that the keys fit.\n"
-                      "What a token says about itself never adds to it, and none is never taken."},
-    {.name = "secret",
-     .type = Type::Text,
-     .binding = kField<&AuthSettings::secret>,
-     .preset = "",
-     .max = kMaxSecretBytes,
-     .is_secret = true,
-     .meta = "Ar text",
-     .documentation = "What the application signs with, for the HS algorithms: at least as many "
-                      "bytes as the digest has, 32, 48 or 64.\n"
-                      "Better written as ${file:/path} or ${cred:NAME}, so that it is not in "
-                      "here."},
-    {.name = "keys",
-     .type = Type::Texts,
-     .binding = kField<&AuthSettings::keys>,
-     .preset = "",
-     .max = 16,
-     .check = check_path,
-     .meta = "Ar /path",
-     .documentation =
-         "Files with the keys that check signatures: PUBLIC KEY blocks in PEM, or a set of JSON "
-         "Web Keys (oct, RSA, EC on P-256 and P-384, OKP with Ed25519).\n"
-         "A token that names a kid is checked with the keys of that name and those without "
-         "one.\n"
-         "A reload reads them again."},
-    {.name = "audience",
-     .type = Type::Texts,
-     .binding = kField<&AuthSettings::audience>,
-     .preset = "",
-     .max = 16,
-     .meta = "Ar text",
-     .documentation = "A token's aud must name one of these.\n"
-                      "Empty: it must have no aud."},
-    {.name = "issuer",
-     .type = Type::Text,
-     .binding = kField<&AuthSettings::issuer>,
-     .preset = "",
-     .max = kMaxTextBytes,
-     .meta = "Ar text",
-     .documentation = "A token's iss must be this; empty: anything."},
-    {.name = "leeway",
-     .type = Type::Duration,
-     .binding = kField<&AuthSettings::leeway>,
-     .preset = "5s",
-     .max = kHour,
-     .documentation = "How far the clocks of this machine and of the application may differ, for "
-                      "a token's exp and nbf.\n"
-                      "An open connection has that much longer to bring a new token."},
-    {.name = "require_expiry",
-     .type = Type::Switch,
-     .binding = kField<&AuthSettings::require_expiry>,
-     .preset = "on",
-     .documentation = "Whether a token without exp is refused: it would be valid for ever."},
-    {.name = "user_claim",
-     .type = Type::Text,
-     .binding = kField<&AuthSettings::user_claim>,
-     .preset = "sub",
-     .min = 1,
-     .max = kMaxTextBytes,
-     .meta = "Ar name",
-     .documentation = "The claim that names the user; a token need not have it."},
-    {.name = "channels_claim",
-     .type = Type::Text,
-     .binding = kField<&AuthSettings::channels_claim>,
-     .preset = "channels",
-     .min = 1,
-     .max = kMaxTextBytes,
-     .meta = "Ar name",
-     .documentation = "The claim with the patterns of the channels that may be subscribed to: a "
-                      "list of at most 256, or one text.\n"
-                      "Without it, none may."},
-    {.name = "publish_claim",
-     .type = Type::Text,
-     .binding = kField<&AuthSettings::publish_claim>,
-     .preset = "publish",
-     .min = 1,
-     .max = kMaxTextBytes,
-     .meta = "Ar name",
-     .documentation = "The same for the channels that may be published to."},
-    {.name = "info_claim",
-     .type = Type::Text,
-     .binding = kField<&AuthSettings::info_claim>,
-     .preset = "info",
-     .min = 1,
-     .max = kMaxTextBytes,
-     .meta = "Ar name",
-     .documentation = "The claim with what others may know of the user, any JSON value."},
-    {.name = "cookie",
-     .type = Type::Text,
-     .binding = kField<&AuthSettings::cookie>,
-     .preset = "",
-     .max = 64,
-     .check = check_cookie,
-     .meta = "Ar name",
-     .documentation =
-         "The cookie that may bring the token, for pages of the listener's own origin and of "
-         "those that 'origins' lists by name; empty: none."},
-    {.name = "token_size",
-     .type = Type::Size,
-     .binding = kField<&AuthSettings::token_size>,
-     .preset = "8k",
-     .min = 64,
-     .max = 64 * kKilo,
-     .documentation = "Bytes of a token; answered with 401 beyond."},
-    {.name = "tokens",
-     .type = Type::Texts,
-     .binding = kField<&AuthSettings::tokens>,
-     .preset = "",
-     .max = 100,
-     .is_secret = true,
-     .meta = "Ar text",
-     .documentation = "The tokens of type bearer, each of at least 16 letters and digits.\n"
-                      "Better written as ${file:/path} or ${cred:NAME}, one each."},
-};
-
 } // namespace
 
 std::span<const SectionType> section_types() {
@@ -334,7 +187,7 @@ std::span<const SectionType> section_types() {
          "tls http2 proxy_protocol trusted_proxies allow base_path",
          "Where connections come in, and what they can reach there.\n"
          "At least one is needed."},
-        {"auth", "auth NAME", Naming::Name, "", kAuthRows, "url timeout cache",
+        {"auth", "auth NAME", Naming::Name, "", auth_rows(), "",
          "Who vouches for clients.\n"
          "Channels name such a section in subscribe and client_publish, listeners in auth.\n"
          "A token comes in the header Authorization: Bearer, in the query parameter access_token, "

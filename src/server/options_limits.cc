@@ -128,6 +128,15 @@ constexpr Row kLimitsRows[] = {
      .min = 1,
      .max = 1'000'000'000,
      .documentation = "The same of one user, who cannot push out those of others by his own."},
+    {.name = "auth_requests",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::auth_requests>,
+     .preset = "64",
+     .min = 1,
+     .max = 100'000,
+     .documentation = "Questions of one worker to the application of an [auth] section of type "
+                      "callback, under way and waiting; answered with 503 beyond.\n"
+                      "What is asked about one token at the same time is one question."},
     {.name = "mailbox_bytes",
      .type = Type::Size,
      .binding = kField<&LimitSettings::mailbox_bytes>,

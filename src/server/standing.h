@@ -8,6 +8,8 @@
 #include "relay/presence.h"
 
 #include <algorithm>
+#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -30,6 +32,13 @@ struct Standing {
     Identities identities;
     std::string publishes_to;           // the channel of a plain WebSocket's messages, or:
     std::shared_ptr<Commands> commands; // of fanhorn.v1
+    // Commands that wait while the application is asked about the first one's token.
+    struct Parked {
+        std::string text;
+        std::function<void(std::string_view)> also;
+    };
+    std::deque<Parked> parked;
+    std::shared_ptr<Connection*> asker; // null in there when this has gone
     PostedSessions* posted = nullptr;   // where it is found, when they come by POST
     // Where he is told of, while he is there; not a session's, which knows for each channel.
     std::vector<std::unique_ptr<Attendance>> attendances;

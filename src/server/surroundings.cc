@@ -56,4 +56,9 @@ std::optional<std::string> SystemSurroundings::variable(const std::string& name)
     return value ? std::optional<std::string>(value) : std::nullopt;
 }
 
+Result<std::vector<PeerAddress>> SystemSurroundings::resolve(const std::string& host,
+                                                             const std::string& port) const {
+    return resolve_host(host, port);
+}
+
 } // namespace fanhorn

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "net/dial.h"
 
 #include <optional>
 #include <string>
@@ -24,6 +25,10 @@ class Surroundings {
     // An environment variable.
     virtual std::optional<std::string> variable(const std::string& name) const = 0;
 
+    // What a host's name or literal address stands for, see resolve_host().
+    virtual Result<std::vector<PeerAddress>> resolve(const std::string& host,
+                                                     const std::string& port) const = 0;
+
     static constexpr size_t kMaxFileBytes = 1 << 20;
 };
 
@@ -33,6 +38,8 @@ class SystemSurroundings final : public Surroundings {
     Result<std::string> read(const std::string& path) const override;
     Result<std::vector<std::string>> matching(const std::string& glob) const override;
     std::optional<std::string> variable(const std::string& name) const override;
+    Result<std::vector<PeerAddress>> resolve(const std::string& host,
+                                             const std::string& port) const override;
 };
 
 } // namespace fanhorn

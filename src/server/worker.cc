@@ -65,7 +65,9 @@ class RingWriter final : public BatchWriter {
 Worker::Worker(Shared& shared, size_t number, std::shared_ptr<const Config> config)
     : shared_(shared), number_(number), loop_(std::make_unique<Loop>()),
       mailbox_(config->limits.mailbox_bytes, [this] { wake(); }), hub_(shared.clock, counters_),
-      publisher_(directory_, counters_), control_(directory_), read_buffer_(kReadBufferBytes) {
+      publisher_(directory_, counters_), control_(directory_), read_buffer_(kReadBufferBytes),
+      inquiries_(*loop_, shared.clock, counters_) {
+    inquiries_.set_config(*config);
     waker_ = std::make_unique<Waker>(*loop_, [this] { deliver(); });
     ticker_ = std::make_unique<Ticker>(*loop_, kTickMs, [this] { tick(); });
     hub_.configure(std::make_shared<ConfigRules>(config));
@@ -147,6 +149,7 @@ void Worker::run(Descriptors descriptors, bool use_ring, std::latch& parted) {
         while (Connection* connection = list->front())
             connection->drop();
     reap();
+    inquiries_.close();
     listeners_.clear();
     hub_.set_batch_writer(nullptr); // here: the ring's number is one of this thread's table
     batch_writer_ = nullptr;
@@ -165,7 +168,7 @@ void Worker::set_up_ring() {
 }
 
 bool Worker::has_more() const {
-    return hub_.has_due() || !again_.empty() || has_own_mail_;
+    return hub_.has_due() || !again_.empty() || has_own_mail_ || inquiries_.has_answers();
 }
 
 void Worker::turn() {
@@ -175,6 +178,7 @@ void Worker::turn() {
         if (connection)
             connection->read_on();
     running_.clear();
+    inquiries_.run();
     // What this turn published on this worker goes out in it.
     deliver();
     if (hub_.has_due())
@@ -212,6 +216,7 @@ void Worker::reap() {
         shared_.connections.fetch_sub(1, std::memory_order_relaxed);
     }
     hub_.reap();
+    inquiries_.reap();
 }
 
 void Worker::tick() {
@@ -222,6 +227,7 @@ void Worker::tick() {
         if (listener->acceptor)
             listener->acceptor->tick();
     rates_.tick(now);
+    inquiries_.tick();
     hub_.tick(config().limits.send_timeout);
     if (is_draining())
         drain_some();
@@ -296,6 +302,7 @@ void Worker::reload(std::shared_ptr<const Config> config) {
     std::erase_if(listeners_, [](const auto& listener) { return !listener->acceptor; });
     mailbox_.set_capacity(config->limits.mailbox_bytes);
     hub_.configure(std::make_shared<ConfigRules>(config));
+    inquiries_.set_config(*config);
     directory_.set_config(std::move(config));
 }
 

@@ -14,6 +14,7 @@
 #include "server/control.h"
 #include "server/deadlines.h"
 #include "server/directory.h"
+#include "server/inquiries.h"
 #include "server/publisher.h"
 #include "server/rate_limiter.h"
 #include "server/shared.h"
@@ -101,6 +102,7 @@ class Worker {
     Deadlines<Connection>& deadlines() { return deadlines_; }
     Expiries& expiries() { return expiries_; }
     Users& users() { return users_; }
+    Inquiries& inquiries() { return inquiries_; }
     AnswerBatch& answers() { return answers_; }
     std::span<char> read_buffer() { return read_buffer_; }
     std::span<const std::unique_ptr<Transport>> transports() const { return transports_; }
@@ -162,6 +164,7 @@ class Worker {
     AnswerBatch answers_;
     Deadlines<Connection> deadlines_;
     Users users_;
+    Inquiries inquiries_;
     Expiries expiries_;
     List<Connection, &Connection::of_worker> connections_;
     List<Connection, &Connection::of_worker> leaving_; // told to go by a drain

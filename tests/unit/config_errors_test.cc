@@ -60,8 +60,9 @@ static void unknown_keys(void**) {
         {"[channel a]\nbody_size = 1m\n",
          "f:5: unknown key 'body_size' in [channel]; it is a [limits] key\n"},
         {"[broker a]\nurl = x\n", "f:5: 'url' in [broker] is not in this version\n"},
-        {"[auth a]\nurl = x\n", "f:4: [auth a] needs 'type'\n"
-                                "f:5: 'url' in [auth] is not in this version\n"},
+        {"[auth a]\nurl = x\n",
+         "f:4: [auth a] needs 'type'\n"
+         "f:5: url: 'x' is not http://HOST[:PORT]/PATH or http://unix:/SOCKET:/PATH\n"},
         {"[limits]\nmemory = 1g\n", "f:5: 'memory' in [limits] is not in this version\n"},
         {"[channel a]\nHistory = 1\n",
          "f:5: unknown key 'History' in [channel]; did you mean 'history'?\n"},

@@ -2,7 +2,7 @@
 // What fanhornctl's bridge makes of an upstream: its URL, its redirects, its messages.
 #include "ctl/backoff.h"
 #include "ctl/route.h"
-#include "ctl/url.h"
+#include "http/url.h"
 
 #include "test.h"
 
@@ -11,7 +11,7 @@ using namespace fanhorn::ctl;
 
 namespace {
 
-std::string text_of(const Result<Upstream>& upstream) {
+std::string text_of(const Result<http::Upstream>& upstream) {
     if (!upstream)
         return "refused";
     return (upstream->is_secure ? "tls " : "") + upstream->url.host + ' ' + upstream->url.port +
@@ -50,7 +50,7 @@ static void test_upstreams(void**) {
                            {"http://h/a b", "refused"},
                            {"http://h/\r\nX: y", "refused"},
                            {"unix:/run/x", "refused"}})
-        assert_row(row.text, text_of(parse_upstream(row.text)) == row.upstream);
+        assert_row(row.text, text_of(http::parse_upstream(row.text)) == row.upstream);
 }
 
 static void test_redirects(void**) {
@@ -67,8 +67,8 @@ static void test_redirects(void**) {
                            {"https://h/a", "http://h/a", "refused"},
                            {"http://h/a", "ftp://h/a", "refused"},
                            {"http://h/a", "", "refused"}})
-        assert_row(row.location, text_of(redirected(parse_upstream(row.from).value(),
-                                                    row.location)) == row.upstream);
+        assert_row(row.location, text_of(http::redirected(http::parse_upstream(row.from).value(),
+                                                          row.location)) == row.upstream);
 }
 
 static void test_payloads(void**) {

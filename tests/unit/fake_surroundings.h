@@ -27,6 +27,12 @@ class FakeSurroundings final : public Surroundings {
                 paths.push_back(path);
         return paths;
     }
+    Result<std::vector<PeerAddress>> resolve(const std::string& host,
+                                             const std::string&) const override {
+        if (host == "nowhere.example")
+            return Error{"'" + host + "': Name or service not known"};
+        return std::vector<PeerAddress>(1);
+    }
     std::optional<std::string> variable(const std::string& name) const override {
         auto found = variables.find(name);
         return found == variables.end() ? std::nullopt : std::optional<std::string>(found->second);

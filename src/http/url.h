@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace fanhorn::ctl {
+namespace fanhorn::http {
 
 // http://HOST[:PORT], http://[V6]:PORT, or unix:/PATH. A path behind the host is an error.
 struct Url {
@@ -31,4 +31,4 @@ Result<Upstream> redirected(const Upstream& from, std::string_view location);
 // What may not stand in a path segment or a query value becomes %XX; so does '/'.
 std::string percent_encode(std::string_view text);
 
-} // namespace fanhorn::ctl
+} // namespace fanhorn::http

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ctl/response_reader.h"
+#include "http/response_reader.h"
 
 #include "base/text.h"
+#include "http/grammar.h"
 
 #include <algorithm>
 
-namespace fanhorn::ctl {
+namespace fanhorn::http {
 
 namespace {
 
@@ -29,6 +30,8 @@ bool ResponseReader::feed(std::string_view bytes) {
     rest_ += bytes;
     while (step_ != Step::Done && step_ != Step::Bad && take()) {
     }
+    if (body_.size() > max_body_)
+        step_ = Step::Bad;
     return step_ != Step::Bad;
 }
 
@@ -39,10 +42,17 @@ bool ResponseReader::end() {
 }
 
 std::string ResponseReader::header(std::string_view name) const {
-    for (const http::Header& header : headers_)
+    for (const Header& header : headers_)
         if (equal_ignoring_case(header.name, name))
             return header.value;
     return {};
+}
+
+size_t ResponseReader::count(std::string_view name) const {
+    return static_cast<size_t>(
+        std::count_if(headers_.begin(), headers_.end(), [&](const Header& header) {
+            return equal_ignoring_case(header.name, name);
+        }));
 }
 
 // One step; whether to go on with what is left.
@@ -81,33 +91,59 @@ bool ResponseReader::read_head(std::string_view head) {
     headers_.clear();
     const std::string_view line = head.substr(0, head.find("\r\n"));
     head.remove_prefix(line.size() + 2);
-    const auto status = line.size() >= 12 ? parse_u64(line.substr(9, 3)) : std::nullopt;
-    if (!line.starts_with("HTTP/1.") || !status || *status < 100)
+    if (!read_status(line))
         return false;
     while (!head.empty()) {
         const std::string_view field = head.substr(0, head.find("\r\n"));
         head.remove_prefix(field.size() + 2);
-        const size_t colon = field.find(':');
-        if (colon == field.npos)
+        if (!read_field(field))
             return false;
-        headers_.push_back({std::string(field.substr(0, colon)),
-                            std::string(trim_blanks(field.substr(colon + 1)))});
     }
-    if (*status < 200)
-        return true; // interim: the real one follows
-    status_ = static_cast<int>(*status);
-    const std::string length = header("Content-Length");
+    if (status_ < 200) { // interim: the real one follows
+        const bool is_switch = status_ == 101;
+        status_ = 0;
+        return !is_switch;
+    }
+    keeps_alive_ = line[7] == '1' && !equal_ignoring_case(header("Connection"), "close");
+    return choose_framing();
+}
+
+// HTTP/1.1 200 OK (RFC 9112 section 4).
+bool ResponseReader::read_status(std::string_view line) {
+    if (!line.starts_with("HTTP/1.") || line.size() < 12 || line[8] != ' ' ||
+        (line.size() > 12 && line[12] != ' '))
+        return false;
+    status_ = static_cast<int>(parse_u64(line.substr(9, 3)).value_or(0));
+    return status_ >= 100;
+}
+
+bool ResponseReader::read_field(std::string_view field) {
+    const size_t colon = field.find(':');
+    if (colon == field.npos || !is_token(field.substr(0, colon)))
+        return false;
+    const std::string_view value = trim_blanks(field.substr(colon + 1));
+    headers_.push_back({std::string(field.substr(0, colon)), std::string(value)});
+    return is_field_value(value);
+}
+
+// RFC 9112 section 6.3.
+bool ResponseReader::choose_framing() {
+    const size_t lengths = count("Content-Length"), codings = count("Transfer-Encoding");
+    if (lengths + codings > 1)
+        return false;
     if (status_ == 204 || status_ == 304) {
         step_ = Step::Done;
-    } else if (equal_ignoring_case(header("Transfer-Encoding"), "chunked")) {
+    } else if (codings > 0) {
         step_ = Step::ChunkSize;
-    } else if (!length.empty()) {
-        const auto bytes = parse_u64(length);
+        return equal_ignoring_case(header("Transfer-Encoding"), "chunked");
+    } else if (lengths > 0) {
+        const auto bytes = parse_u64(header("Content-Length"));
         left_ = bytes.value_or(0);
         step_ = left_ ? Step::Length : Step::Done;
         return bytes.has_value();
     } else {
         step_ = Step::UntilClose;
+        keeps_alive_ = false;
     }
     return true;
 }
@@ -156,4 +192,4 @@ bool ResponseReader::at_line(std::string_view line) {
     }
 }
 
-} // namespace fanhorn::ctl
+} // namespace fanhorn::http

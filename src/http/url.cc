@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ctl/url.h"
+#include "http/url.h"
 
 #include "base/text.h"
 #include "http/grammar.h"
 
 #include <algorithm>
 
-namespace fanhorn::ctl {
+namespace fanhorn::http {
 
 Result<Url> parse_url(std::string_view text) {
     const std::string quoted = "'" + std::string(text) + "'";
@@ -104,4 +104,4 @@ std::string percent_encode(std::string_view text) {
     return out;
 }
 
-} // namespace fanhorn::ctl
+} // namespace fanhorn::http

@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: Apache-2.0
+"""[auth] of type callback: the application is asked about tokens. It is a real HTTP server here."""
+
+import json
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from harness import FANHORN, Daemon, FanhornTest, config, eventually
+from session import PostSession, Session
+from ws import Refused, WsClient
+
+CHANNELS = """
+[channel open:*]
+[channel chat:*]
+subscribe = users
+client_publish = users
+[channel read:*]
+subscribe = users
+"""
+ALICE = {"sub": "alice", "channels": ["chat:*", "read:*"], "publish": ["chat:*"]}
+
+
+class Application:
+    """Knows what `answers` says of a credential (the Authorization or the Cookie field): a body, a
+    status, or a function of the handler. Remembers who was asked about."""
+
+    def __init__(self, server=ThreadingHTTPServer, address=("127.0.0.1", 0)):
+        self.answers, self.asked, application = {}, [], self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                credential = self.headers.get("Authorization") or self.headers.get("Cookie")
+                application.asked.append((self.path, credential, dict(self.headers)))
+                answer = application.answers.get(credential, 401)
+                if callable(answer):
+                    return answer(self)
+                status, body = (answer, b"") if isinstance(answer, int) else (200, json.dumps(answer).encode())
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def handle(self):
+                try:
+                    super().handle()
+                except ConnectionError:
+                    pass  # the relay goes
+
+            def log_message(self, *_):
+                pass
+
+        self.server = server(address, Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def know(self, token, answer):
+        self.answers[f"Bearer {token}"] = answer
+
+    def times(self, credential):
+        return sum(each[1] == credential for each in self.asked)
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+def section(port, more=""):
+    return f"[auth users]\ntype = callback\nurl = http://127.0.0.1:{port}/who?x=1\ncookie = sid\n{more}\n"
+
+
+class OwnDaemon(FanhornTest):
+    """One for each test, beside an application of its own."""
+
+    @classmethod
+    def setUpClass(cls):
+        pass
+
+    @classmethod
+    def tearDownClass(cls):
+        pass
+
+    def _check_alive(self):
+        pass  # as its stop() does, which comes first
+
+    def start(self, more="", limits=""):
+        application = Application()
+        self.addCleanup(application.stop)
+        application.know("alice", ALICE)
+        self.run_daemon(section(application.port, more), limits)
+        return application
+
+    def run_daemon(self, auth, limits=""):
+        self.daemon = Daemon(config(channels=auth + CHANNELS, limits=limits))
+        self.daemon.start()
+        self.addCleanup(self.daemon.stop)
+
+    def reload(self, port):
+        before = self.daemon.metrics()["fanhorn_reloads_total"]
+        self.daemon.write_config(config(channels=section(port) + CHANNELS))
+        self.daemon.send_signal(signal.SIGHUP)
+        eventually(lambda: self.daemon.metrics()["fanhorn_reloads_total"] > before, "the reload")
+
+
+class Callback(OwnDaemon):
+    workers = 2
+
+    def poll(self, path, headers=None, **query):
+        return self.daemon.request("GET", "/sub/" + path, "public", headers=headers, query={"transport": "poll", **query})
+
+    def test_what_it_is_asked(self):
+        app = self.start()
+        self.assertEqual(self.poll("chat:a", bearer("alice")).status, 200)
+        path, credential, headers = app.asked[0]
+        self.assertEqual((path, credential, headers["Host"]), ("/who?x=1", "Bearer alice", f"127.0.0.1:{app.port}"))
+        self.assertNotIn("Cookie", headers)
+
+    def test_by_cookie_and_by_query(self):
+        app = self.start()
+        app.answers["sid=s1"] = ALICE
+        self.assertEqual(self.poll("chat:a", {"Cookie": "x=1; sid=s1; y=2"}).status, 200)
+        self.assertEqual(self.poll("chat:a", access_token="alice").status, 200)
+        self.assertEqual([each[1] for each in app.asked], ["sid=s1", "Bearer alice"])
+        response = self.poll("chat:a", {"Cookie": "sid=s1", "Origin": "https://evil.example"})
+        self.assert_problem(response, 401, "unauthorized")
+
+    def test_a_deny_is_a_deny(self):
+        app = self.start()
+        app.know("mallory", 403)
+        for token, status, code in (("nobody", 401, "unauthorized"), ("mallory", 403, "forbidden")):
+            for _ in range(3):
+                self.assert_problem(self.poll("chat:a", bearer(token)), status, code)
+            with self.assertRaises(Refused) as caught:
+                WsClient(self.daemon.public, "/sub/chat:a", headers=bearer(token))
+            self.assert_problem(caught.exception.response, status, code)
+            self.assertEqual(app.times(f"Bearer {token}"), 1)
+
+    def test_what_it_allows(self):
+        self.start()
+        self.assertEqual(self.poll("chat:a,read:b", bearer("alice")).status, 200)
+        publish = self.daemon.request("POST", "/sub/chat:a", "public", headers=bearer("alice"), body=b"hi")
+        self.assertEqual(publish.status, 200)
+        self.assert_problem(self.daemon.request("POST", "/sub/read:a", "public", headers=bearer("alice"), body=b"hi"), 403, "forbidden")
+
+    def test_each_transport(self):
+        self.start()
+        opened = [self.sse("chat:t", headers=bearer("alice")).opened(), self.ws("chat:t", headers=bearer("alice"))]
+        self.wait_subscribers("chat:t", len(opened))
+        self.daemon.publish("chat:t", "hello")
+        self.assertEqual(opened[0].next_event().data, "hello")
+        self.assertEqual(opened[1].next_text(), "hello")
+
+    def test_without_a_token_nobody_is_asked(self):
+        app = self.start()
+        self.assert_problem(self.poll("chat:a"), 401, "unauthorized")
+        self.assertEqual(self.poll("open:a").status, 200)
+        self.assertEqual(self.poll("open:a", bearer("alice")).status, 200)
+        self.assertEqual(app.asked, [])
+
+    def test_tokens_that_are_not_sent_on(self):
+        app = self.start("token_size = 64b")
+        for token in ("a\r\nX-Evil: 1", "a b", "ü", "x" * 65, "\0"):
+            self.assert_problem(self.poll("chat:a", access_token=token), 401, "unauthorized")
+        self.assertEqual(app.asked, [])
+
+    def test_what_it_said_holds_for_a_while(self):
+        app = self.start("cache = 1s")
+        for _ in range(5):
+            self.poll("chat:a", bearer("alice"))
+        self.assertEqual(app.times("Bearer alice"), 1)
+        app.know("alice", 403)
+        eventually(lambda: self.poll("chat:a", bearer("alice")).status == 403)
+        self.assertEqual(app.times("Bearer alice"), 2)
+
+    def test_many_at_once_ask_once(self):
+        app = self.start()
+
+        def slowly(handler):
+            time.sleep(0.5)
+            body = json.dumps(ALICE).encode()
+            handler.send_response(200)
+            handler.send_header("Content-Length", str(len(body)))
+            handler.end_headers()
+            handler.wfile.write(body)
+        app.know("alice", slowly)
+        streams = [self.sse("chat:many", headers=bearer("alice")) for _ in range(20)]
+        self.wait_subscribers("chat:many", len(streams))
+        self.assertLessEqual(app.times("Bearer alice"), self.workers)
+
+    def test_while_it_is_asked_others_go_on(self):
+        app = self.start("timeout = 5s")
+        held = threading.Event()
+        self.addCleanup(held.set)
+        app.know("slow", lambda handler: held.wait(4))
+        waiting = self.sse("chat:x", headers=bearer("slow"))
+        eventually(lambda: app.times("Bearer slow") == 1)
+        self.assertEqual(self.poll("open:a").status, 200)
+        self.assertEqual(self.poll("chat:a", bearer("alice")).status, 200)
+        waiting.close()
+
+    def test_too_many_questions(self):
+        app = self.start("timeout = 5s", "auth_requests = 2")
+        held = threading.Event()
+        self.addCleanup(held.set)
+        streams = []
+        for number in range(6):
+            app.know(f"slow{number}", lambda handler: held.wait(4))
+            streams.append(self.wire("public"))
+            streams[-1].send(f"GET /sub/chat:a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer slow{number}\r\n\r\n".encode())
+        eventually(lambda: self.daemon.limit_hits("auth_requests") >= 2, "a hit")
+        self.assertLessEqual(len(app.asked), 4)
+        self.assertEqual(self.poll("open:a").status, 200)
+
+    def test_a_unix_socket(self):
+        class UnixServer(ThreadingHTTPServer):
+            address_family = socket.AF_UNIX
+
+            def server_bind(self):
+                self.socket.bind(self.server_address)
+
+        with tempfile.TemporaryDirectory() as folder:
+            app = Application(UnixServer, folder + "/app.sock")
+            self.addCleanup(app.stop)
+            app.know("alice", ALICE)
+            self.run_daemon(f"[auth users]\ntype = callback\nurl = http://unix:{folder}/app.sock:/who\n")
+            self.assertEqual(self.poll("chat:a", bearer("alice")).status, 200)
+            self.assertEqual(app.asked[0][0], "/who")
+
+    def test_faults(self):
+        def broken(handler):
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{")
+            handler.close_connection = True
+
+        def no_http(handler):
+            handler.wfile.write(b"SSH-2.0-x\r\n\r\n")
+            handler.close_connection = True
+        for name, answer in (("500", 500), ("404", 404), ("302", 302), ("broken", broken), ("no-http", no_http), ("late", lambda _: time.sleep(2)),
+                             ("list", ["chat:*"]), ("user", {"sub": "a*b"}), ("pattern", {"channels": ["**:x"]}), ("exp", {"exp": "soon"})):
+            with self.subTest(name):
+                app = self.start("timeout = 500ms")
+                app.know(name, answer)
+                response = self.poll("chat:a", bearer(name))
+                self.assert_problem(response, 503, "overloaded")
+                self.assertIn("Retry-After", response.headers)
+                self.assertEqual(self.poll("chat:a", bearer("alice")).status, 200)
+
+    def test_a_long_answer_is_refused(self):
+        app = self.start()
+        app.know("long", {"info": "x" * 100_000})
+        self.assert_problem(self.poll("chat:a", bearer("long")), 503, "overloaded")
+
+    def test_the_breaker(self):
+        app = self.start("timeout = 500ms")
+        for number in range(40):
+            app.know(f"bad{number}", 500)
+        statuses = [self.poll("chat:a", bearer(f"bad{number}")).status for number in range(40)]
+        self.assertEqual(set(statuses), {503})
+        self.assertLess(len(app.asked), 40, "it is left alone")
+        eventually(lambda: self.poll("chat:a", bearer("alice")).status == 200, timeout=10)
+
+    def test_it_is_away_and_comes_back(self):
+        app = self.start()
+        port = app.port
+        app.stop()
+        self.assert_problem(self.poll("chat:a", bearer("alice")), 503, "overloaded")
+        self.assertIn("cannot be reached", self.daemon.log())
+        again = Application()
+        self.addCleanup(again.stop)
+        again.know("alice", ALICE)
+        self.reload(again.port)
+        self.assertNotEqual(port, again.port)
+        eventually(lambda: self.poll("chat:a", bearer("alice")).status == 200, timeout=10)
+
+    def test_its_connections_are_kept_and_may_be_closed(self):
+        app = self.start()
+        app.know("one", {"channels": ["chat:*"]})
+
+        def once(handler):
+            handler.send_response(204)
+            handler.end_headers()
+            handler.close_connection = True
+        app.know("last", once)
+        for token in ("one", "last", "alice"):
+            self.assertIn(self.poll("open:a,chat:a", bearer(token)).status, (200, 403))
+        self.assertEqual(self.poll("chat:a", bearer("alice")).status, 200)
+
+    def test_when_what_it_allowed_ends(self):
+        app = self.start()
+        app.know("brief", {**ALICE, "exp": time.time() + 2})
+        client = self.ws("chat:a", headers=bearer("brief"))
+        self.assertEqual(client.expect_close().code, 4001)
+
+    def test_pipelined_behind_a_question(self):
+        self.start()
+        wire = self.wire("public")
+        wire.send(b"GET /sub/chat:p?transport=poll HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer alice\r\n\r\n"
+                  b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertEqual(wire.read_response().status, 200)
+        self.assertEqual(wire.read_response().body, b"ok\n")
+
+    def test_a_body_behind_a_question(self):
+        app = self.start()
+        body = json.dumps({"id": 1, "history": {"channel": "chat:h"}}).encode()
+        reply = self.daemon.request("POST", "/sub", "public", headers=bearer("alice"), body=body).json()
+        self.assertIn("ok", reply)
+        self.assertEqual(app.times("Bearer alice"), 1)
+
+    def test_commands_wait_in_their_order(self):
+        app = self.start()
+        session = Session(self.daemon.public)
+        self.addCleanup(session.close)
+        numbers = [session.command(subscribe={"channel": "chat:a", "token": "alice"}), session.command(subscribe={"channel": "read:a"}),
+                   session.command(publish={"channel": "chat:a", "data": 1}), session.command(refresh={"token": "nobody"}),
+                   session.command(ping={})]
+        replies = [session.reply(number) for number in numbers]
+        self.assertEqual([next(iter(set(each) - {"reply"})) for each in replies], ["ok", "ok", "ok", "error", "ok"])
+        self.assertEqual([each[1] for each in app.asked], ["Bearer alice", "Bearer nobody"])
+
+    def test_a_session_that_opens_with_a_token(self):
+        self.start()
+        session = Session(self.daemon.public, "chat:b", {"access_token": "alice"})
+        self.addCleanup(session.close)
+        self.assertEqual(session.ask(subscribe={"channel": "read:b"})["channel"], "read:b")
+
+    def test_a_posted_command(self):
+        self.start()
+        session = PostSession(self.daemon)
+        self.addCleanup(session.close)
+        self.assertEqual(session.ask(subscribe={"channel": "chat:c", "token": "alice"})["channel"], "chat:c")
+
+    def test_a_client_that_goes_while_it_is_asked(self):
+        app = self.start("timeout = 5s")
+        held = threading.Event()
+        self.addCleanup(held.set)
+        app.know("slow", lambda handler: held.wait(4))
+        self.sse("chat:x", headers=bearer("slow")).close()
+        session = Session(self.daemon.public)
+        session.command(subscribe={"channel": "chat:a", "token": "slow"})
+        eventually(lambda: app.times("Bearer slow") >= 1)
+        session.close()
+        held.set()
+        self.assertEqual(self.poll("open:a").status, 200)
+
+    def test_a_reload_while_it_is_asked(self):
+        app = self.start("timeout = 5s")
+        held = threading.Event()
+        self.addCleanup(held.set)
+        app.know("slow", lambda handler: held.wait(4))
+        stream = self.sse("chat:x", headers=bearer("slow"))
+        eventually(lambda: app.times("Bearer slow") == 1)
+        app.know("slow", ALICE)
+        self.reload(app.port)
+        held.set()
+        stream.opened()
+
+
+class Configuration(unittest.TestCase):
+    def errors(self, text):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "fanhorn.conf"
+            file.write_text(config(channels=text + CHANNELS).replace("@PUBLIC@", "127.0.0.1:1").replace("@PRIVATE@", "127.0.0.1:2"))
+            done = subprocess.run([FANHORN, "-t", "-c", file], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 78, done)
+        return done.stdout + done.stderr
+
+    def test_what_is_refused(self):
+        for more, words in (("", "callback needs 'url'"), ("url = ftp://x/", "'ftp://x/' is not http"), ("url = https://x/", "is https, which is not in this version"),
+                            ("url = http://unix:relative:/x", "is not http://HOST"), ("url = http://x.invalid/", "x.invalid"),
+                            ("url = http://127.0.0.1:1/\nsecret = 0123456789012345678901234567890123", "'secret' is not a key of type = callback")):
+            with self.subTest(more):
+                self.assertIn(words, self.errors(f"[auth users]\ntype = callback\n{more}\n"))
+
+
+if __name__ == "__main__":
+    unittest.main()
