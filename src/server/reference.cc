@@ -12,7 +12,8 @@ namespace {
 
 constexpr size_t kMaxLine = 78;
 
-// Breaks lines at blanks; what is one sentence a line stays so.
+// Breaks lines at blanks; what is one sentence a line stays so. A line that begins as a macro does
+// is none.
 std::string wrapped(std::string_view text) {
     std::string result;
     size_t column = 0;
@@ -22,6 +23,8 @@ std::string wrapped(std::string_view text) {
             if (column > 0)
                 result += fits ? ' ' : '\n';
             column = (fits && column > 0 ? column + 1 : 0) + word.size();
+            if (column == word.size() && word.find_first_of("'.") == 0)
+                result += "\\&";
             result += word;
         }
         result += '\n';
