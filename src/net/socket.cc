@@ -60,6 +60,10 @@ Result<Descriptor> bind_and_listen(Descriptor fd, const sockaddr* address, sockl
     return fd;
 }
 
+template <size_t Bytes> std::span<const uint8_t, Bytes> bytes_of(const void* address) {
+    return std::span<const uint8_t, Bytes>(static_cast<const uint8_t*>(address), Bytes);
+}
+
 // Whether somebody accepts connections on that path.
 bool is_served(const sockaddr_un& address) {
     const Descriptor probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -149,40 +153,20 @@ uint16_t local_port(int fd) {
     return 0;
 }
 
-std::string peer_name(int fd) {
-    sockaddr_storage storage{};
-    socklen_t size = sizeof storage;
-    char text[INET6_ADDRSTRLEN] = "";
-    if (getpeername(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0)
-        return "-";
-    if (storage.ss_family == AF_INET) {
-        const auto& v4 = reinterpret_cast<sockaddr_in&>(storage);
-        inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
-        return std::string(text) + ':' + std::to_string(ntohs(v4.sin_port));
-    }
-    if (storage.ss_family == AF_INET6) {
-        const auto& v6 = reinterpret_cast<sockaddr_in6&>(storage);
-        inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
-        return '[' + std::string(text) + "]:" + std::to_string(ntohs(v6.sin6_port));
-    }
-    return "unix:";
-}
-
-std::string peer_network(int fd) {
-    constexpr size_t kNetworkBytes = 8;
+NetAddress peer_of(int fd) {
     sockaddr_storage storage{};
     socklen_t size = sizeof storage;
     if (getpeername(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0)
-        return "-";
+        return {};
     if (storage.ss_family == AF_INET) {
-        const auto& v4 = reinterpret_cast<sockaddr_in&>(storage);
-        return "4" + std::string(reinterpret_cast<const char*>(&v4.sin_addr), sizeof v4.sin_addr);
+        const auto& v4 = reinterpret_cast<const sockaddr_in&>(storage);
+        return NetAddress::v4(bytes_of<4>(&v4.sin_addr), ntohs(v4.sin_port));
     }
     if (storage.ss_family == AF_INET6) {
-        const auto& v6 = reinterpret_cast<sockaddr_in6&>(storage);
-        return "6" + std::string(reinterpret_cast<const char*>(&v6.sin6_addr), kNetworkBytes);
+        const auto& v6 = reinterpret_cast<const sockaddr_in6&>(storage);
+        return NetAddress::v6(bytes_of<16>(&v6.sin6_addr), ntohs(v6.sin6_port));
     }
-    return "unix";
+    return NetAddress::unix_socket();
 }
 
 // The inode of the socket: unlike a peer's address it tells those of a unix socket apart, and
@@ -222,9 +206,11 @@ ssize_t send_pieces(int fd, const iovec* pieces, int count) {
     }
 }
 
-Received receive(int fd, std::span<char> buffer) {
+namespace {
+
+Received receive(int fd, std::span<char> buffer, int flags) {
     for (;;) {
-        const ssize_t got = recv(fd, buffer.data(), buffer.size(), 0);
+        const ssize_t got = recv(fd, buffer.data(), buffer.size(), flags);
         if (got > 0)
             return {Received::State::Bytes, static_cast<size_t>(got)};
         if (got == 0)
@@ -234,6 +220,16 @@ Received receive(int fd, std::span<char> buffer) {
         if (errno != EINTR)
             return {Received::State::Broken};
     }
+}
+
+} // namespace
+
+Received receive(int fd, std::span<char> buffer) {
+    return receive(fd, buffer, 0);
+}
+
+Received peek(int fd, std::span<char> buffer) {
+    return receive(fd, buffer, MSG_PEEK);
 }
 
 bool is_broken(int fd) {

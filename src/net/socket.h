@@ -2,6 +2,7 @@
 // Sockets: the calls, their options, and how a listening one is made.
 #pragma once
 
+#include "base/net_address.h"
 #include "base/result.h"
 
 #include <cstdint>
@@ -46,13 +47,9 @@ Result<Descriptor> listen_unix(const std::string& path, int backlog);
 Result<Descriptor> listen_passed(const std::string& name);
 // The port that a bound socket has; 0 for none.
 uint16_t local_port(int fd);
-// The peer's "address:port", "unix:" for a unix socket.
-std::string peer_name(int fd);
-
-// Bytes for telling peers apart, not for people. Where it comes from, the same for all that one
-// peer may easily open: an IPv4 address, the first 64 bits of an IPv6 one.
-std::string peer_network(int fd);
-// The connection itself, which no other one is while it is open.
+// Where the connection comes from; unknown when it is gone.
+NetAddress peer_of(int fd);
+// Bytes for telling connections apart, not for people: no other open one has the same.
 std::string socket_name(int fd);
 
 // accept4, non-blocking and close-on-exec; -1 and errno on failure.
@@ -66,6 +63,8 @@ struct Received {
     size_t size = 0;
 };
 Received receive(int fd, std::span<char> buffer);
+// The same bytes are there still to be received.
+Received peek(int fd, std::span<char> buffer);
 // Whether the peer has reset the connection; what is there to read stays.
 bool is_broken(int fd);
 // Half-closes: what was sent still arrives.

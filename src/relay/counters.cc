@@ -45,6 +45,12 @@ std::string_view auth_refusal_name(AuthRefusal why) {
     return kNames[static_cast<size_t>(why)];
 }
 
+std::string_view peer_refusal_name(PeerRefusal why) {
+    static constexpr std::array<std::string_view, kPeerRefusals> kNames = {"untrusted", "malformed",
+                                                                           "not_allowed"};
+    return kNames[static_cast<size_t>(why)];
+}
+
 // An event of its own for each limit, or a storm of one would hold back the lines of the others.
 static std::string_view limit_event(Limit limit) {
     static const auto kEvents = [] {
@@ -64,9 +70,9 @@ void log_limit(Limit limit, std::string_view who) {
 }
 
 // A counter that is new is to be added up as well.
-static_assert(sizeof(Counters) ==
-              sizeof(Counter) * (2 * kUses + kGapReasons + 3 + kLimits + kAuthRefusals + 11) +
-                  2 * sizeof(DurationHistogram));
+static_assert(sizeof(Counters) == sizeof(Counter) * (2 * kUses + kGapReasons + 3 + kLimits +
+                                                     kAuthRefusals + kPeerRefusals + 11) +
+                                      2 * sizeof(DurationHistogram));
 
 void Counters::add(const Counters& other) {
     const auto each = [](auto& own, const auto& others) {
@@ -79,6 +85,7 @@ void Counters::add(const Counters& other) {
     each(evictions, other.evictions);
     each(limit_hits, other.limit_hits);
     each(auth_refused, other.auth_refused);
+    each(peers_refused, other.peers_refused);
     for (Counter Counters::*single :
          {&Counters::subscriptions, &Counters::stalled, &Counters::accepted, &Counters::requests,
           &Counters::sent_bytes, &Counters::received_bytes, &Counters::published,
@@ -92,6 +99,16 @@ void Counters::add(const Counters& other) {
 void Counters::hit(Limit limit, std::string_view who) {
     count(limit);
     log_limit(limit, who);
+}
+
+void Counters::refuse(PeerRefusal why, std::string_view who, std::string_view reason) {
+    static constexpr std::array<std::string_view, kPeerRefusals> kEvents = {
+        "peer_untrusted", "proxy_header_malformed", "peer_not_allowed"};
+    peers_refused[static_cast<size_t>(why)].add(1);
+    const std::string_view event = kEvents[static_cast<size_t>(why)];
+    if (reason.empty())
+        return log_event(LogLevel::Notice, event, {{"who", who}});
+    log_event(LogLevel::Notice, event, {{"who", who}, {"reason", reason}});
 }
 
 } // namespace fanhorn

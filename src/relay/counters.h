@@ -91,6 +91,15 @@ enum class AuthRefusal : uint8_t {
 inline constexpr size_t kAuthRefusals = 11;
 std::string_view auth_refusal_name(AuthRefusal why);
 
+// Why a connection or a request was not wanted from where it came.
+enum class PeerRefusal : uint8_t {
+    Untrusted, // no proxy that may say where its clients are
+    Malformed, // what it said is no PROXY header
+    NotAllowed,
+};
+inline constexpr size_t kPeerRefusals = 3;
+std::string_view peer_refusal_name(PeerRefusal why);
+
 struct Counters {
     std::array<Counter, kUses> connections; // now
     Counter subscriptions, stalled;         // now; stalled: subscribers whose socket is full
@@ -101,6 +110,7 @@ struct Counters {
     std::array<Counter, 3> evictions; // by SlowConsumer
     std::array<Counter, kLimits> limit_hits;
     std::array<Counter, kAuthRefusals> auth_refused;
+    std::array<Counter, kPeerRefusals> peers_refused;
     Counter tokens_expired; // on open connections, which that ended
     DurationHistogram mailbox, flush;
 
@@ -111,6 +121,8 @@ struct Counters {
     // Adds all that another one has counted, as it stands.
     void add(const Counters& other);
     void refuse(AuthRefusal why) { auth_refused[static_cast<size_t>(why)].add(1); }
+    // Counts it and writes a log line, as hit().
+    void refuse(PeerRefusal why, std::string_view who, std::string_view reason = {});
     void gap(Gap::Why why) { gaps[static_cast<size_t>(why)].add(1); }
 };
 

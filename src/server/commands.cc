@@ -70,12 +70,13 @@ void Commands::tell(std::string_view json, const Say& also) const {
         also(json);
 }
 
-void Commands::run(std::string_view text, Rights& rights, int socket, const Say& also) {
+void Commands::run(std::string_view text, Rights& rights, const Connection& from, const Say& also) {
     rights_ = &rights;
-    socket_ = socket;
+    from_ = &from;
     also_ = also;
     run_command(text);
     also_ = nullptr;
+    from_ = nullptr;
     rights_ = nullptr;
 }
 
@@ -134,7 +135,7 @@ std::optional<http::Problem> Commands::read_publish(const CommandMembers& member
         return std::nullopt;
     if (auto problem = rights_->may_publish(attempt.channel, *settings))
         return problem;
-    return worker_.limit_publish(*settings, session_ ? Tally::Connection : Tally::Address, socket_,
+    return worker_.limit_publish(*settings, session_ ? Tally::Connection : Tally::Address, *from_,
                                  rights_->identities().user());
 }
 

@@ -14,6 +14,7 @@
 
 namespace fanhorn {
 
+class Connection;
 class Rights;
 class Worker;
 
@@ -30,9 +31,10 @@ class Commands final : public std::enable_shared_from_this<Commands> {
     void detach();
 
     // Every command is replied to once, at once or later; a fault of it touches nothing else.
-    // `rights` are its client's, and are looked at before this returns, as its `socket` is. `also`
-    // takes a reply of the session's as well, where it came by POST.
-    void run(std::string_view text, Rights& rights, int socket, const Say& also = nullptr);
+    // `rights` are its client's, and are looked at before this returns, as `from` is, its
+    // connection. `also` takes a reply of the session's as well, where it came by POST.
+    void run(std::string_view text, Rights& rights, const Connection& from,
+             const Say& also = nullptr);
     const ConnectionId& connection() const { return connection_; }
 
   private:
@@ -82,9 +84,9 @@ class Commands final : public std::enable_shared_from_this<Commands> {
 
     Worker& worker_;
     Session* session_;
-    Rights* rights_ = nullptr; // while a command runs
-    int socket_ = -1;          // then as well
-    Say also_;                 // and this
+    Rights* rights_ = nullptr;         // while a command runs
+    const Connection* from_ = nullptr; // then as well
+    Say also_;                         // and this
     const ConnectionId connection_;
     Say say_; // null when detached
     std::vector<std::unique_ptr<Lookup>> lookups_;

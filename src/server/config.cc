@@ -38,8 +38,10 @@ class Checker {
             if (is(section, "server"))
                 check_descriptors(section);
             check_auth_names(section, sections_, faults_);
-            if (is(section, "listener"))
+            if (is(section, "listener")) {
                 check_addresses(section);
+                check_proxies(section);
+            }
             if (is(section, "channel"))
                 check_pattern(section);
             if (is(section, "channel") || is(section, "defaults"))
@@ -75,6 +77,16 @@ class Checker {
                 faults_.add(item.place, "address: '" + item.shown() +
                                             "' is listened on already, at " + known->second.text());
         }
+    }
+
+    void check_proxies(const Section& listener) {
+        const Setting& header = listener.setting("proxy_protocol");
+        const Setting& proxies = listener.setting("trusted_proxies");
+        if (header.state == Setting::State::Set && header.value.number != 0 &&
+            proxies.state != Setting::State::Faulty && proxies.items.empty())
+            faults_.add(header.items.back().place,
+                        "proxy_protocol: needs 'trusted_proxies', the addresses of the proxies "
+                        "whose header is believed");
     }
 
     // The name itself was compared already: here are those that differ only in their {names}.

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/net_address.h"
 #include "base/result.h"
 #include "relay/identity.h"
 #include "relay/pattern.h"
@@ -86,6 +87,9 @@ struct ListenerSettings {
     std::vector<std::string> hosts; // further names this listener answers to on publish and control
     std::string auth; // an [auth] section that publish and control ask for; "" for none
     std::shared_ptr<const Authority> authority; // of that section
+    bool proxy_protocol = false;                // a header of HAProxy's begins each connection
+    std::vector<Network> trusted_proxies;       // who may say where a client is
+    std::vector<Network> allow;                 // whose clients may come; empty: all
     uint32_t backlog = 4096;
 };
 

@@ -26,6 +26,7 @@ Connection::Connection(Ref<ListenerEnd> listener, int fd) : listener_(std::move(
 Connection::~Connection() {
     if (exchange_ && exchange_->owner)
         *exchange_->owner = nullptr;
+    forget_client();
     unwatch();
     worker().counters().connections[static_cast<size_t>(use_)].subtract(1);
 }
@@ -35,6 +36,8 @@ Worker& Connection::worker() const {
 }
 
 bool Connection::begin() {
+    if (listener_->settings.proxy_protocol)
+        enter(State::Preface);
     arm(worker().config().limits.header_timeout);
     return watch(worker().loop(), socket_.get());
 }
@@ -102,6 +105,7 @@ bool Connection::wants_input() const {
     case State::Flushing:
     case State::Lingering:
         return true;
+    case State::Preface:
     case State::Answering:
     case State::Polling:
     case State::Closed:
@@ -111,6 +115,8 @@ bool Connection::wants_input() const {
 }
 
 void Connection::read_some() {
+    if (state_ == State::Preface && !read_preface())
+        return;
     bool is_drained = false;
     for (int i = 0; i < kReadsPerTurn; ++i) {
         if (state_ == State::Closed)
@@ -230,6 +236,9 @@ void Connection::finish() {
 void Connection::on_deadline() {
     const auto& limits = worker().config().limits;
     switch (state_) {
+    case State::Preface:
+        note(Limit::HeaderTimeout);
+        return drop();
     case State::Idle:
         if (exchange_ && exchange_->out_pending() > 0) {
             note(Limit::SendTimeout);
@@ -279,6 +288,8 @@ void Connection::on_heartbeat() {
 void Connection::go_away(uint32_t retry_ms) {
     const Farewell farewell{Farewell::Why::GoingAway, retry_ms};
     switch (state_) {
+    case State::Preface:
+        return drop();
     case State::Idle:
         if (!exchange_ || exchange_->out_pending() == 0)
             drop();
@@ -321,7 +332,7 @@ void Connection::close_with(std::string_view frame) {
 
 // A limit that this connection has reached.
 void Connection::note(Limit limit) {
-    counters().hit(limit, peer_name(socket_.get()));
+    counters().hit(limit, to_text(client()));
 }
 
 Counters& Connection::counters() const {

@@ -2,6 +2,7 @@
 // One accepted socket: HTTP until a transport takes over.
 #pragma once
 
+#include "base/net_address.h"
 #include "base/pool.h"
 #include "net/loop.h"
 #include "net/socket.h"
@@ -35,6 +36,7 @@ class Connection final : public EdgeWatch,
                          public Pooled<Connection> {
   public:
     enum class State : uint8_t {
+        Preface,   // a proxy's header is due
         Idle,      // between requests
         Head,      // a request's head is coming
         Body,      // its body is coming
@@ -75,6 +77,8 @@ class Connection final : public EdgeWatch,
     // The same of a poll's answer, which is then over or waits for the socket.
     void on_answer_sent(std::string_view answer, ssize_t sent);
     int descriptor() const { return socket_.get(); }
+    // Where whoever it is used for is, as far as trusted proxies tell.
+    NetAddress client() const;
 
     // Sink
     ssize_t write(const iovec* pieces, int count) override;
@@ -108,6 +112,16 @@ class Connection final : public EdgeWatch,
     void enter(State state);
     void arm(Millis duration);
     void note(Limit limit);
+
+    // connection_peer.cc
+    NetAddress peer() const;
+    void set_client(const NetAddress& peer, const NetAddress& client);
+    void forget_client();
+    bool read_preface();
+    void refuse_preface(std::string_view why);
+    void expect_client();
+    void find_client();
+    std::optional<http::Problem> check_client();
 
     // connection_http.cc
     void feed(std::span<char> bytes);
@@ -196,6 +210,7 @@ class Connection final : public EdgeWatch,
     void set_use(Use use);
 
     Descriptor socket_;
+    bool has_client_ = false; // in Clients: a proxy stands between
     bool is_end_due_ = false; // the peer has shut down, and its last bytes may not be read yet
     const Ref<ListenerEnd> listener_;
     std::unique_ptr<Exchange> exchange_; // while there is HTTP going on

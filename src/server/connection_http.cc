@@ -79,6 +79,8 @@ void Connection::leave_http(std::span<char> bytes) {
 
 size_t Connection::feed_head(std::string_view bytes) {
     const bool is_first = state_ == State::Idle;
+    if (is_first)
+        expect_client();
     enter(State::Head);
     const auto result = exchange_->parser.feed(bytes);
     switch (result.status) {
@@ -128,6 +130,7 @@ void Connection::on_head() {
     is_fresh_ = false;
     disarm();
     counters().requests.add(1);
+    find_client();
     exchange.is_head = request.method == http::Method::Head;
     exchange.route = find_route(request.path, listener_->settings.serve);
     exchange.cors.clear();
@@ -158,6 +161,8 @@ void Connection::on_head() {
 std::optional<http::Problem> Connection::check_head() {
     const Exchange& exchange = *exchange_;
     const http::Request& request = exchange.request;
+    if (auto problem = check_client())
+        return problem;
     if (request.path == "*")
         return std::nullopt;
     if (exchange.route.kind == Route::Kind::None)

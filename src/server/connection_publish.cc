@@ -127,7 +127,7 @@ void Connection::publish_from_client() {
                 http::problem("channel_unknown", "no [channel] section matches '" + name + "'"));
         if (auto problem = caller.may_publish(name, *settings))
             return send_problem(*problem);
-        if (auto problem = worker().limit_publish(*settings, Tally::Address, socket_.get(),
+        if (auto problem = worker().limit_publish(*settings, Tally::Address, *this,
                                                   exchange_->identities.user()))
             return send_problem(*problem);
     }

@@ -101,7 +101,7 @@ void Connection::run_parked() {
 
 void Connection::run_own(std::string_view text, const Commands::Say& also) {
     Rights rights(standing_->identities, counters());
-    standing_->commands->run(text, rights, socket_.get(), also);
+    standing_->commands->run(text, rights, *this, also);
     if (standing_ && !standing_->users && !standing_->identities.user().empty())
         begin_user();
     if (standing_ && standing_->identities.expires() != standing_->expires)
@@ -143,7 +143,7 @@ void Connection::run_command(std::string_view json) {
     const auto commands = std::make_shared<Commands>(
         worker(), nullptr, connection,
         [reply = reply()](std::string_view answer) { reply(json_answer(std::string(answer))); });
-    commands->run(json, caller, socket_.get());
+    commands->run(json, caller, *this);
 }
 
 // In the name of whom the stream is of.

@@ -403,8 +403,8 @@ bool Connection::may_publish() const {
 
 bool Connection::publish(std::string payload, bool is_binary) {
     const ChannelSettings* settings = worker().directory().settings_for(standing_->publishes_to);
-    if (settings && worker().limit_publish(*settings, Tally::Connection, socket_.get(),
-                                           standing_->identities.user()))
+    if (settings &&
+        worker().limit_publish(*settings, Tally::Connection, *this, standing_->identities.user()))
         return false;
     counters().client_published.add(1);
     Attempt attempt;

@@ -127,6 +127,9 @@ std::string_view limit_label(size_t i) {
 std::string_view refusal_label(size_t i) {
     return auth_refusal_name(static_cast<AuthRefusal>(i));
 }
+std::string_view peer_label(size_t i) {
+    return peer_refusal_name(static_cast<PeerRefusal>(i));
+}
 std::string_view policy_label(size_t i) {
     static constexpr std::string_view kNames[] = {"gap", "latest", "disconnect"};
     return kNames[i];
@@ -180,6 +183,9 @@ std::string metrics_text(const Shared& shared) {
                  limit_label, totals.limit_hits);
     all.labelled("fanhorn_auth_refused_total", "counter", "Requests whose token was not enough.",
                  "why", refusal_label, totals.auth_refused);
+    all.labelled("fanhorn_peers_refused_total", "counter",
+                 "Connections and requests refused for where they came from.", "why", peer_label,
+                 totals.peers_refused);
     all.counter("fanhorn_tokens_expired_total", "Connections ended because their token expired.",
                 totals.tokens_expired);
     all.histogram("fanhorn_mailbox_seconds", "From a broker to its worker.", totals.mailbox);
@@ -217,6 +223,7 @@ std::string metrics_json(const Shared& shared) {
     all.labelled("slow", policy_label, totals.evictions);
     all.labelled("limits", limit_label, totals.limit_hits);
     all.labelled("refused", refusal_label, totals.auth_refused);
+    all.labelled("peers_refused", peer_label, totals.peers_refused);
     return std::move(all.out) + '}';
 }
 

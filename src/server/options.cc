@@ -14,6 +14,13 @@ Result<std::string> check_target(std::string_view text) {
     return std::string(text);
 }
 
+Result<std::string> check_network(std::string_view text) {
+    const auto network = Network::parse(text);
+    if (!network)
+        return Error{network.error()};
+    return network->text();
+}
+
 constexpr Row kServerRows[] = {
     {.name = "workers",
      .type = Type::Count,
@@ -151,6 +158,46 @@ constexpr Row kListenerRows[] = {
      .documentation = "The name of an [auth] section, of which publish, control and the "
                       "dashboard then need a token; empty: none.\n"
                       "Metrics and the two health checks are not touched by it."},
+    {.name = "proxy_protocol",
+     .type = Type::Switch,
+     .binding = kField<&ListenerSettings::proxy_protocol>,
+     .preset = "off",
+     .documentation =
+         "Whether each connection begins with a header of the PROXY protocol, version 1 or 2, in "
+         "which a proxy says where its client is.\n"
+         "It is needed then, within 'header_timeout' and from an address in 'trusted_proxies'; "
+         "else the connection is closed, as it is where the header is malformed.\n"
+         "A checksum among the extensions of version 2 is not looked at."},
+    {.name = "trusted_proxies",
+     .type = Type::Texts,
+     .binding = kField<&ListenerSettings::trusted_proxies>,
+     .preset = "",
+     .max = 1000,
+     .check = check_network,
+     .meta = "Ar address[/bits] | Cm unix",
+     .documentation =
+         "The proxies in front of this listener, which are believed where they say from whom a "
+         "request is; unix: what comes over unix sockets.\n"
+         "They say so in the header Forwarded or, where a request has none, in X-Forwarded-For, "
+         "which are read from the right: what is not in this list itself is the client, and what "
+         "stands to the left of it, or of something that cannot be understood, is not looked "
+         "at.\n"
+         "A proxy has to append to each of the two, or to remove it: else clients could write "
+         "what they like there.\n"
+         "The client's address is then what 'allow' and 'publish_rate' look at and the log "
+         "shows."},
+    {.name = "allow",
+     .type = Type::Texts,
+     .binding = kField<&ListenerSettings::allow>,
+     .preset = "",
+     .max = 1000,
+     .check = check_network,
+     .meta = "Ar address[/bits] | Cm unix",
+     .documentation =
+         "The addresses and networks whose requests are answered; empty: all.\n"
+         "Others get 403, or no connection at all where they are no proxy in "
+         "'trusted_proxies' either.\n"
+         "What a proxy asks for itself, such as /healthz, comes from its own address."},
     {.name = "backlog",
      .type = Type::Count,
      .binding = kField<&ListenerSettings::backlog>,
@@ -183,8 +230,7 @@ std::span<const SectionType> section_types() {
          "connections_per_address memory handshakes",
          "What a stranger can make grow, and how far.\n"
          "Each limit has a metric that counts how often it was reached."},
-        {"listener", "listener NAME", Naming::Name, "", kListenerRows,
-         "tls http2 proxy_protocol trusted_proxies allow base_path",
+        {"listener", "listener NAME", Naming::Name, "", kListenerRows, "tls http2 base_path",
          "Where connections come in, and what they can reach there.\n"
          "At least one is needed."},
         {"auth", "auth NAME", Naming::Name, "", auth_rows(), "",

@@ -67,6 +67,10 @@ template <typename Struct, typename Field, Field Struct::*Member> struct Bound<M
             field.clear();
             for (const std::string& text : value.texts)
                 field.push_back(*parse_address(text));
+        } else if constexpr (std::is_same_v<Field, std::vector<Network>>) {
+            field.clear();
+            for (const std::string& text : value.texts)
+                field.push_back(*Network::parse(text));
         } else if constexpr (std::is_same_v<Field, Access>) {
             field.text = value.texts.empty() ? "" : value.texts[0];
         } else if constexpr (std::is_same_v<Field, Rate>) {
@@ -85,6 +89,9 @@ template <typename Struct, typename Field, Field Struct::*Member> struct Bound<M
         } else if constexpr (std::is_same_v<Field, std::vector<Address>>) {
             for (const Address& address : field)
                 value.texts.push_back(address.text);
+        } else if constexpr (std::is_same_v<Field, std::vector<Network>>) {
+            for (const Network& network : field)
+                value.texts.push_back(network.text());
         } else if constexpr (std::is_same_v<Field, Access>) {
             value.texts = {field.text};
         } else if constexpr (std::is_same_v<Field, Rate>) {

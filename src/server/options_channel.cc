@@ -53,7 +53,8 @@ constexpr Row kChannelRows[] = {
          "minute (300/m) or an hour; as many may come at once; 0: as many as it likes.\n"
          "Counted for all channels of the section together, of each connection, of each address "
          "(of IPv6 its first 64 bits) for what comes by POST, and, where a token names a user, of "
-         "each user, by each worker for itself; behind a proxy the address is the proxy's.\n"
+         "each user, by each worker for itself; behind a proxy in 'trusted_proxies' the address is "
+         "its client's.\n"
          "Beyond, a POST is answered with 429, a command with the error rate_limited, and a plain "
          "WebSocket closed with 1008."},
     {.name = "broker",

@@ -235,16 +235,16 @@ void Worker::tick() {
 }
 
 std::optional<http::Problem> Worker::limit_publish(const ChannelSettings& settings, Tally tally,
-                                                   int socket, std::string_view user) {
+                                                   const Connection& from, std::string_view user) {
     if (!settings.publish_rate.is_limited())
         return std::nullopt;
     const std::string client =
-        tally == Tally::Connection ? socket_name(socket) : peer_network(socket);
+        tally == Tally::Connection ? socket_name(from.descriptor()) : network_key(from.client());
     const Millis wait = rates_.take({.section = settings.pattern, .client = client, .user = user},
                                     settings.publish_rate, now());
     if (wait == 0)
         return std::nullopt;
-    counters_.hit(Limit::PublishRate, peer_name(socket));
+    counters_.hit(Limit::PublishRate, to_text(from.client()));
     return http::problem("rate_limited", "more than 'publish_rate' allows; the next in " +
                                              std::to_string(wait) + " ms");
 }
@@ -268,6 +268,10 @@ void Worker::open(NewListener listener) {
 }
 
 void Worker::accept(ListenerEnd& listener, int fd) {
+    if (refuses(listener.settings, fd)) {
+        close(fd);
+        return;
+    }
     if (shared_.connections.fetch_add(1, std::memory_order_relaxed) >=
         shared_.max_connections.load(std::memory_order_relaxed)) {
         shared_.connections.fetch_sub(1, std::memory_order_relaxed);

@@ -10,6 +10,7 @@
 #include "net/ring.h"
 #include "relay/hub.h"
 #include "server/answer_batch.h"
+#include "server/client_address.h"
 #include "server/connection.h"
 #include "server/control.h"
 #include "server/deadlines.h"
@@ -92,10 +93,10 @@ class Worker {
     const Config& config() const { return directory_.config(); }
     const Directory& directory() const { return directory_; }
     Publisher& publisher() { return publisher_; }
-    // Counts a client's message. A problem when the client, by its `socket`, or `user` ("": nobody)
-    // is over the section's `publish_rate`.
+    // Counts a message of a connection's client. A problem when he, or `user` ("": nobody), is over
+    // the section's `publish_rate`.
     std::optional<http::Problem> limit_publish(const ChannelSettings& settings, Tally tally,
-                                               int socket, std::string_view user);
+                                               const Connection& from, std::string_view user);
     const Control& control() const { return control_; }
     Shared& shared() { return shared_; }
     Millis now() const { return shared_.clock.now(); }
@@ -103,6 +104,7 @@ class Worker {
     Expiries& expiries() { return expiries_; }
     Users& users() { return users_; }
     Inquiries& inquiries() { return inquiries_; }
+    Clients& clients() { return clients_; }
     AnswerBatch& answers() { return answers_; }
     std::span<char> read_buffer() { return read_buffer_; }
     std::span<const std::unique_ptr<Transport>> transports() const { return transports_; }
@@ -134,6 +136,7 @@ class Worker {
     void turn();
     void flush();
     void open(NewListener listener);
+    bool refuses(const ListenerSettings& listener, int fd);
     void accept(ListenerEnd& listener, int fd);
     void deliver();
     void tick();
@@ -165,6 +168,7 @@ class Worker {
     Deadlines<Connection> deadlines_;
     Users users_;
     Inquiries inquiries_;
+    Clients clients_;
     Expiries expiries_;
     List<Connection, &Connection::of_worker> connections_;
     List<Connection, &Connection::of_worker> leaving_; // told to go by a drain

@@ -183,18 +183,44 @@ class ResponseParser:
         return bool(line)
 
 
+class Via(tuple):
+    """An address, and how to get there: from `source`, to the unix socket `path` instead, and with `preface` sent
+    before all else."""
+
+    source, path, preface = None, None, b""
+
+    def __new__(cls, address, **how):
+        self = super().__new__(cls, address)
+        self.__dict__.update(how)
+        return self
+
+    def connect(self, timeout):
+        one = socket.socket(socket.AF_UNIX if self.path else socket.AF_INET6 if ":" in self[0] else socket.AF_INET)
+        one.settimeout(timeout)
+        if self.source:
+            one.bind((self.source, 0))
+        one.connect(self.path or tuple(self))
+        one.sendall(self.preface)
+        return one
+
+
 class Wire:
     """One TCP connection; every wait has a deadline and ends in TimeoutError."""
 
     def __init__(self, address, receive_buffer=None, timeout=TIMEOUT):
         self.address, self.timeout = address, timeout
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if receive_buffer:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(timeout)
-        self.socket.connect(address)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = address.connect(timeout) if isinstance(address, Via) else self._connect(receive_buffer)
+        if self.socket.family != socket.AF_UNIX:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer, self.eof, self.parser = bytearray(), False, None
+
+    def _connect(self, receive_buffer):
+        one = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if receive_buffer:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        one.settimeout(self.timeout)
+        one.connect(self.address)
+        return one
 
     def __enter__(self):
         return self

@@ -125,6 +125,18 @@ static void sections_together(void**) {
          "f:7: address: '0.0.0.0:1' is listened on already, at f:6\n"},
         {"[listener m]\naddress = fd:a, [::1]:1, [0::1]:1\nserve = client\n",
          "f:5: address: '[0::1]:1' is listened on already, at f:5\n"},
+        {"[listener m]\naddress = *:1\nserve = client\nproxy_protocol = on\n",
+         "f:7: proxy_protocol: needs 'trusted_proxies', the addresses of the proxies whose header "
+         "is believed\n"},
+        {"[listener m]\naddress = *:1\nserve = client\nproxy_protocol = on\n"
+         "trusted_proxies =\n",
+         "f:7: proxy_protocol: needs 'trusted_proxies', the addresses of the proxies whose header "
+         "is believed\n"},
+        {"[listener m]\naddress = *:1\nserve = client\nproxy_protocol = on\n"
+         "trusted_proxies = 10.0.0.1/8\n",
+         "f:8: trusted_proxies: '10.0.0.1/8' has bits behind its prefix; write 10.0.0.0/8\n"},
+        {"[listener m]\naddress = *:1\nserve = client\nallow = 10.0.0.1 10.0.0.1/32\n",
+         "f:7: allow: '10.0.0.1/32' stands twice in the list\n"},
         {"[channel a*]\n", "f:4: [channel a*]: 'a*' is not a segment: '*', '**' and '{name}' "
                            "stand alone between '.', ':' and '/'\n"},
         {"[channel **.a]\n", "f:4: [channel **.a]: '**' can only be the last segment\n"},

@@ -82,13 +82,15 @@ static void most_specific_first(void**) {
 }
 
 static void whole_config(void**) {
-    auto config = good("[server]\nworkers = 2\npid_file = /run/p\n[log]\nformat = json\n"
-                       "[limits]\nws_fragments = 2k\n"
-                       "[listener l]\naddress = [::1]:${PORT}, fd:x\nserve = client, subscribe\n"
-                       "origins = https://a.example\n  https://b.example\nhosts = A.b\n"
-                       "backlog = 5\n[broker one]\n[channel a]\nbroker = one\ncompress = "
-                       "off\nfilter = off\nwildcard = on\n"
-                       "slow_consumer = latest\n[server]\ndrain = 1m\n");
+    auto config =
+        good("[server]\nworkers = 2\npid_file = /run/p\n[log]\nformat = json\n"
+             "[limits]\nws_fragments = 2k\n"
+             "[listener l]\naddress = [::1]:${PORT}, fd:x\nserve = client, subscribe\n"
+             "origins = https://a.example\n  https://b.example\nhosts = A.b\n"
+             "proxy_protocol = on\ntrusted_proxies = 10.0.0.0/8 unix\n  2001:DB8::1\n"
+             "allow = 0.0.0.0/0\nbacklog = 5\n[broker one]\n[channel a]\nbroker = one\ncompress = "
+             "off\nfilter = off\nwildcard = on\n"
+             "slow_consumer = latest\n[server]\ndrain = 1m\n");
     assert_text(config->file, "f");
     assert_int_equal(config->server.workers, 2);
     assert_int_equal(config->server.drain, 60'000);
@@ -103,10 +105,17 @@ static void whole_config(void**) {
     assert_int_equal(listener.serve, kServeClient | kServeSubscribe);
     assert_text(lines(listener.origins), "https://a.example\nhttps://b.example\n");
     assert_text(lines(listener.hosts), "a.b\n");
+    assert_true(listener.proxy_protocol);
+    assert_int_equal(listener.trusted_proxies.size(), 3);
+    assert_text(listener.trusted_proxies[0].text(), "10.0.0.0/8");
+    assert_text(listener.trusted_proxies[1].text(), "unix");
+    assert_text(listener.trusted_proxies[2].text(), "2001:db8::1");
+    assert_int_equal(listener.allow.size(), 1);
+    assert_text(listener.allow[0].text(), "0.0.0.0/0");
     assert_int_equal(listener.backlog, 5);
     assert_text(config->brokers[0].name, "one");
     assert_text(config->brokers[0].type, "local");
-    assert_text(config->brokers[0].origin, "f:15");
+    assert_text(config->brokers[0].origin, "f:19");
     const ChannelSettings& a = *config->settings_for("a");
     assert_text(a.broker, "one");
     assert_false(a.compress);

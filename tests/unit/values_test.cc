@@ -191,6 +191,14 @@ static void texts(void**) {
         {"listener", "hosts", "Push.Example.com", "push.example.com"},
         {"listener", "hosts", "[::1]", "[::1]"},
         {"listener", "hosts", "a:80", "is not a host, as in push.example.com; no port is written"},
+        {"listener", "proxy_protocol", "v2", "is not 'on' or 'off'"},
+        {"listener", "trusted_proxies", "2001:DB8::/32", "2001:db8::/32"},
+        {"listener", "trusted_proxies", "unix", "unix"},
+        {"listener", "trusted_proxies", "10.1.0.0/8",
+         "has bits behind its prefix; write 10.0.0.0/8"},
+        {"listener", "allow", "192.0.2.1/32", "192.0.2.1"},
+        {"listener", "allow", "all",
+         "is not an address or a network, such as 192.0.2.1, 10.0.0.0/8, 2001:db8::/32 or unix"},
         {"listener", "hosts", "a/b", "is not a host, as in push.example.com; no port is written"},
     });
 }
