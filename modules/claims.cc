@@ -53,6 +53,9 @@ std::optional<TokenRefusal> read_claims(const JsonObject& claims, const AuthSett
     if (auto refused = read_patterns(claims, settings.publish_claim, whose, identity.publish))
         return refused;
     identity.info = claims.find(settings.info_claim);
+    for (const std::string& name : settings.kept_claims)
+        if (const std::string_view value = claims.find(name); !value.empty())
+            identity.claims.push_back({name, std::string(value)});
     return std::nullopt;
 }
 

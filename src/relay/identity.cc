@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "relay/identity.h"
 
+#include "relay/claim_rule.h"
 #include "relay/settings.h"
 
 #include <algorithm>
@@ -34,16 +35,28 @@ std::optional<http::Problem> stranger(const Identity* identity, const Access& ac
         return http::problem("unauthorized", std::string(what) + " needs a token");
     if (identity->is_expired(now))
         return http::problem("unauthorized", "the token has expired");
-    if (identity->authority != access.text)
+    if (!access.authority || identity->authority != access.authority->name())
         return http::problem("unauthorized", std::string(what) + " needs another token than this");
     return std::nullopt;
 }
 
+std::optional<http::Problem> rule_refusal(const Identity& identity, const ClaimRule& rule,
+                                          std::string_view channel) {
+    if (rule.holds(identity, channel))
+        return std::nullopt;
+    return http::problem("forbidden",
+                         "the token's '" + rule.claim + "' does not fit " + quoted(channel));
+}
+
 } // namespace
 
-bool Identity::may_read(std::string_view channel) const {
+bool Identity::owns(std::string_view channel) const {
     constexpr std::string_view kOwn = "$user:";
-    if (!user.empty() && channel.starts_with(kOwn) && channel.substr(kOwn.size()) == user)
+    return !user.empty() && channel.starts_with(kOwn) && channel.substr(kOwn.size()) == user;
+}
+
+bool Identity::may_read(std::string_view channel) const {
+    if (owns(channel))
         return true;
     if (!is_wildcard(channel))
         return any_matches(channels, channel);
@@ -111,6 +124,8 @@ std::optional<http::Problem> subscribe_refusal(const Identity* identity, std::st
         return http::problem("forbidden", "subscribing to " + quoted(channel) + " is denied");
     if (auto problem = stranger(identity, access, "subscribing to " + quoted(channel), now))
         return problem;
+    if (access.rule && !identity->owns(channel))
+        return rule_refusal(*identity, *access.rule, channel);
     if (identity->may_read(channel))
         return std::nullopt;
     return http::problem("forbidden", "the token's channels do not include " + quoted(channel));
@@ -125,6 +140,8 @@ std::optional<http::Problem> publish_refusal(const Identity* identity, std::stri
         return http::problem("forbidden", "'client_publish' is off for " + quoted(channel));
     if (auto problem = stranger(identity, access, "publishing to " + quoted(channel), now))
         return problem;
+    if (access.rule)
+        return rule_refusal(*identity, *access.rule, channel);
     return backend_refusal(*identity, channel);
 }
 

@@ -25,8 +25,14 @@ struct Identity final : AtomicCount {
     std::string user;      // "" for none; else "$user:" + user is a channel name
     std::string info;      // a JSON value as the token has it, "" for none
     std::vector<Pattern> channels, publish;
+    // Those that rules ask for; values as they are written.
+    struct Claim {
+        std::string name, value;
+    };
+    std::vector<Claim> claims;
     Millis expires = 0; // of wall_millis(), leeway included; 0: never
 
+    bool owns(std::string_view channel) const;     // the user's own
     bool may_read(std::string_view channel) const; // or every one of a wildcard's
     bool may_write(std::string_view channel) const;
     bool may_write_all() const; // every channel of the application's
@@ -111,6 +117,7 @@ struct AuthSettings {
     std::string cookie;
     size_t token_size = 8 << 10;
     std::vector<std::string> tokens;
+    std::vector<std::string> kept_claims; // that rules of channels ask for
     std::string url;
     Millis timeout = 2000, cache = 10'000;
 };

@@ -88,10 +88,11 @@ Result<Pattern::Segment> Pattern::parse_segment(std::string_view text, char end)
     return Segment{Kind::Literal, std::string(text), end};
 }
 
-bool Pattern::captures(std::string_view name) const {
-    return !name.empty() && std::any_of(segments_.begin(), segments_.end(), [&](const Segment& s) {
-        return s.kind == Segment::Kind::One && s.text == name;
-    });
+bool Pattern::captures(std::string_view capture) const {
+    return !capture.empty() &&
+           std::any_of(segments_.begin(), segments_.end(), [&](const Segment& s) {
+               return s.kind == Segment::Kind::One && s.text == capture;
+           });
 }
 
 bool Pattern::matches(std::string_view name) const {
@@ -107,6 +108,17 @@ bool Pattern::matches(std::string_view name) const {
         name.remove_prefix(end != '\0' ? length + 1 : length);
     }
     return name.empty();
+}
+
+std::optional<std::string_view> Pattern::capture(std::string_view capture,
+                                                 std::string_view name) const {
+    for (const Segment& segment : segments_) {
+        const size_t length = segment_length(name);
+        if (segment.kind == Segment::Kind::One && segment.text == capture)
+            return name.substr(0, length);
+        name.remove_prefix(std::min(length + 1, name.size()));
+    }
+    return std::nullopt;
 }
 
 // Both are of a kind that ends where the segment does.

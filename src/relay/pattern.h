@@ -5,6 +5,7 @@
 #include "base/result.h"
 
 #include <compare>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,9 @@ class Pattern {
     static Result<Pattern> parse(std::string_view text);
 
     bool matches(std::string_view name) const;
+    // Whether it has that {name}, and what stands there in a name that it matches.
+    bool captures(std::string_view capture) const;
+    std::optional<std::string_view> capture(std::string_view capture, std::string_view name) const;
     // Whether it matches every name that the other one does.
     bool contains(const Pattern& other) const;
     const std::string& text() const { return text_; }
@@ -49,7 +53,6 @@ class Pattern {
 
   private:
     static Result<Segment> parse_segment(std::string_view text, char end);
-    bool captures(std::string_view name) const;
     static bool contains(const Segment& segment, const Segment& other);
 
     std::string text_;

@@ -24,6 +24,7 @@ enum class SlowConsumer : uint8_t {
 enum class Delta : uint8_t { Off, JsonPatch };
 
 class Authority;
+struct ClaimRule;
 
 // So many in a period, which may all come at once; a `count` of 0: as many as you like.
 struct Rate {
@@ -35,9 +36,11 @@ struct Rate {
 
 // Who may do something.
 struct Access {
-    // As written: "public", "deny" or "off" for nobody, else the name of an [auth] section.
+    // As written: "public", "deny" or "off" for nobody, else the name of an [auth] section, and
+    // perhaps a rule behind it.
     std::string text;
-    std::shared_ptr<const Authority> authority; // of that section
+    std::shared_ptr<const Authority> authority = nullptr; // of that section
+    std::shared_ptr<const ClaimRule> rule = nullptr; // instead of what a token lists, null: none
 
     bool is_public() const { return text == "public"; }
     bool is_denied() const { return text == "deny" || text == "off"; }

@@ -2,6 +2,7 @@
 #include "server/auth_config.h"
 
 #include "modules/modules.h"
+#include "relay/claim_rule.h"
 #include "server/values.h"
 #include "server/words.h"
 
@@ -23,6 +24,19 @@ const AuthModule& module_named(std::string_view type) {
     return **found;
 }
 
+// A rule asks for a token, and names segments of the section's own pattern.
+void check_rule(const Section& section, std::string_view key, const Item& item,
+                const AccessText& access, std::string_view words, Faults& faults) {
+    if (is_one_of(access.name, words))
+        faults.add(item.place, std::string(key) +
+                                   ": a claim's rule stands behind the name of an [auth] section");
+    const auto pattern = Pattern::parse(section.name);
+    const std::string unknown = access.rule->unknown_capture(pattern ? *pattern : Pattern());
+    if (!unknown.empty())
+        faults.add(item.place, std::string(key) + ": {" + unknown + "} is not in the pattern '" +
+                                   section.name + "'");
+}
+
 // `words`: what may stand there besides names.
 void check_name(const Section& section, std::string_view key, std::string_view words,
                 const std::vector<Section>& sections, Faults& faults) {
@@ -30,10 +44,15 @@ void check_name(const Section& section, std::string_view key, std::string_view w
     for (const Section& other : sections)
         if (is_auth(other))
             names.push_back(other.name);
-    for (const Item& item : section.setting(key).items)
-        if (!item.text.empty() && std::find(names.begin(), names.end(), item.text) == names.end())
-            faults.add(item.place, std::string(key) + ": there is no [auth " + item.shown() + "]" +
-                                       did_you_mean(item.text, names));
+    for (const Item& item : section.setting(key).items) {
+        const auto access = parse_access(item.text);
+        const std::string name = access ? access->name : "";
+        if (!name.empty() && std::find(names.begin(), names.end(), name) == names.end())
+            faults.add(item.place, std::string(key) + ": there is no [auth " + name + "]" +
+                                       did_you_mean(name, names));
+        if (access && access->rule)
+            check_rule(section, key, item, *access, words, faults);
+    }
 }
 
 // Whether a backend may publish is not asked of a backend.
@@ -83,10 +102,29 @@ const Place& place_of(const Section& section, const AuthFault& fault) {
     return fault.item < items.size() ? items[fault.item].place : section.place;
 }
 
-std::shared_ptr<const Authority> make_authority(const Section& section, const Surroundings& world,
-                                                Faults& faults) {
+// Of the rules of channels that ask for that section.
+std::vector<std::string> claims_of(const Section& section, const std::vector<Section>& sections) {
+    std::vector<std::string> names;
+    for (const Section& other : sections) {
+        if (other.type->type != std::string_view("channel"))
+            continue;
+        for (const char* key : {"subscribe", "client_publish"}) {
+            const auto& texts = other.setting(key).value.texts;
+            const auto access = parse_access(texts.empty() ? std::string() : texts[0]);
+            if (access && access->rule && access->name == section.name &&
+                std::find(names.begin(), names.end(), access->rule->claim) == names.end())
+                names.push_back(access->rule->claim);
+        }
+    }
+    return names;
+}
+
+std::shared_ptr<const Authority> make_authority(const Section& section,
+                                                const std::vector<Section>& sections,
+                                                const Surroundings& world, Faults& faults) {
     AuthSettings settings;
     settings.name = section.name;
+    settings.kept_claims = claims_of(section, sections);
     for (size_t i = 0; i < section.settings.size(); ++i)
         section.type->rows[i].binding.store(&settings, section.settings[i].value);
     const AuthModule& module = module_named(settings.type);
@@ -138,7 +176,8 @@ Authorities make_authorities(const std::vector<Section>& sections, const Surroun
     for (const Section& section : sections) {
         if (!is_auth(section) || !is_whole(section))
             continue;
-        const auto& authority = authorities[section.name] = make_authority(section, world, faults);
+        const auto& authority = authorities[section.name] =
+            make_authority(section, sections, world, faults);
         if (!authority || !authority->inquiry())
             continue;
         auto endpoint = find_endpoint(authority->inquiry()->url, world);

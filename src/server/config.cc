@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/config.h"
+#include "relay/claim_rule.h"
 
 #include "server/auth_config.h"
 #include "server/dashboard.h"
@@ -126,9 +127,16 @@ void add_channel(const Section& section, const Authorities& authorities, Config&
     settings.pattern = section.name;
     settings.origin = section.place.text();
     store(section, &settings);
-    for (Access* access : {&settings.subscribe, &settings.client_publish})
-        access->authority = find_authority(authorities, access->text);
-    config.channels.push_back({*Pattern::parse(section.name), std::move(settings)});
+    const Pattern pattern = *Pattern::parse(section.name);
+    for (Access* access : {&settings.subscribe, &settings.client_publish}) {
+        auto parsed = parse_access(access->text);
+        access->authority = find_authority(authorities, parsed->name);
+        if (!parsed->rule)
+            continue;
+        parsed->rule->pattern = pattern;
+        access->rule = std::make_shared<const ClaimRule>(std::move(*parsed->rule));
+    }
+    config.channels.push_back({pattern, std::move(settings)});
 }
 
 void add_section(const Section& section, const Authorities& authorities, Config& config) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rows of [channel PATTERN] and [defaults channel].
+#include "relay/claim_rule.h"
 #include "server/config.h"
 #include "server/options_rows.h"
 
@@ -10,6 +11,12 @@ namespace {
 Result<std::string> check_tag_name(std::string_view text) {
     if (text.find_first_of(",=") != text.npos)
         return Error{"is not the name of a tag: it has no ',' and no '='"};
+    return std::string(text);
+}
+
+Result<std::string> check_access(std::string_view text) {
+    if (auto access = parse_access(text); !access)
+        return Error{access.error()};
     return std::string(text);
 }
 
@@ -28,19 +35,26 @@ constexpr Row kChannelRows[] = {
      .preset = "public",
      .min = 1,
      .max = kMaxTextBytes,
+     .check = check_access,
      .meta = "Cm public | deny | Ar name",
-     .documentation = "Who may subscribe: everybody, nobody, or who has a token of the [auth] "
-                      "section of that name, whose channels include this one."},
+     .documentation =
+         "Who may subscribe: everybody, nobody, or who has a token of the [auth] section of that "
+         "name, whose channels include this one.\n"
+         "Behind the name, and instead of what the token lists, may stand a rule: "
+         "users, claim:rooms contains {room} asks for a token whose claim rooms has what stands "
+         "for {room} in the channel's name, users, claim:sub equals {id} for one that is it.\n"
+         "Where there is a rule, wildcards cannot be subscribed to."},
     {.name = "client_publish",
      .type = Type::Text,
      .binding = kField<&ChannelSettings::client_publish>,
      .preset = "off",
      .min = 1,
      .max = kMaxTextBytes,
+     .check = check_access,
      .meta = "Cm public | off | Ar name",
      .documentation = "Who may publish through the public listener: everybody, nobody, or who has "
                       "a token of the [auth] section of that name, which lets it publish to this "
-                      "channel.\n"
+                      "channel, or, with a rule as in subscribe, whose claims fit it.\n"
                       "Publishing through a listener that serves publish is not touched by it."},
     {.name = "publish_rate",
      .type = Type::Rate,

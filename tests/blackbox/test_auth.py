@@ -42,6 +42,12 @@ subscribe = users
 subscribe = others
 [channel write:*]
 client_publish = users
+[channel room:{room}]
+subscribe = users, claim:rooms contains {room}
+client_publish = users, claim:speaks contains {room}
+[channel inbox:{id}]
+subscribe = users, claim:sub equals {id}
+wildcard = on
 [channel program:*]
 subscribe = programs
 client_publish = programs
@@ -85,6 +91,13 @@ class Tokens(FanhornTest):
                     self.assertEqual(response.headers.get("WWW-Authenticate"), "Bearer" if status == 401 else None)
                 else:
                     self.assertEqual(response.status, 101 if transport == "websocket" else 200, response)
+
+    def test_rules_of_claims(self):
+        alice_in = alice([], rooms=["red", "blue"])
+        self.each_transport("room:red", 200, headers=bearer(alice_in))
+        self.each_transport("room:green", 403, "forbidden", bearer(alice_in))
+        self.each_transport("room:red", 403, "forbidden", bearer(alice(["room:*"])))
+        self.each_transport("room:red", 401, "unauthorized")
 
     def test_in_the_header(self):
         self.each_transport("chat:a", 200, headers=bearer(alice()))
@@ -291,6 +304,19 @@ class Sessions(FanhornTest):
             ("subscribe", {"channel": "chat:b", "token": secret_token(SECRET, claims_of("bob", ["**"]))}, "forbidden"),
             ("subscribe", {"channel": "other:a", "token": alice(["other:*"], secret=OTHER)}, None),
             ("subscribe", {"channel": "open:a", "token": "whatever"}, None)])
+
+    def test_rules_of_claims(self):
+        alice_in = alice([], publish=[], rooms=["red", "blue"], speaks=["blue"])
+        session = self.session(token=alice_in)
+        self.replies(session, [
+            ("subscribe", {"channel": "room:red"}, None), ("subscribe", {"channel": "room:green"}, "forbidden"),
+            ("subscribe", {"channel": "inbox:alice"}, None), ("subscribe", {"channel": "inbox:bob"}, "forbidden"),
+            ("subscribe", {"channel": "inbox:*"}, "forbidden"),
+            ("publish", {"channel": "room:blue", "data": 1}, None), ("publish", {"channel": "room:red", "data": 1}, "forbidden"),
+            ("history", {"channel": "room:blue"}, None), ("history", {"channel": "room:green"}, "forbidden"),
+            ("refresh", {"token": alice([], rooms=["blue"])}, None), ("subscribe", {"channel": "room:green"}, "forbidden")])
+        ended = [each["channel"] for each in session.pushed if "end" in each]
+        self.assertEqual(ended, ["room:red"])
 
     def test_refresh(self):
         session = self.session("chat:a", alice(lasts=2))

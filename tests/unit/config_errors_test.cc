@@ -70,6 +70,23 @@ static void unknown_keys(void**) {
     });
 }
 
+static void rules_of_claims(void**) {
+    const std::string auth = "[auth users]\ntype = bearer\ntokens = 0123456789abcdef\n";
+    check_bad({
+        {(auth + "[channel a:{x}]\nsubscribe = users, claim:a contains {y}\n").c_str(),
+         "f:8: subscribe: {y} is not in the pattern 'a:{x}'\n"},
+        {(auth + "[defaults channel]\nsubscribe = users, claim:a contains {y}\n").c_str(),
+         "f:8: subscribe: {y} is not in the pattern 'channel'\n"},
+        {(auth + "[channel a]\nsubscribe = public, claim:a equals b\n").c_str(),
+         "f:8: subscribe: a claim's rule stands behind the name of an [auth] section\n"},
+        {(auth + "[channel a]\nclient_publish = user, claim:a equals b\n").c_str(),
+         "f:8: client_publish: there is no [auth user]; did you mean 'users'?\n"},
+        {(auth + "[channel a]\nsubscribe = users, admins\n").c_str(),
+         "f:8: subscribe: 'users, admins' is not NAME, claim:NAME equals VALUE, or ... contains "
+         "VALUE\n"},
+    });
+}
+
 static void values(void**) {
     check_bad({
         {"[server]\nworkers = 5000\n",
@@ -191,7 +208,7 @@ static void bad_overrides(void**) {
 int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(unknown_sections),
-        cmocka_unit_test(unknown_keys),
+        cmocka_unit_test(unknown_keys), cmocka_unit_test(rules_of_claims),
         cmocka_unit_test(values),
         cmocka_unit_test(sections_together),
         cmocka_unit_test(whole_file_faults),
