@@ -212,7 +212,8 @@ Received receive(int fd, std::span<char> buffer, int flags) {
     for (;;) {
         const ssize_t got = recv(fd, buffer.data(), buffer.size(), flags);
         if (got > 0)
-            return {Received::State::Bytes, static_cast<size_t>(got)};
+            return {Received::State::Bytes, static_cast<size_t>(got),
+                    static_cast<size_t>(got) < buffer.size()};
         if (got == 0)
             return {Received::State::End};
         if (errno == EAGAIN || errno == EWOULDBLOCK)

@@ -61,6 +61,7 @@ struct Received {
     enum class State : uint8_t { Bytes, WouldBlock, End, Broken };
     State state;
     size_t size = 0;
+    bool is_all = false; // nothing more was there; what comes later has an edge of its own
 };
 Received receive(int fd, std::span<char> buffer);
 // The same bytes are there still to be received.
