@@ -68,8 +68,9 @@ enum class Limit : uint8_t {
     ReadMarkers,
     UserReadMarkers,
     AuthRequests,
+    Handshakes,
 };
-inline constexpr size_t kLimits = 27;
+inline constexpr size_t kLimits = 28;
 std::string_view limit_name(Limit limit);
 // The log line of Counters::hit alone, for who may not write one while it counts.
 void log_limit(Limit limit, std::string_view who = {});
@@ -111,7 +112,9 @@ struct Counters {
     std::array<Counter, kLimits> limit_hits;
     std::array<Counter, kAuthRefusals> auth_refused;
     std::array<Counter, kPeerRefusals> peers_refused;
-    Counter tokens_expired; // on open connections, which that ended
+    Counter tokens_expired;             // on open connections, which that ended
+    std::array<Counter, 12> handshakes; // of TLS, by HandshakeEnd of net/tls.h
+    Counter handshakes_waiting;         // now
     DurationHistogram mailbox, flush;
 
     void count(Limit limit) { limit_hits[static_cast<size_t>(limit)].add(1); }

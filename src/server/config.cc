@@ -7,6 +7,7 @@
 #include "server/effective.h"
 #include "server/sections.h"
 #include "server/surroundings.h"
+#include "server/tls_config.h"
 #include "server/words.h"
 
 #include <algorithm>
@@ -41,6 +42,7 @@ class Checker {
             check_auth_names(section, sections_, faults_);
             if (is(section, "listener")) {
                 check_addresses(section);
+                check_tls_name(section, sections_, faults_);
                 check_proxies(section);
             }
             if (is(section, "channel"))
@@ -159,14 +161,17 @@ void add_section(const Section& section, const Authorities& authorities, Config&
         listener.origin = section.place.text();
         store(section, &listener);
         listener.authority = find_authority(authorities, listener.auth);
+        listener.tls_context = find_tls(config.tls, listener.tls);
     }
 }
 
 std::shared_ptr<const Config> build(const std::string& file, const std::vector<Section>& sections,
-                                    const Authorities& authorities, Endpoints endpoints) {
+                                    const Authorities& authorities, Endpoints endpoints,
+                                    std::vector<TlsSection> tls) {
     auto config = std::make_shared<Config>();
     config->endpoints = std::move(endpoints);
     config->file = file;
+    config->tls = std::move(tls);
     for (const auto& [name, authority] : authorities)
         config->authorities.push_back(authority);
     for (const Section& section : sections)
@@ -212,9 +217,12 @@ LoadedConfig load_config(const std::string& file, const std::vector<std::string>
     fill_defaults(sections, faults);
     Endpoints endpoints;
     const Authorities authorities = make_authorities(sections, world, endpoints, faults);
+    std::vector<TlsSection> tls = make_tls(sections, world, faults);
     if (!faults.empty())
         return {nullptr, faults.list(), ""};
-    return {build(file, sections, authorities, std::move(endpoints)), {}, effective_text(sections)};
+    return {build(file, sections, authorities, std::move(endpoints), std::move(tls)),
+            {},
+            effective_text(sections)};
 }
 
 } // namespace fanhorn

@@ -20,6 +20,8 @@
 
 namespace fanhorn {
 
+class TlsContext;
+
 // Whose table of descriptors a worker's connections are in.
 enum class Descriptors : uint8_t { Process, Worker };
 
@@ -56,6 +58,7 @@ struct LimitSettings {
     uint32_t user_read_markers = 1'000; // of one of them
     uint32_t auth_requests = 64;        // of a worker to one application; 503
     size_t mailbox_bytes = 64 << 20;    // messages on their way to one worker; beyond: marks
+    uint32_t handshakes = 16;           // of TLS, in one turn of a worker; they wait
     uint32_t ws_fragments = 10'000;     // frames of one WebSocket message; 1009
 };
 
@@ -86,11 +89,22 @@ struct ListenerSettings {
     std::vector<std::string> origins; // empty: any origin may read public channels, no credentials
     std::vector<std::string> hosts; // further names this listener answers to on publish and control
     std::string auth; // an [auth] section that publish and control ask for; "" for none
-    std::shared_ptr<const Authority> authority; // of that section
-    bool proxy_protocol = false;                // a header of HAProxy's begins each connection
-    std::vector<Network> trusted_proxies;       // who may say where a client is
-    std::vector<Network> allow;                 // whose clients may come; empty: all
+    std::shared_ptr<const Authority> authority;    // of that section
+    bool proxy_protocol = false;                   // a header of HAProxy's begins each connection
+    std::vector<Network> trusted_proxies;          // who may say where a client is
+    std::vector<Network> allow;                    // whose clients may come; empty: all
+    std::string tls;                               // a [tls] section; "" for none
+    std::shared_ptr<const TlsContext> tls_context; // of that section
     uint32_t backlog = 4096;
+};
+
+struct TlsSection {
+    std::string name;
+    std::vector<std::string> certificates, keys; // paths, in pairs
+    uint8_t protocols = 3;                       // bits: TLS 1.2, 1.3
+    std::vector<std::string> ciphers, groups, ticket_keys;
+    std::string client_ca;
+    std::shared_ptr<const TlsContext> context; // made of all that
 };
 
 struct BrokerSettings {
@@ -109,6 +123,7 @@ struct Config {
     LogSettings log;
     LimitSettings limits;
     std::vector<ListenerSettings> listeners;
+    std::vector<TlsSection> tls;
     std::vector<BrokerSettings> brokers;
     std::vector<std::shared_ptr<const Authority>> authorities; // by name
     std::map<std::string, Endpoint> endpoints; // of those that ask the application, by name

@@ -38,6 +38,8 @@ Worker& Connection::worker() const {
 bool Connection::begin() {
     if (listener_->settings.proxy_protocol)
         enter(State::Preface);
+    else
+        start_tls();
     arm(worker().config().limits.header_timeout);
     return watch(worker().loop(), socket_.get());
 }
@@ -55,6 +57,7 @@ void Connection::enter(State state) {
     state_ = state;
     if (state != State::Closed)
         return;
+    end_tls();
     unwatch();
     disarm();
     if (reads_again_)
@@ -77,6 +80,8 @@ void Connection::drop() {
 void Connection::on_ready(uint8_t what) {
     if (what & kClosed)
         is_end_due_ = true;
+    if (is_shaking())
+        return await_handshake(what);
     if ((what & kClosed) && (state_ == State::Polling || state_ == State::Answering))
         peer_ended_ = true; // told by the read that follows, when one is wanted
     if (what & kWritable)
@@ -86,11 +91,15 @@ void Connection::on_ready(uint8_t what) {
 }
 
 void Connection::on_writable() {
+    if (!flush_record())
+        return;
     if (exchange_ && exchange_->out_pending() > 0)
         flush_out();
     else if (subscriber_)
         subscriber_->on_writable();
     if (state_ == State::Streaming && has_unread_ && wants_input())
+        read_in_next_turn();
+    if (tls_ && tls_->stream.reads_when_writable() && state_ != State::Closed)
         read_in_next_turn();
 }
 
@@ -132,12 +141,11 @@ void Connection::read_some() {
         if (is_drained)
             return;
         const std::span<char> buffer = worker().read_buffer();
-        const Received got = receive(socket_.get(), buffer);
+        const Received got = receive_some(buffer);
         switch (got.state) {
         case Received::State::Bytes:
-            // What did not fill the buffer was all, and what comes later has an edge of its own.
             // An end that came with the bytes has had its edge, and has still to be read.
-            is_drained = got.size < buffer.size() && !is_end_due_;
+            is_drained = got.is_all && !is_end_due_;
             if (is_drained)
                 has_unread_ = false;
             worker().counters().received_bytes.add(got.size);
@@ -149,7 +157,7 @@ void Connection::read_some() {
         case Received::State::End:
             return on_end();
         case Received::State::Broken:
-            return drop();
+            return on_broken();
         }
     }
     if (state_ != State::Closed)
@@ -209,7 +217,8 @@ void Connection::on_end() {
 ssize_t Connection::write(const iovec* pieces, int count) {
     if (state_ == State::Closed)
         return -1;
-    return on_sent(send_pieces(socket_.get(), pieces, count));
+    return on_sent(tls_ ? tls_->stream.send(pieces, count)
+                        : send_pieces(socket_.get(), pieces, count));
 }
 
 ssize_t Connection::on_sent(ssize_t sent) {
@@ -222,7 +231,7 @@ ssize_t Connection::on_sent(ssize_t sent) {
 }
 
 void Connection::finish() {
-    if (state_ == State::Closed || state_ == State::Lingering)
+    if (state_ == State::Closed || state_ == State::Lingering || !say_end())
         return;
     shutdown_sending(socket_.get());
     enter(State::Lingering);
@@ -244,6 +253,8 @@ void Connection::on_deadline() {
             note(Limit::SendTimeout);
             return drop();
         }
+        if (is_shaking())
+            count_handshake(HandshakeEnd::Timeout);
         note(is_fresh_ ? Limit::HeaderTimeout : Limit::IdleTimeout);
         return drop();
     case State::Head:
@@ -291,6 +302,8 @@ void Connection::go_away(uint32_t retry_ms) {
     case State::Preface:
         return drop();
     case State::Idle:
+        if (tls_ && tls_->stream.has_unsent())
+            return finish();
         if (!exchange_ || exchange_->out_pending() == 0)
             drop();
         return;

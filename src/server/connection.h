@@ -12,6 +12,7 @@
 #include "server/commands.h"
 #include "server/deadlines.h"
 #include "server/exchange.h"
+#include "server/handshakes.h"
 #include "server/routes.h"
 #include "server/standing.h"
 
@@ -79,6 +80,10 @@ class Connection final : public EdgeWatch,
     int descriptor() const { return socket_.get(); }
     // Where whoever it is used for is, as far as trusted proxies tell.
     NetAddress client() const;
+    // Nothing may be written to its descriptor itself.
+    bool has_tls() const { return tls_ != nullptr; }
+    // Goes on with its handshake, see Handshakes.
+    void shake_hands();
 
     // Sink
     ssize_t write(const iovec* pieces, int count) override;
@@ -122,6 +127,16 @@ class Connection final : public EdgeWatch,
     void expect_client();
     void find_client();
     std::optional<http::Problem> check_client();
+    // connection_tls.cc
+    void start_tls();
+    void end_tls();
+    bool is_shaking() const;
+    void await_handshake(uint8_t what);
+    void count_handshake(HandshakeEnd end);
+    Received receive_some(std::span<char> buffer);
+    void on_broken();
+    bool flush_record();
+    bool say_end();
 
     // connection_http.cc
     void feed(std::span<char> bytes);
@@ -216,6 +231,7 @@ class Connection final : public EdgeWatch,
     std::unique_ptr<Exchange> exchange_; // while there is HTTP going on
     std::unique_ptr<Subscriber> subscriber_;
     std::unique_ptr<Inbound> inbound_;
+    std::unique_ptr<Secured> tls_;       // null: none
     std::unique_ptr<Standing> standing_; // of a subscription whose client has one
     State state_ = State::Idle;
     Use use_ = Use::Http;

@@ -399,7 +399,7 @@ void Connection::answer_health(bool is_ready) {
 void Connection::answer_metrics() {
     Answer answer;
     answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
-    answer.body = metrics_text(worker().shared());
+    answer.body = metrics_text(worker().shared(), worker().config());
     send_answer(answer);
 }
 

@@ -53,7 +53,10 @@ bool Connection::read_preface() {
     if (header.source)
         set_client(*header.source, *header.source);
     enter(State::Idle);
-    return true;
+    start_tls();
+    if (tls_) // its first bytes may be there already, and have had their edge
+        worker().handshakes().enter(*tls_);
+    return tls_ == nullptr;
 }
 
 void Connection::refuse_preface(std::string_view why) {

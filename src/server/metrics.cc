@@ -2,6 +2,7 @@
 #include "server/metrics.h"
 
 #include "base/text.h"
+#include "net/tls.h"
 #include "server/process.h"
 
 #include <span>
@@ -68,6 +69,7 @@ class Exposition {
         }
     }
     void histogram(std::string_view name, std::string_view help, const DurationHistogram& values);
+    void certificates(const std::vector<TlsSection>& sections);
 
     std::string out;
 };
@@ -115,6 +117,40 @@ void Exposition::histogram(std::string_view name, std::string_view help,
     sample(std::string(name) + "_count", "", total);
 }
 
+// A label's value, as the format has it; what no line can hold is left out.
+std::string label_text(std::string_view text) {
+    std::string escaped;
+    for (const char byte : text) {
+        if (byte == '"' || byte == '\\')
+            escaped += '\\';
+        if (static_cast<unsigned char>(byte) >= ' ')
+            escaped += byte;
+    }
+    return escaped;
+}
+
+void Exposition::certificates(const std::vector<TlsSection>& sections) {
+    if (sections.empty())
+        return;
+    const int64_t now = wall_millis() / 1000;
+    family("fanhorn_tls_certificate_expiry_seconds", "gauge",
+           "Until a certificate expires; below 0 from then on.");
+    for (const TlsSection& section : sections) {
+        const auto& certificates = section.context->certificates();
+        for (size_t i = 0; i < certificates.size(); ++i)
+            out += "fanhorn_tls_certificate_expiry_seconds{tls=\"" + section.name + "\",file=\"" +
+                   label_text(section.certificates[i]) + "\",subject=\"" +
+                   label_text(certificates[i].subject) + "\"} " +
+                   std::to_string(certificates[i].not_after - now) + '\n';
+    }
+}
+
+std::string_view success_label(size_t i) {
+    return handshake_end_name(static_cast<HandshakeEnd>(i));
+}
+std::string_view failure_label(size_t i) {
+    return success_label(kHandshakeSuccesses + i);
+}
 std::string_view use_label(size_t i) {
     return use_name(static_cast<Use>(i));
 }
@@ -142,7 +178,7 @@ std::span<const Counter> transports(std::span<const Counter> uses) {
 
 } // namespace
 
-std::string metrics_text(const Shared& shared) {
+std::string metrics_text(const Shared& shared, const Config& config) {
     const Totals totals(shared.counters);
     const Facts facts(shared);
     Exposition all;
@@ -188,6 +224,14 @@ std::string metrics_text(const Shared& shared) {
                  totals.peers_refused);
     all.counter("fanhorn_tokens_expired_total", "Connections ended because their token expired.",
                 totals.tokens_expired);
+    const std::span<const Counter> handshakes = totals.handshakes;
+    all.labelled("fanhorn_tls_handshakes_total", "counter", "TLS handshakes that were done.",
+                 "kind", success_label, handshakes.first(kHandshakeSuccesses));
+    all.labelled("fanhorn_tls_handshake_failures_total", "counter", "Those that were not.", "why",
+                 failure_label, handshakes.subspan(kHandshakeSuccesses));
+    all.single("fanhorn_tls_handshakes_waiting", "gauge", "Those that wait for their turn.",
+               totals.handshakes_waiting.value());
+    all.certificates(config.tls);
     all.histogram("fanhorn_mailbox_seconds", "From a broker to its worker.", totals.mailbox);
     all.histogram("fanhorn_flush_seconds", "One turn's flush to subscribers.", totals.flush);
     return std::move(all.out);

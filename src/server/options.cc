@@ -158,6 +158,16 @@ constexpr Row kListenerRows[] = {
      .documentation = "The name of an [auth] section, of which publish, control and the "
                       "dashboard then need a token; empty: none.\n"
                       "Metrics and the two health checks are not touched by it."},
+    {.name = "tls",
+     .type = Type::Text,
+     .binding = kField<&ListenerSettings::tls>,
+     .preset = "",
+     .max = kMaxTextBytes,
+     .meta = "Ar name",
+     .documentation =
+         "The name of a [tls] section: connections here are https and wss, and nothing "
+         "else.\n"
+         "Empty: they are not encrypted."},
     {.name = "proxy_protocol",
      .type = Type::Switch,
      .binding = kField<&ListenerSettings::proxy_protocol>,
@@ -226,11 +236,15 @@ std::span<const SectionType> section_types() {
     static const SectionType kSectionTypes[] = {
         {"server", "server", Naming::Single, "", kServerRows, "", "The daemon as a whole."},
         {"log", "log", Naming::Single, "", kLogRows, "", "Where events are told, and which."},
-        {"limits", "limits", Naming::Single, "", limits_rows(),
-         "connections_per_address memory handshakes",
+        {"limits", "limits", Naming::Single, "", limits_rows(), "connections_per_address memory",
          "What a stranger can make grow, and how far.\n"
          "Each limit has a metric that counts how often it was reached."},
-        {"listener", "listener NAME", Naming::Name, "", kListenerRows, "tls http2 base_path",
+        {"tls", "tls NAME", Naming::Name, "", tls_rows(), "",
+         "Certificates and rules for https and wss.\n"
+         "Listeners name such a section in tls.\n"
+         "A reload reads all its files again: new connections get what is new, open ones keep what "
+         "they have, and where a file is broken everything stays as it was."},
+        {"listener", "listener NAME", Naming::Name, "", kListenerRows, "http2 base_path",
          "Where connections come in, and what they can reach there.\n"
          "At least one is needed."},
         {"auth", "auth NAME", Naming::Name, "", auth_rows(), "",

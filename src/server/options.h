@@ -144,9 +144,6 @@ struct SectionType {
 
 std::span<const SectionType> section_types();
 
-// Types that PROTOCOL names and this version does not have.
-inline constexpr const char* kLaterSections = "tls";
-
 // The section type with that first word, or null.
 const SectionType* find_section_type(std::string_view type);
 

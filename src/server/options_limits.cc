@@ -145,6 +145,15 @@ constexpr Row kLimitsRows[] = {
      .max = 16 * kGiga,
      .documentation = "Bytes of messages on their way to one worker.\n"
                       "Beyond, only marks are kept, and the worker reads the histories again."},
+    {.name = "handshakes",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::handshakes>,
+     .preset = "16",
+     .min = 1,
+     .max = 1000,
+     .documentation =
+         "TLS handshakes that a worker goes on with at once, between two looks at all else.\n"
+         "Further ones wait, unread, first come, first served; header_timeout counts on."},
     {.name = "ws_fragments",
      .type = Type::Count,
      .binding = kField<&LimitSettings::ws_fragments>,

@@ -29,8 +29,6 @@ std::string header(std::string_view type, std::string_view name) {
 // What is wrong with a section's header, or "".
 std::string header_fault(const IniSection& ini, const SectionType* type) {
     std::string title = header(ini.type, ini.name);
-    if (!type && is_one_of(ini.type, kLaterSections))
-        return "[" + ini.type + "] sections are not in this version";
     if (!type) {
         std::vector<std::string_view> types;
         for (const SectionType& known : section_types())

@@ -49,10 +49,14 @@ class RingWriter final : public BatchWriter {
 
     void write(std::span<Sink* const> sinks, iovec piece, std::span<ssize_t> results) override {
         for (Sink* sink : sinks)
-            ring_.add(static_cast<Connection*>(sink)->descriptor(), piece);
-        const std::span<const ssize_t> sent = ring_.run();
-        for (size_t i = 0; i < sinks.size(); ++i)
-            results[i] = static_cast<Connection*>(sinks[i])->on_sent(sent[i]);
+            if (Connection& connection = *static_cast<Connection*>(sink); !connection.has_tls())
+                ring_.add(connection.descriptor(), piece);
+        auto sent = ring_.run().begin();
+        for (size_t i = 0; i < sinks.size(); ++i) {
+            auto& connection = *static_cast<Connection*>(sinks[i]);
+            results[i] =
+                connection.has_tls() ? connection.write(&piece, 1) : connection.on_sent(*sent++);
+        }
     }
 
   private:
@@ -66,7 +70,7 @@ Worker::Worker(Shared& shared, size_t number, std::shared_ptr<const Config> conf
     : shared_(shared), number_(number), loop_(std::make_unique<Loop>()),
       mailbox_(config->limits.mailbox_bytes, [this] { wake(); }), hub_(shared.clock, counters_),
       publisher_(directory_, counters_), control_(directory_), read_buffer_(kReadBufferBytes),
-      inquiries_(*loop_, shared.clock, counters_) {
+      handshakes_(counters_), inquiries_(*loop_, shared.clock, counters_) {
     inquiries_.set_config(*config);
     waker_ = std::make_unique<Waker>(*loop_, [this] { deliver(); });
     ticker_ = std::make_unique<Ticker>(*loop_, kTickMs, [this] { tick(); });
@@ -168,7 +172,8 @@ void Worker::set_up_ring() {
 }
 
 bool Worker::has_more() const {
-    return hub_.has_due() || !again_.empty() || has_own_mail_ || inquiries_.has_answers();
+    return hub_.has_due() || !again_.empty() || has_own_mail_ || inquiries_.has_answers() ||
+           !handshakes_.is_empty();
 }
 
 void Worker::turn() {
@@ -179,11 +184,18 @@ void Worker::turn() {
             connection->read_on();
     running_.clear();
     inquiries_.run();
+    if (!handshakes_.is_empty())
+        go_on_with_handshakes();
     // What this turn published on this worker goes out in it.
     deliver();
     if (hub_.has_due())
         flush();
     reap();
+}
+
+void Worker::go_on_with_handshakes() {
+    deliver();
+    handshakes_.run(config().limits.handshakes, kFlushMicros, [this] { return hub_.has_due(); });
 }
 
 void Worker::flush() {
@@ -276,7 +288,8 @@ void Worker::accept(ListenerEnd& listener, int fd) {
         shared_.max_connections.load(std::memory_order_relaxed)) {
         shared_.connections.fetch_sub(1, std::memory_order_relaxed);
         counters_.hit(Limit::MaxConnections, listener.settings.name);
-        refuse_over_limit(fd);
+        if (!listener.settings.tls_context)
+            refuse_over_limit(fd);
         close(fd);
         return;
     }

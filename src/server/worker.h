@@ -15,6 +15,7 @@
 #include "server/control.h"
 #include "server/deadlines.h"
 #include "server/directory.h"
+#include "server/handshakes.h"
 #include "server/inquiries.h"
 #include "server/publisher.h"
 #include "server/rate_limiter.h"
@@ -106,6 +107,7 @@ class Worker {
     Inquiries& inquiries() { return inquiries_; }
     Clients& clients() { return clients_; }
     AnswerBatch& answers() { return answers_; }
+    Handshakes& handshakes() { return handshakes_; }
     std::span<char> read_buffer() { return read_buffer_; }
     std::span<const std::unique_ptr<Transport>> transports() const { return transports_; }
     Transport* transport(std::string_view name) const;
@@ -134,6 +136,7 @@ class Worker {
     void set_up_ring();
     void wake();
     void turn();
+    void go_on_with_handshakes();
     void flush();
     void open(NewListener listener);
     bool refuses(const ListenerSettings& listener, int fd);
@@ -165,6 +168,7 @@ class Worker {
     std::unique_ptr<Ring> ring_; // or none
     std::unique_ptr<BatchWriter> batch_writer_;
     AnswerBatch answers_;
+    Handshakes handshakes_;
     Deadlines<Connection> deadlines_;
     Users users_;
     Inquiries inquiries_;

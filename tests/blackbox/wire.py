@@ -207,11 +207,15 @@ class Via(tuple):
 class Wire:
     """One TCP connection; every wait has a deadline and ends in TimeoutError."""
 
+    tls = {}  # by address: what makes a connected socket one of TLS
+
     def __init__(self, address, receive_buffer=None, timeout=TIMEOUT):
         self.address, self.timeout = address, timeout
         self.socket = address.connect(timeout) if isinstance(address, Via) else self._connect(receive_buffer)
         if self.socket.family != socket.AF_UNIX:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if address in self.tls:
+            self.socket = self.tls[address](self.socket)
         self.buffer, self.eof, self.parser = bytearray(), False, None
 
     def _connect(self, receive_buffer):

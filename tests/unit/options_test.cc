@@ -12,8 +12,8 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "certificate_maker.h"
 #include "fake_surroundings.h"
-#include "token_maker.h"
 
 #include "test.h"
 
@@ -32,6 +32,7 @@ struct Everything {
     ServerSettings server;
     LogSettings log;
     LimitSettings limits;
+    TlsSection tls;
     ListenerSettings listener;
     BrokerSettings broker;
     AuthSettings auth;
@@ -41,6 +42,7 @@ struct Everything {
         return type == "server"     ? static_cast<void*>(&server)
                : type == "log"      ? static_cast<void*>(&log)
                : type == "limits"   ? static_cast<void*>(&limits)
+               : type == "tls"      ? static_cast<void*>(&tls)
                : type == "listener" ? static_cast<void*>(&listener)
                : type == "broker"   ? static_cast<void*>(&broker)
                : type == "auth"     ? static_cast<void*>(&auth)
@@ -144,9 +146,12 @@ static std::string with_everything_set(const std::string& text) {
 
 static void shipped_file_shows_every_key(void**) {
     const std::string text = source_file("conf/fanhorn.conf");
+    const Certified certified = Certified::make("relay", "DNS:relay.example");
     FakeSurroundings world;
     world.files = {{"set", with_everything_set(text)},
                    {"shipped", text},
+                   {"/etc/fanhorn/tls/fullchain.pem", certified.certificate},
+                   {"/etc/fanhorn/tls/key.pem", certified.key},
                    {"/etc/fanhorn/users.pem", SigningKey::ed25519().public_pem()},
                    {"/etc/fanhorn/backend.token", "0123456789abcdef\n"}};
     assert_true(load_config("shipped", {}, world).errors.empty());
