@@ -40,11 +40,13 @@ class Fanhorn(Program):
     def start(self):
         server = {"workers": 1, **self.options, **self.settings}
         heartbeat = server.pop("heartbeat", "25s")
+        pair = server.pop("tls", None)
+        tls = "tls = bench\n[tls bench]\ncertificate = {}\nkey = {}\n".format(*pair) if pair else ""
         (self.dir / "fanhorn.conf").write_text(
             "[server]\n" + "".join(f"{key} = {value}\n" for key, value in server.items()) +
-            "[listener public]\naddress = 127.0.0.1:{0}\nserve = subscribe, client\n"
+            "[listener public]\naddress = 127.0.0.1:{0}\nserve = subscribe, client\n{3}"
             "[listener private]\naddress = 127.0.0.1:{1}\nserve = publish, control, metrics\n"
-            "[channel **]\nheartbeat = {2}\n".format(*self.port, heartbeat))
+            "[channel **]\nheartbeat = {2}\n".format(*self.port, heartbeat, tls))
         self.launch(self.binary, "-c", self.dir / "fanhorn.conf")
 
     def publish_url(self, publish_format):
@@ -84,6 +86,8 @@ class Nchan(Program):
         self.own_processes = 1 + workers  # it listens before they are there
         # As root, nginx would run its worker as somebody who may not enter our folder.
         user = "user root;" if os.geteuid() == 0 else ""
+        pair = self.options.get("tls")
+        tls = "ssl_certificate {}; ssl_certificate_key {};".format(*pair) if pair else ""
         (self.dir / "nginx.conf").write_text(f"""
             load_module {self.module};
             daemon off; {user} worker_processes {workers};
@@ -97,7 +101,7 @@ class Nchan(Program):
                 scgi_temp_path {self.dir}/scgi;
                 nchan_shared_memory_size 2G;
                 server {{
-                    listen 127.0.0.1:{self.port[0]} backlog=4096 reuseport;
+                    listen 127.0.0.1:{self.port[0]} backlog=4096 reuseport{" ssl" if pair else ""}; {tls}
                     location = /sub {{
                         nchan_subscriber websocket eventsource longpoll;
                         nchan_channel_id $arg_id;
