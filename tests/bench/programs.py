@@ -87,7 +87,8 @@ class Nchan(Program):
         # As root, nginx would run its worker as somebody who may not enter our folder.
         user = "user root;" if os.geteuid() == 0 else ""
         pair = self.options.get("tls")
-        tls = "ssl_certificate {}; ssl_certificate_key {};".format(*pair) if pair else ""
+        tls = ("ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {}; ssl_certificate_key {};".format(*pair)
+               if pair else "")
         (self.dir / "nginx.conf").write_text(f"""
             load_module {self.module};
             daemon off; {user} worker_processes {workers};
