@@ -338,6 +338,7 @@ class Descriptors(unittest.TestCase):
         stream = SseClient(daemon.public, "/sub/x").opened()
         daemon.publish("x", b"first")
         self.assertEqual(stream.next_event().data, "first")
+        daemon.metrics()
         stream.close()
         eventually(lambda: answers(daemon), "an answer", 5)
 

@@ -6,6 +6,7 @@ import json
 import re
 import selectors
 import signal
+import os
 import socket
 import ssl
 import statistics
@@ -234,7 +235,8 @@ level = info
         before = self.daemon.metrics()["process_resident_memory_bytes"]
         for number in range(400):
             self.daemon.publish(f"slow:{self._testMethodName}", b"%d " % number + b"s" * 50_000)
-        self.assertLess(self.daemon.metrics()["process_resident_memory_bytes"] - before, 8 << 20)
+        if not os.environ.get("FANHORN_SANITIZED"):  # their allocators keep what was freed
+            self.assertLess(self.daemon.metrics()["process_resident_memory_bytes"] - before, 8 << 20)
         gaps, last = 0, None
         while last != "399":
             event = reader.next_event()
