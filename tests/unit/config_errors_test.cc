@@ -208,11 +208,9 @@ static void bad_overrides(void**) {
 
 int main() {
     const CMUnitTest tests[] = {
-        cmocka_unit_test(unknown_sections),
-        cmocka_unit_test(unknown_keys), cmocka_unit_test(rules_of_claims),
-        cmocka_unit_test(values),
-        cmocka_unit_test(sections_together),
-        cmocka_unit_test(whole_file_faults),
+        cmocka_unit_test(unknown_sections),  cmocka_unit_test(unknown_keys),
+        cmocka_unit_test(rules_of_claims),   cmocka_unit_test(values),
+        cmocka_unit_test(sections_together), cmocka_unit_test(whole_file_faults),
         cmocka_unit_test(bad_overrides),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
