@@ -9,18 +9,19 @@ output=$(mktemp)
 trap 'rm -f "$output" "$output.others"' EXIT
 
 tests/packages/npm.sh tests/clients
-# One file of a browser at a time: what is about time shares no small machine with another's. The
-# others mostly wait, beside them.
+# One file of a browser, or of many clients, at a time: what is about time shares no small machine
+# with another's. The others mostly wait, beside them.
 files=("$@")
 [ $# -gt 0 ] || files=(tests/clients/*.test.mjs)
-mapfile -t browsers < <(grep -l browser.mjs "${files[@]}")
-mapfile -t others < <(grep -L browser.mjs "${files[@]}")
+heavy='browser\.mjs|kSwarm'
+mapfile -t alone < <(grep -lE "$heavy" "${files[@]}")
+mapfile -t others < <(grep -LE "$heavy" "${files[@]}")
 run() {
     [ $# -eq 0 ] || timeout -k 5 600 node --test --test-concurrency=1 --test-reporter=spec "$@" 2>&1
 }
 status=0
 run "${others[@]}" >"$output.others" &
-run "${browsers[@]}" | tee "$output"
+run "${alone[@]}" | tee "$output"
 [ "${PIPESTATUS[0]}" = 0 ] || status=1
 wait $! || status=1
 cat "$output.others" | tee -a "$output"
