@@ -108,7 +108,7 @@ class CallbackAuthority final : public Authority {
 
     // In the order of learning, not quite that of `until`: what lasts short may stay a little.
     void forget_some(Millis now) const {
-        while (!order_.empty() && (order_.front().first <= now || answers_.size() > kMaxAnswers)) {
+        while (!order_.empty() && (order_.front().first <= now || order_.size() > kMaxAnswers)) {
             const auto found = answers_.find(order_.front().second);
             if (found != answers_.end() && found->second.until == order_.front().first)
                 answers_.erase(found);

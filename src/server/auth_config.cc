@@ -91,11 +91,6 @@ bool check_keys(const Section& section, const AuthModule& module, Faults& faults
     return is_good;
 }
 
-bool is_whole(const Section& section) {
-    return std::all_of(section.settings.begin(), section.settings.end(),
-                       [](const Setting& each) { return each.state == Setting::State::Set; });
-}
-
 // Where an item of a key was given, or the section itself.
 const Place& place_of(const Section& section, const AuthFault& fault) {
     const auto& items = section.setting(fault.key).items;
@@ -174,7 +169,7 @@ Authorities make_authorities(const std::vector<Section>& sections, const Surroun
                              Endpoints& endpoints, Faults& faults) {
     Authorities authorities;
     for (const Section& section : sections) {
-        if (!is_auth(section) || !is_whole(section))
+        if (!is_auth(section) || !section.is_whole())
             continue;
         const auto& authority = authorities[section.name] =
             make_authority(section, sections, world, faults);

@@ -131,7 +131,8 @@ std::optional<http::Problem> Commands::take_token(const CommandMembers& members,
     return std::nullopt;
 }
 
-// It may have named the user, and may not cover what the one before it did.
+// It may have named the user, and may not cover what the one before it did. The user's own channel
+// is his in any case.
 void Commands::on_token() {
     if (!session_)
         return;
@@ -139,6 +140,8 @@ void Commands::on_token() {
     if (session_->user().empty())
         session_->set_user(std::string(held.user()), std::string(held.info()));
     for (const std::string& name : session_->channels()) {
+        if (is_reserved(name))
+            continue;
         const ChannelSettings* settings = worker_.directory().settings_for(name);
         const auto problem = settings ? rights_->may_subscribe(name, *settings) : std::nullopt;
         if (problem)

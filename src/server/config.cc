@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/config.h"
-#include "relay/claim_rule.h"
 
+#include "relay/claim_rule.h"
 #include "server/auth_config.h"
 #include "server/dashboard.h"
 #include "server/effective.h"

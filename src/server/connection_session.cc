@@ -82,7 +82,7 @@ void Connection::take_command(std::string_view text, const Commands::Say& also) 
 }
 
 void Connection::run_parked() {
-    while (standing_ && !standing_->parked.empty()) {
+    while (state_ == State::Streaming && !standing_->parked.empty()) {
         if (const auto question = token_question(standing_->parked.front().text)) {
             if (!standing_->asker)
                 standing_->asker = std::make_shared<Connection*>(this);

@@ -222,6 +222,11 @@ const std::string& Item::shown() const {
     return fit ? text : raw;
 }
 
+bool Section::is_whole() const {
+    return std::all_of(settings.begin(), settings.end(),
+                       [](const Setting& each) { return each.state == Setting::State::Set; });
+}
+
 std::string Section::title() const {
     return header(type->type, name);
 }

@@ -46,6 +46,8 @@ struct Section {
     Setting& setting(std::string_view key) { return settings[find_row(*type, key)]; }
     const Setting& setting(std::string_view key) const { return settings[find_row(*type, key)]; }
 
+    // Whether every setting has a value, and none was told to be wrong.
+    bool is_whole() const;
     // "[listener public]".
     std::string title() const;
 };

@@ -16,11 +16,6 @@ bool is_tls(const Section& section) {
     return section.type->type == std::string_view("tls");
 }
 
-bool is_whole(const Section& section) {
-    return std::all_of(section.settings.begin(), section.settings.end(),
-                       [](const Setting& each) { return each.state == Setting::State::Set; });
-}
-
 // Makes one section's context; what is wrong goes to the line of the file that it is in.
 class ContextMaker {
   public:
@@ -110,7 +105,7 @@ std::vector<TlsSection> make_tls(const std::vector<Section>& sections, const Sur
                                  Faults& faults) {
     std::vector<TlsSection> made;
     for (const Section& section : sections) {
-        if (!is_tls(section) || !is_whole(section))
+        if (!is_tls(section) || !section.is_whole())
             continue;
         TlsSection& tls = made.emplace_back();
         for (size_t i = 0; i < section.settings.size(); ++i)

@@ -539,5 +539,18 @@ class Keys(unittest.TestCase):
         time.sleep(0.1)  # each worker takes it over on its own
 
 
+class OwnChannel(FanhornTest):
+    """What is sent to a user needs no right of its own."""
+    config = config(more=SECTIONS, channels=CHANNELS + "[channel $user:*]\nsubscribe = others\n")
+
+    def test_it_outlives_a_refresh(self):
+        session = self.open(Session(self.daemon.public, "", {"access_token": alice()}))
+        session.ask(refresh={"token": alice(["chat:*"])})
+        self.daemon.request("POST", "/users/alice", body=b"still")
+        while "data" not in (envelope := session.push()):
+            self.assertNotIn("end", envelope)
+        self.assertEqual(envelope["data"], "still")
+
+
 if __name__ == "__main__":
     unittest.main()

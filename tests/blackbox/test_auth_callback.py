@@ -32,7 +32,7 @@ class Application:
     status, or a function of the handler. Remembers who was asked about."""
 
     def __init__(self, server=ThreadingHTTPServer, address=("127.0.0.1", 0)):
-        self.answers, self.asked, application = {}, [], self
+        self.answers, self.asked, self.connections, application = {}, [], set(), self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -40,9 +40,13 @@ class Application:
             def do_GET(self):
                 credential = self.headers.get("Authorization") or self.headers.get("Cookie")
                 application.asked.append((self.path, credential, dict(self.headers)))
+                application.connections.add(self.client_address)
                 answer = application.answers.get(credential, 401)
                 if callable(answer):
                     return answer(self)
+                return self.say(answer)
+
+            def say(self, answer):
                 status, body = (answer, b"") if isinstance(answer, int) else (200, json.dumps(answer).encode())
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
@@ -65,6 +69,12 @@ class Application:
 
     def know(self, token, answer):
         self.answers[f"Bearer {token}"] = answer
+
+    def hold(self, token, answer):
+        """Answers only once what this returns is set."""
+        held = threading.Event()
+        self.know(token, lambda handler: held.wait(10) and handler.say(answer))
+        return held
 
     def times(self, credential):
         return sum(each[1] == credential for each in self.asked)
@@ -117,6 +127,12 @@ class OwnDaemon(FanhornTest):
 
 class Callback(OwnDaemon):
     workers = 2
+
+    def begin(self, token, path="chat:x"):
+        """A stream whose answer has not come yet."""
+        wire = self.wire("public")
+        wire.send(f"GET /sub/{path} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+        return wire
 
     def poll(self, path, headers=None, **query):
         return self.daemon.request("GET", "/sub/" + path, "public", headers=headers, query={"transport": "poll", **query})
@@ -186,43 +202,38 @@ class Callback(OwnDaemon):
         self.assertEqual(app.times("Bearer alice"), 2)
 
     def test_many_at_once_ask_once(self):
-        app = self.start()
-
-        def slowly(handler):
-            time.sleep(0.5)
-            body = json.dumps(ALICE).encode()
-            handler.send_response(200)
-            handler.send_header("Content-Length", str(len(body)))
-            handler.end_headers()
-            handler.wfile.write(body)
-        app.know("alice", slowly)
-        streams = [self.sse("chat:many", headers=bearer("alice")) for _ in range(20)]
-        self.wait_subscribers("chat:many", len(streams))
-        self.assertLessEqual(app.times("Bearer alice"), self.workers)
+        app = self.start("timeout = 5s")
+        held = app.hold("slow", ALICE)
+        wires = [self.begin("slow") for _ in range(20)]
+        eventually(lambda: app.asked, "a question")
+        self.assertTrue(wires[0].is_quiet(0.2))
+        held.set()
+        self.assertEqual({wire.start_response().status for wire in wires}, {200})
+        self.assertLessEqual(app.times("Bearer slow"), self.workers)
 
     def test_while_it_is_asked_others_go_on(self):
         app = self.start("timeout = 5s")
-        held = threading.Event()
-        self.addCleanup(held.set)
-        app.know("slow", lambda handler: held.wait(4))
-        waiting = self.sse("chat:x", headers=bearer("slow"))
-        eventually(lambda: app.times("Bearer slow") == 1)
-        self.assertEqual(self.poll("open:a").status, 200)
-        self.assertEqual(self.poll("chat:a", bearer("alice")).status, 200)
-        waiting.close()
+        held = app.hold("slow", ALICE)
+        wires = [self.begin("slow") for _ in range(8)]  # on both workers
+        eventually(lambda: app.times("Bearer slow") >= 1, "a question")
+        for _ in range(8):
+            self.assertEqual(self.poll("open:a").status, 200)
+            self.assertEqual(self.poll("chat:a", bearer("alice")).status, 200)
+        self.assertTrue(all(wire.is_quiet(0.01) for wire in wires))
+        held.set()
+        self.assertEqual({wire.start_response().status for wire in wires}, {200})
 
     def test_too_many_questions(self):
         app = self.start("timeout = 5s", "auth_requests = 2")
-        held = threading.Event()
-        self.addCleanup(held.set)
-        streams = []
-        for number in range(6):
-            app.know(f"slow{number}", lambda handler: held.wait(4))
-            streams.append(self.wire("public"))
-            streams[-1].send(f"GET /sub/chat:a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer slow{number}\r\n\r\n".encode())
-        eventually(lambda: self.daemon.limit_hits("auth_requests") >= 2, "a hit")
-        self.assertLessEqual(len(app.asked), 4)
+        held = [app.hold(f"slow{number}", ALICE) for number in range(8)]
+        wires = [self.begin(f"slow{number}") for number in range(8)]
+        eventually(lambda: self.daemon.limit_hits("auth_requests") >= 4, "what is beyond it")
+        self.assertLessEqual(len(app.asked), 2 * self.workers)
         self.assertEqual(self.poll("open:a").status, 200)
+        for each in held:
+            each.set()
+        types = [wire.start_response().headers["Content-Type"] for wire in wires]
+        self.assertEqual(len(types), 8)
 
     def test_a_unix_socket(self):
         class UnixServer(ThreadingHTTPServer):
@@ -284,17 +295,31 @@ class Callback(OwnDaemon):
         self.assertNotEqual(port, again.port)
         eventually(lambda: self.poll("chat:a", bearer("alice")).status == 200, timeout=10)
 
-    def test_its_connections_are_kept_and_may_be_closed(self):
+    def test_its_connections_are_kept(self):
         app = self.start()
-        app.know("one", {"channels": ["chat:*"]})
+        for number in range(12):
+            app.know(f"one{number}", ALICE)
+            self.assertEqual(self.poll("chat:a", bearer(f"one{number}")).status, 200)
+        self.assertEqual(len(app.asked), 12)
+        self.assertLessEqual(len(app.connections), self.workers)
 
-        def once(handler):
-            handler.send_response(204)
-            handler.end_headers()
+    def test_its_connections_may_end(self):
+        app = self.start()
+
+        def last(handler):
+            handler.say(ALICE)
             handler.close_connection = True
-        app.know("last", once)
-        for token in ("one", "last", "alice"):
-            self.assertIn(self.poll("open:a,chat:a", bearer(token)).status, (200, 403))
+        for number in range(12):
+            app.know(f"one{number}", last)
+            self.assertEqual(self.poll("chat:a", bearer(f"one{number}")).status, 200)
+        self.assertEqual(len(app.asked), 12)
+
+    def test_a_host_with_several_addresses(self):
+        """localhost may be ::1 first, where nobody listens."""
+        app = Application()
+        self.addCleanup(app.stop)
+        app.know("alice", ALICE)
+        self.run_daemon(section(app.port).replace("127.0.0.1", "localhost"))
         self.assertEqual(self.poll("chat:a", bearer("alice")).status, 200)
 
     def test_when_what_it_allowed_ends(self):
@@ -343,35 +368,47 @@ class Callback(OwnDaemon):
 
     def test_a_client_that_goes_while_it_is_asked(self):
         app = self.start("timeout = 5s")
-        held = threading.Event()
-        self.addCleanup(held.set)
-        app.know("slow", lambda handler: held.wait(4))
-        self.sse("chat:x", headers=bearer("slow")).close()
+        held = app.hold("slow", ALICE)
+        self.begin("slow").close()
         session = Session(self.daemon.public)
-        session.command(subscribe={"channel": "chat:a", "token": "slow"})
-        eventually(lambda: app.times("Bearer slow") >= 1)
+        for channel in ("chat:a", "chat:b"):
+            session.command(subscribe={"channel": channel, "token": "slow"})
+        eventually(lambda: app.times("Bearer slow") >= 1, "a question")
         session.close()
         held.set()
-        self.assertEqual(self.poll("open:a").status, 200)
+        eventually(lambda: self.poll("chat:a", bearer("slow")).status == 200, "the answer")
+        self.wait_subscribers("chat:a", 0)
+
+    def test_a_user_who_is_sent_away_while_his_command_waits(self):
+        app = self.start("timeout = 5s")
+        held = app.hold("next", ALICE)
+        session = self.open(Session(self.daemon.public, "chat:a", {"access_token": "alice"}))
+        session.command(refresh={"token": "next"})
+        session.command(subscribe={"channel": "read:a"})
+        eventually(lambda: app.times("Bearer next") == 1, "a question")
+        self.assertEqual(self.daemon.request("DELETE", "/users/alice").json(), {"connections": 1})
+        held.set()
+        self.assertEqual(session.expect_close().code, 4003)
+        self.wait_subscribers("read:a", 0)
 
     def test_a_reload_while_it_is_asked(self):
         app = self.start("timeout = 5s")
-        held = threading.Event()
-        self.addCleanup(held.set)
-        app.know("slow", lambda handler: held.wait(4))
-        stream = self.sse("chat:x", headers=bearer("slow"))
-        eventually(lambda: app.times("Bearer slow") == 1)
+        held = app.hold("slow", 403)
+        wire = self.begin("slow")
+        eventually(lambda: app.times("Bearer slow") == 1, "a question")
         app.know("slow", ALICE)
         self.reload(app.port)
+        self.assertTrue(wire.is_quiet(0.05))
         held.set()
-        stream.opened()
+        self.assertEqual(wire.start_response().status, 200)  # of the section that is in effect
+        self.assertEqual(app.times("Bearer slow"), 2)
 
 
 class Configuration(unittest.TestCase):
-    def errors(self, text):
+    def errors(self, text, private=""):
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "fanhorn.conf"
-            file.write_text(config(channels=text + CHANNELS).replace("@PUBLIC@", "127.0.0.1:1").replace("@PRIVATE@", "127.0.0.1:2"))
+            file.write_text(config(channels=text + CHANNELS, private=private).replace("@PUBLIC@", "127.0.0.1:1").replace("@PRIVATE@", "127.0.0.1:2"))
             done = subprocess.run([FANHORN, "-t", "-c", file], capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 78, done)
         return done.stdout + done.stderr
@@ -382,6 +419,9 @@ class Configuration(unittest.TestCase):
                             ("url = http://127.0.0.1:1/\nsecret = 0123456789012345678901234567890123", "'secret' is not a key of type = callback")):
             with self.subTest(more):
                 self.assertIn(words, self.errors(f"[auth users]\ntype = callback\n{more}\n"))
+
+    def test_it_is_not_for_backends(self):
+        self.assertIn("is of type callback, which is for clients", self.errors(section(1), "auth = users\n"))
 
 
 if __name__ == "__main__":
