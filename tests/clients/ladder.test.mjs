@@ -94,13 +94,13 @@ class Client {
         }, this.name);
     }
 
-    // Seconds from `since` on until it is open on that transport, with something new arrived.
+    // Seconds from `since` on until it is open on that transport, with a new message arrived.
     async isOn(transport, within, since = Date.now()) {
         let last;
-        const before = (await this.look()).items.length;
+        const count = ({ items }) => items.filter(item => item.id).length, before = count(await this.look());
         await until(async () => {
             last = await this.look();
-            return last.state === "open" && last.transport === transport && last.items.length > before;
+            return last.state === "open" && last.transport === transport && count(last) > before;
         }, () => `${transport} within ${within} s: ${JSON.stringify({ ...last, items: last.items.length }, null, 1)}`, (within + kSlack) * 1000);
         return (Date.now() - since) / 1000;
     }
