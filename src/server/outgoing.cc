@@ -17,6 +17,7 @@ class Outgoing::Link final : public EdgeWatch {
     enum class State : uint8_t { Closed, Connecting, Asking, Idle };
 
     explicit Link(Outgoing& owner) : owner_(owner) {}
+    ~Link() override { close(); } // the watch ends before its descriptor
     State state() const { return state_; }
     bool is_busy() const { return state_ == State::Connecting || state_ == State::Asking; }
 
