@@ -126,11 +126,18 @@ std::string_view handshake_end_name(HandshakeEnd end) {
     return kNames[static_cast<size_t>(end)];
 }
 
-TlsStream::TlsStream(std::shared_ptr<const TlsContext> context, int fd)
-    : context_(std::move(context)), ssl_(context_->open(fd)) {}
+TlsStream::TlsStream(std::shared_ptr<const TlsContext> context, int fd, bool has_http2)
+    : context_(std::move(context)), ssl_(context_->open(fd, has_http2)) {}
 
 TlsStream::~TlsStream() {
     SSL_free(ssl_);
+}
+
+std::string_view TlsStream::protocol() const {
+    const unsigned char* name = nullptr;
+    unsigned size = 0;
+    SSL_get0_alpn_selected(ssl_, &name, &size);
+    return {reinterpret_cast<const char*>(name), size};
 }
 
 // Of a call that did not succeed.

@@ -37,8 +37,8 @@ std::string_view handshake_end_name(HandshakeEnd end);
 // go does not matter to its caller.
 class TlsStream {
   public:
-    // Takes no ownership of `fd`.
-    TlsStream(std::shared_ptr<const TlsContext> context, int fd);
+    // Takes no ownership of `fd`. `has_http2`: whether that is offered by ALPN.
+    TlsStream(std::shared_ptr<const TlsContext> context, int fd, bool has_http2 = false);
     ~TlsStream();
     TlsStream(const TlsStream&) = delete;
     TlsStream& operator=(const TlsStream&) = delete;
@@ -50,6 +50,8 @@ class TlsStream {
     bool reads_when_writable() const { return reads_when_writable_; }
     // Once it does not shake hands any more.
     HandshakeEnd handshake_end() const { return end_; }
+    // What ALPN (RFC 7301) chose, as it is registered, "h2" for example; "" when it chose nothing.
+    std::string_view protocol() const;
     // Why it is broken, for people; "" for a connection that was cut.
     const std::string& reason() const { return reason_; }
 

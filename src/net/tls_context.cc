@@ -38,7 +38,8 @@ constexpr const char* kCiphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
 // The session of a stream that has been open for a day is still good when it is cut.
 constexpr long kTicketSeconds = 24 * 3600;
 // The protocols of ALPN in the order of preference, each behind its length.
-constexpr std::string_view kProtocols = "\x08http/1.1";
+constexpr std::string_view kProtocols = "\x02h2\x08http/1.1";
+constexpr size_t kHttp2Bytes = 3; // of them
 constexpr size_t kShortTicketKey = 48, kLongTicketKey = 80;
 // A write buffer, which OpenSSL takes for each record, then is no mapping of its own (see
 // tune_allocator).
@@ -199,12 +200,13 @@ struct TlsContext::Callbacks {
         return SSL_TLSEXT_ERR_OK;
     }
 
-    static int on_protocols(SSL*, const unsigned char** chosen, unsigned char* size,
+    static int on_protocols(SSL* ssl, const unsigned char** chosen, unsigned char* size,
                             const unsigned char* offered, unsigned offered_size, void*) {
-        const auto* ours = reinterpret_cast<const unsigned char*>(kProtocols.data());
+        const std::string_view ours = kProtocols.substr(SSL_get_app_data(ssl) ? 0 : kHttp2Bytes);
         unsigned char* selected = nullptr;
-        const int result =
-            SSL_select_next_proto(&selected, size, ours, kProtocols.size(), offered, offered_size);
+        const int result = SSL_select_next_proto(
+            &selected, size, reinterpret_cast<const unsigned char*>(ours.data()),
+            static_cast<unsigned>(ours.size()), offered, offered_size);
         *chosen = selected;
         return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
     }
@@ -425,9 +427,11 @@ TlsContext::make(const TlsSettings& settings) {
     return std::shared_ptr<const TlsContext>(std::move(made));
 }
 
-ssl_st* TlsContext::open(int fd) const {
+ssl_st* TlsContext::open(int fd, bool has_http2) const {
+    static char yes;
     SSL* ssl = SSL_new(contexts_.front());
     CHECK(ssl);
+    CHECK(SSL_set_app_data(ssl, has_http2 ? &yes : nullptr) == 1);
     CHECK(SSL_set_fd(ssl, fd) == 1);
     SSL_set_accept_state(ssl);
     return ssl;

@@ -56,7 +56,7 @@ class TlsContext {
     TlsContext& operator=(const TlsContext&) = delete;
 
     // The server's side of a connection, which must not outlive this.
-    ssl_st* open(int fd) const;
+    ssl_st* open(int fd, bool has_http2) const;
     // One a pair, in their order.
     const std::vector<TlsCertificate>& certificates() const { return certificates_; }
 

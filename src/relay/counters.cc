@@ -34,7 +34,8 @@ std::string_view limit_name(Limit limit) {
         "presence_users",      "max_connections",   "descriptors",      "message_size",
         "slow_consumer_limit", "heartbeat",         "idempotency_keys", "filters",
         "token_size",          "publish_rate",      "wildcards",        "wildcard_channels",
-        "read_markers",        "user_read_markers", "auth_requests",    "handshakes"};
+        "read_markers",        "user_read_markers", "auth_requests",    "handshakes",
+        "http2_streams",       "http2_resets",      "http2_frames"};
     return kNames[static_cast<size_t>(limit)];
 }
 
@@ -71,7 +72,7 @@ void log_limit(Limit limit, std::string_view who) {
 
 // A counter that is new is to be added up as well.
 static_assert(sizeof(Counters) == sizeof(Counter) * (2 * kUses + kGapReasons + 3 + kLimits +
-                                                     kAuthRefusals + kPeerRefusals + 12 + 12) +
+                                                     kAuthRefusals + kPeerRefusals + 12 + 14) +
                                       2 * sizeof(DurationHistogram));
 
 void Counters::add(const Counters& other) {
@@ -91,7 +92,8 @@ void Counters::add(const Counters& other) {
          {&Counters::subscriptions, &Counters::stalled, &Counters::accepted, &Counters::requests,
           &Counters::sent_bytes, &Counters::received_bytes, &Counters::published,
           &Counters::client_published, &Counters::commands, &Counters::command_errors,
-          &Counters::tokens_expired, &Counters::handshakes_waiting})
+          &Counters::tokens_expired, &Counters::handshakes_waiting,
+          &Counters::http2_connections, &Counters::http2_streams})
         (this->*single).add((other.*single).value());
     mailbox.add(other.mailbox);
     flush.add(other.flush);

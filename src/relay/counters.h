@@ -69,8 +69,11 @@ enum class Limit : uint8_t {
     UserReadMarkers,
     AuthRequests,
     Handshakes,
+    Http2Streams,
+    Http2Resets,
+    Http2Frames,
 };
-inline constexpr size_t kLimits = 28;
+inline constexpr size_t kLimits = 31;
 std::string_view limit_name(Limit limit);
 // The log line of Counters::hit alone, for who may not write one while it counts.
 void log_limit(Limit limit, std::string_view who = {});
@@ -115,6 +118,8 @@ struct Counters {
     Counter tokens_expired;             // on open connections, which that ended
     std::array<Counter, 12> handshakes; // of TLS, by HandshakeEnd of net/tls.h
     Counter handshakes_waiting;         // now
+    Counter http2_connections;          // now
+    Counter http2_streams;
     DurationHistogram mailbox, flush;
 
     void count(Limit limit) { limit_hits[static_cast<size_t>(limit)].add(1); }

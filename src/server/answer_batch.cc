@@ -18,7 +18,7 @@ void AnswerBatch::run() {
     if (items_.empty())
         return;
     for (Item& item : items_)
-        ring_->add(item.connection->descriptor(), {item.bytes.data(), item.bytes.size()});
+        ring_->add(item.connection->plain_socket(), {item.bytes.data(), item.bytes.size()});
     const auto results = ring_->run();
     for (size_t i = 0; i < items_.size(); ++i)
         items_[i].connection->on_answer_sent(items_[i].bytes, results[i]);

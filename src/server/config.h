@@ -60,7 +60,12 @@ struct LimitSettings {
     size_t mailbox_bytes = 64 << 20;    // messages on their way to one worker; beyond: marks
     uint32_t handshakes = 16;           // of TLS, in one turn of a worker; they wait
     uint32_t ws_fragments = 10'000;     // frames of one WebSocket message; 1009
+    uint32_t http2_streams = 100;       // of one connection at a time; refused
+    uint32_t http2_resets = 200;        // of its streams, a minute; closed
+    uint32_t http2_frames = 200;        // that carry nothing, a second; closed
 };
+
+enum class Http2 : uint8_t { On, Off, Cleartext };
 
 // What a listener serves; bits of ListenerSettings::serve.
 enum Serve : uint8_t {
@@ -95,6 +100,7 @@ struct ListenerSettings {
     std::vector<Network> allow;                    // whose clients may come; empty: all
     std::string tls;                               // a [tls] section; "" for none
     std::shared_ptr<const TlsContext> tls_context; // of that section
+    Http2 http2 = Http2::On;
     uint32_t backlog = 4096;
 };
 

@@ -1,47 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-// The socket, the states, the deadlines. HTTP is in connection_http.cc, subscribing in
-// connection_subscribe.cc.
+// The states and the deadlines. HTTP is in connection_http.cc, subscribing in
+// connection_subscribe.cc, the socket in socket_connection.cc.
 #include "server/connection.h"
 
 #include "base/log.h"
 #include "server/worker.h"
 
-#include <unistd.h>
-
 namespace fanhorn {
 
 namespace {
 
-constexpr Millis kLingerMs = 5000; // for the peer to hear our last words
-constexpr int kReadsPerTurn = 8;   // of the worker's buffer, by one connection
+constexpr int kReadsPerTurn = 8; // of the worker's buffer, by one connection
 
 } // namespace
 
-Connection::Connection(Ref<ListenerEnd> listener, int fd) : listener_(std::move(listener)) {
-    socket_ = Descriptor(fd);
-    worker().counters().connections[static_cast<size_t>(use_)].add(1);
-    worker().counters().accepted.add(1);
+Connection::Connection(Ref<ListenerEnd> listener) : listener_(std::move(listener)) {
+    counters().connections[static_cast<size_t>(use_)].add(1);
 }
 
 Connection::~Connection() {
     if (exchange_ && exchange_->owner)
         *exchange_->owner = nullptr;
     forget_client();
-    unwatch();
-    worker().counters().connections[static_cast<size_t>(use_)].subtract(1);
+    counters().connections[static_cast<size_t>(use_)].subtract(1);
 }
 
 Worker& Connection::worker() const {
     return listener_->worker;
 }
 
-bool Connection::begin() {
-    if (listener_->settings.proxy_protocol)
-        enter(State::Preface);
-    else
-        start_tls();
-    arm(worker().config().limits.header_timeout);
-    return watch(worker().loop(), socket_.get());
+const ListenerSettings& Connection::listener() const {
+    return listener_->settings;
 }
 
 void Connection::set_use(Use use) {
@@ -57,8 +46,7 @@ void Connection::enter(State state) {
     state_ = state;
     if (state != State::Closed)
         return;
-    end_tls();
-    unwatch();
+    on_closed();
     disarm();
     if (reads_again_)
         worker().forget(*this);
@@ -75,31 +63,14 @@ void Connection::drop() {
     enter(State::Closed);
 }
 
-// ---- the socket
-
-void Connection::on_ready(uint8_t what) {
-    if (what & kClosed)
-        is_end_due_ = true;
-    if (is_shaking())
-        return await_handshake(what);
-    if ((what & kClosed) && (state_ == State::Polling || state_ == State::Answering))
-        peer_ended_ = true; // told by the read that follows, when one is wanted
-    if (what & kWritable)
-        on_writable();
-    if (state_ != State::Closed && (what & (kReadable | kClosed)))
-        read_some();
-}
+// ---- reading and writing
 
 void Connection::on_writable() {
-    if (!flush_record())
-        return;
     if (exchange_ && exchange_->out_pending() > 0)
         flush_out();
     else if (subscriber_)
         subscriber_->on_writable();
     if (state_ == State::Streaming && has_unread_ && wants_input())
-        read_in_next_turn();
-    if (tls_ && tls_->stream.reads_when_writable() && state_ != State::Closed)
         read_in_next_turn();
 }
 
@@ -111,6 +82,7 @@ bool Connection::wants_input() const {
         return !exchange_ || exchange_->out_pending() < Exchange::kMaxOut;
     case State::Streaming:
         return !is_full();
+    case State::Multiplexing:
     case State::Flushing:
     case State::Lingering:
         return true;
@@ -124,8 +96,6 @@ bool Connection::wants_input() const {
 }
 
 void Connection::read_some() {
-    if (state_ == State::Preface && !read_preface())
-        return;
     bool is_drained = false;
     for (int i = 0; i < kReadsPerTurn; ++i) {
         if (state_ == State::Closed)
@@ -144,11 +114,9 @@ void Connection::read_some() {
         const Received got = receive_some(buffer);
         switch (got.state) {
         case Received::State::Bytes:
-            // An end that came with the bytes has had its edge, and has still to be read.
-            is_drained = got.is_all && !is_end_due_;
+            is_drained = got.is_all;
             if (is_drained)
                 has_unread_ = false;
-            worker().counters().received_bytes.add(got.size);
             take(buffer.first(got.size));
             break;
         case Received::State::WouldBlock:
@@ -173,7 +141,7 @@ void Connection::leave_unread(bool is_drained) {
     if (state_ == State::Streaming && !subscriber_->is_stalled())
         read_in_next_turn();
     // Nobody may be there any more to hear the answer that is being waited for.
-    if (state_ == State::Polling && (peer_ended_ || is_broken(socket_.get())))
+    if (state_ == State::Polling && (peer_ended_ || is_cut()))
         drop();
 }
 
@@ -189,6 +157,7 @@ void Connection::take(std::span<char> bytes) {
     case State::Head:
     case State::Body:
         return feed({bytes.data(), bytes.size()});
+    case State::Multiplexing:
     case State::Streaming:
         return hear(bytes);
     default:
@@ -196,7 +165,7 @@ void Connection::take(std::span<char> bytes) {
     }
 }
 
-// What a subscriber says; nothing where its transport does not listen.
+// What a subscriber says, or frames; nothing where its transport does not listen.
 void Connection::hear(std::span<char> bytes) {
     if (inbound_)
         inbound_->receive(bytes, *this);
@@ -214,13 +183,6 @@ void Connection::on_end() {
     close_after_out();
 }
 
-ssize_t Connection::write(const iovec* pieces, int count) {
-    if (state_ == State::Closed)
-        return -1;
-    return on_sent(tls_ ? tls_->stream.send(pieces, count)
-                        : send_pieces(socket_.get(), pieces, count));
-}
-
 ssize_t Connection::on_sent(ssize_t sent) {
     if (sent < 0) {
         drop();
@@ -228,16 +190,6 @@ ssize_t Connection::on_sent(ssize_t sent) {
     }
     worker().counters().sent_bytes.add(static_cast<uint64_t>(sent));
     return sent;
-}
-
-void Connection::finish() {
-    if (state_ == State::Closed || state_ == State::Lingering || !say_end())
-        return;
-    shutdown_sending(socket_.get());
-    enter(State::Lingering);
-    arm(kLingerMs);
-    if (peer_ended_)
-        drop();
 }
 
 // ---- time
@@ -253,8 +205,6 @@ void Connection::on_deadline() {
             note(Limit::SendTimeout);
             return drop();
         }
-        if (is_shaking())
-            count_handshake(HandshakeEnd::Timeout);
         note(is_fresh_ ? Limit::HeaderTimeout : Limit::IdleTimeout);
         return drop();
     case State::Head:
@@ -275,6 +225,7 @@ void Connection::on_deadline() {
     case State::Flushing:
         note(Limit::SendTimeout);
         return drop();
+    case State::Multiplexing:
     case State::Lingering:
         return drop();
     case State::Closed:
@@ -302,7 +253,7 @@ void Connection::go_away(uint32_t retry_ms) {
     case State::Preface:
         return drop();
     case State::Idle:
-        if (tls_ && tls_->stream.has_unsent())
+        if (has_unsent())
             return finish();
         if (!exchange_ || exchange_->out_pending() == 0)
             drop();

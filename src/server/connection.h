@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// One accepted socket: HTTP until a transport takes over.
+// One client's way in and out: HTTP until a transport takes over. What carries its bytes, a socket
+// or a stream of HTTP/2, is a class derived from it.
 #pragma once
 
 #include "base/net_address.h"
-#include "base/pool.h"
-#include "net/loop.h"
 #include "net/socket.h"
 #include "relay/stream_subscriber.h"
 #include "relay/transport.h"
@@ -12,7 +11,6 @@
 #include "server/commands.h"
 #include "server/deadlines.h"
 #include "server/exchange.h"
-#include "server/handshakes.h"
 #include "server/routes.h"
 #include "server/standing.h"
 
@@ -31,39 +29,36 @@ struct PostedCommand;
 // Whether a Content-Type names that media type, whatever its case and parameters.
 bool is_media_type(const std::string* content_type, std::string_view wanted);
 
-class Connection final : public EdgeWatch,
-                         public Client,
-                         public Deadline,
-                         public Pooled<Connection> {
+class Connection : public Client, public Deadline {
   public:
     enum class State : uint8_t {
-        Preface,   // a proxy's header is due
-        Idle,      // between requests
-        Head,      // a request's head is coming
-        Body,      // its body is coming
-        Answering, // somebody else has the request and will reply
-        Polling,   // held by a poll
-        Streaming, // WebSocket or SSE
-        Flushing,  // the last bytes are on their way
-        Lingering, // all is sent, the peer's rest is read and dropped, so that no reset eats it
+        Preface,      // it is not known yet what it speaks, or who is behind a proxy
+        Multiplexing, // HTTP/2, whose streams are connections of their own
+        Idle,         // between requests
+        Head,         // a request's head is coming
+        Body,         // its body is coming
+        Answering,    // somebody else has the request and will reply
+        Polling,      // held by a poll
+        Streaming,    // WebSocket or SSE
+        Flushing,     // the last bytes are on their way
+        Lingering,    // all is sent, the peer's rest is read and dropped, so that no reset eats it
         Closed,
     };
 
-    Connection(Ref<ListenerEnd> listener, int fd);
+    explicit Connection(Ref<ListenerEnd> listener);
     ~Connection() override;
 
-    [[nodiscard]] bool begin();
     State state() const { return state_; }
 
     // Its deadline has come.
-    void on_deadline();
+    virtual void on_deadline();
     // Goes on reading, see Worker::run_again.
     void read_on() {
         reads_again_ = false;
         read_some();
     }
     // Ends it in a way its client understands, now.
-    void go_away(uint32_t retry_ms);
+    virtual void go_away(uint32_t retry_ms);
     // The backend sends its user away.
     void send_away();
     // Ends it without further words.
@@ -73,21 +68,20 @@ class Connection final : public EdgeWatch,
 
     Hook of_worker;
 
-    // What became of a write that a batch did for it: as write() returns it.
+    // The socket to which its bytes go as they are; -1: they go by write() only.
+    virtual int plain_socket() const = 0;
+    // What became of a write to that which a batch did: as write() returns it.
     ssize_t on_sent(ssize_t sent);
     // The same of a poll's answer, which is then over or waits for the socket.
     void on_answer_sent(std::string_view answer, ssize_t sent);
-    int descriptor() const { return socket_.get(); }
+    // As fanhorn::socket_name().
+    virtual std::string carrier_name() const = 0;
     // Where whoever it is used for is, as far as trusted proxies tell.
     NetAddress client() const;
-    // Nothing may be written to its descriptor itself.
-    bool has_tls() const { return tls_ != nullptr; }
-    // Goes on with its handshake, see Handshakes.
-    void shake_hands();
+    // Whom it itself is from, as far as the PROXY header tells.
+    NetAddress peer() const;
 
     // Sink
-    ssize_t write(const iovec* pieces, int count) override;
-    void finish() override;
     void refuse(Start::Status status) override;
     void answer(std::string head, SegmentRef body) override;
     // Client
@@ -101,12 +95,42 @@ class Connection final : public EdgeWatch,
     void run_posted(const PostedCommand& command, const Commands::Say& answer);
     Counters& counters() const override;
 
-  private:
+  protected:
+    static constexpr Millis kLingerMs = 5000; // for the peer to hear our last words
+
     Worker& worker() const;
-    void on_ready(uint8_t what) override;
+    const ListenerSettings& listener() const;
+    const Ref<ListenerEnd>& listener_end() const { return listener_; }
     void on_writable();
     void read_some();
     void read_in_next_turn();
+    void enter(State state);
+    void arm(Millis duration);
+    void note(Limit limit);
+    void set_client(const NetAddress& peer, const NetAddress& client);
+    // Answers that what comes is not what is spoken here, and closes.
+    void refuse_protocol(const http::Problem& problem);
+    // Somebody who waits for an answer may have gone, which the read that follows tells.
+    void note_end() {
+        if (state_ == State::Polling || state_ == State::Answering)
+            peer_ended_ = true;
+    }
+    bool has_ended() const { return peer_ended_; }
+    void set_inbound(std::unique_ptr<Inbound> inbound) { inbound_ = std::move(inbound); }
+    Inbound* inbound() const { return inbound_.get(); }
+
+    // Of what carries it:
+    virtual Received receive_some(std::span<char> buffer) = 0;
+    virtual void on_broken() { drop(); }
+    // Whether nobody can hear an answer any more, as far as is known without reading.
+    virtual bool is_cut() const = 0;
+    // Whether it holds back bytes that write() has taken.
+    virtual bool has_unsent() const = 0;
+    // It is closed, and writes and reads no more.
+    virtual void on_closed() = 0;
+    virtual NetAddress own_peer() const = 0;
+
+  private:
     void leave_unread(bool is_drained);
     void hear(std::span<char> bytes);
     void on_end();
@@ -114,29 +138,12 @@ class Connection final : public EdgeWatch,
     void say_farewell(const Farewell& farewell);
     bool wants_input() const;
     void take(std::span<char> bytes);
-    void enter(State state);
-    void arm(Millis duration);
-    void note(Limit limit);
 
     // connection_peer.cc
-    NetAddress peer() const;
-    void set_client(const NetAddress& peer, const NetAddress& client);
     void forget_client();
-    bool read_preface();
-    void refuse_preface(std::string_view why);
     void expect_client();
     void find_client();
     std::optional<http::Problem> check_client();
-    // connection_tls.cc
-    void start_tls();
-    void end_tls();
-    bool is_shaking() const;
-    void await_handshake(uint8_t what);
-    void count_handshake(HandshakeEnd end);
-    Received receive_some(std::span<char> buffer);
-    void on_broken();
-    bool flush_record();
-    bool say_end();
 
     // connection_http.cc
     void feed(std::span<char> bytes);
@@ -224,17 +231,14 @@ class Connection final : public EdgeWatch,
     void refuse_subscription(const http::Problem& problem);
     void set_use(Use use);
 
-    Descriptor socket_;
-    bool has_client_ = false; // in Clients: a proxy stands between
-    bool is_end_due_ = false; // the peer has shut down, and its last bytes may not be read yet
     const Ref<ListenerEnd> listener_;
     std::unique_ptr<Exchange> exchange_; // while there is HTTP going on
     std::unique_ptr<Subscriber> subscriber_;
     std::unique_ptr<Inbound> inbound_;
-    std::unique_ptr<Secured> tls_;       // null: none
     std::unique_ptr<Standing> standing_; // of a subscription whose client has one
     State state_ = State::Idle;
     Use use_ = Use::Http;
+    bool has_client_ = false; // in Clients: a proxy stands between
     bool is_fresh_ = true;    // no request has come yet
     bool has_unread_ = false; // an edge came while nothing was wanted
     bool peer_ended_ = false;

@@ -284,6 +284,11 @@ Reply Connection::reply() {
     };
 }
 
+void Connection::refuse_protocol(const http::Problem& problem) {
+    open_exchange();
+    send_problem(problem, true);
+}
+
 void Connection::send_problem(const http::Problem& problem, bool close) {
     Answer answer = problem_answer(problem);
     answer.close = close;

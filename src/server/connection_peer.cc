@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is at the other end, where proxies stand between.
-#include "base/log.h"
-#include "http/proxy_header.h"
 #include "server/connection.h"
 #include "server/worker.h"
 
 namespace fanhorn {
 
 NetAddress Connection::client() const {
-    return has_client_ ? worker().clients().of(*this).client : peer_of(socket_.get());
+    return has_client_ ? worker().clients().of(*this).client : own_peer();
 }
 
 // Whom the connection itself is from.
 NetAddress Connection::peer() const {
-    return has_client_ ? worker().clients().of(*this).peer : peer_of(socket_.get());
+    return has_client_ ? worker().clients().of(*this).peer : own_peer();
 }
 
 void Connection::set_client(const NetAddress& peer, const NetAddress& client) {
@@ -25,43 +23,6 @@ void Connection::forget_client() {
     if (has_client_)
         worker().clients().remove(*this);
     has_client_ = false;
-}
-
-// The proxy's header, which is taken only when it is whole: what comes behind it is for whoever
-// reads next. True when that is now.
-bool Connection::read_preface() {
-    const std::span<char> buffer = worker().read_buffer().first(http::kMaxProxyHeader);
-    const Received got = peek(socket_.get(), buffer);
-    if (got.state == Received::State::WouldBlock)
-        return false;
-    if (got.state != Received::State::Bytes) { // a proxy that looked whether we are there
-        drop();
-        return false;
-    }
-    const auto header = http::read_proxy_header({buffer.data(), got.size});
-    if (header.status == http::ProxyHeader::Status::Malformed)
-        refuse_preface(header.fault);
-    else if (header.status == http::ProxyHeader::Status::NeedMore && is_end_due_)
-        refuse_preface("it ended too early");
-    if (header.status != http::ProxyHeader::Status::Whole)
-        return false;
-    if (receive(socket_.get(), buffer.first(header.size)).size != header.size) {
-        drop();
-        return false;
-    }
-    counters().received_bytes.add(header.size);
-    if (header.source)
-        set_client(*header.source, *header.source);
-    enter(State::Idle);
-    start_tls();
-    if (tls_) // its first bytes may be there already, and have had their edge
-        worker().handshakes().enter(*tls_);
-    return tls_ == nullptr;
-}
-
-void Connection::refuse_preface(std::string_view why) {
-    counters().refuse(PeerRefusal::Malformed, to_text(peer()), why);
-    drop();
 }
 
 // A request begins: who asked before says nothing of it.

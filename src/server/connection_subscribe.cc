@@ -366,7 +366,7 @@ void Connection::answer(std::string head, SegmentRef body) {
     worker().bury(std::move(subscriber_));
     standing_ = nullptr;
     set_use(Use::Http);
-    if (!exchange_ && !close && !tls_ && worker().answers().is_open())
+    if (!exchange_ && !close && plain_socket() >= 0 && worker().answers().is_open())
         return answer_with_others(std::move(head), *body);
     enter(State::Answering);
     open_exchange(); // one that waited has none

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/handshakes.h"
 
-#include "server/connection.h"
+#include "server/socket_connection.h"
 
 namespace fanhorn {
 

@@ -9,15 +9,16 @@
 
 namespace fanhorn {
 
-class Connection;
+class SocketConnection;
 
 // What a connection over TLS has besides.
 struct Secured : Pooled<Secured> {
-    Secured(std::shared_ptr<const TlsContext> context, int fd, Connection& owner)
-        : stream(std::move(context), fd), connection(owner) {}
+    Secured(std::shared_ptr<const TlsContext> context, int fd, bool has_http2,
+            SocketConnection& owner)
+        : stream(std::move(context), fd, has_http2), connection(owner) {}
 
     TlsStream stream;
-    Connection& connection;
+    SocketConnection& connection;
     Hook waiting;
 };
 

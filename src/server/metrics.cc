@@ -231,6 +231,9 @@ std::string metrics_text(const Shared& shared, const Config& config) {
                  failure_label, handshakes.subspan(kHandshakeSuccesses));
     all.single("fanhorn_tls_handshakes_waiting", "gauge", "Those that wait for their turn.",
                totals.handshakes_waiting.value());
+    all.single("fanhorn_http2_connections", "gauge", "Connections that speak HTTP/2.",
+               totals.http2_connections.value());
+    all.counter("fanhorn_http2_streams_total", "Streams that they opened.", totals.http2_streams);
     all.certificates(config.tls);
     all.histogram("fanhorn_mailbox_seconds", "From a broker to its worker.", totals.mailbox);
     all.histogram("fanhorn_flush_seconds", "One turn's flush to subscribers.", totals.flush);

@@ -168,6 +168,16 @@ constexpr Row kListenerRows[] = {
          "The name of a [tls] section: connections here are https and wss, and nothing "
          "else.\n"
          "Empty: they are not encrypted."},
+    {.name = "http2",
+     .type = Type::Choice,
+     .binding = kField<&ListenerSettings::http2>,
+     .preset = "on",
+     .choices = "on off cleartext",
+     .documentation =
+         "Whether HTTP/2 is spoken beside HTTP/1.1: on, where there is tls and the client asks "
+         "for it by ALPN; cleartext, without tls as well, to clients that begin with it, as a "
+         "proxy may; off, not at all.\n"
+         "Each of its streams is a connection of its own in all that is counted and limited."},
     {.name = "proxy_protocol",
      .type = Type::Switch,
      .binding = kField<&ListenerSettings::proxy_protocol>,
@@ -244,7 +254,7 @@ std::span<const SectionType> section_types() {
          "Listeners name such a section in tls.\n"
          "A reload reads all its files again: new connections get what is new, open ones keep what "
          "they have, and where a file is broken everything stays as it was."},
-        {"listener", "listener NAME", Naming::Name, "", kListenerRows, "http2 base_path",
+        {"listener", "listener NAME", Naming::Name, "", kListenerRows, "base_path",
          "Where connections come in, and what they can reach there.\n"
          "At least one is needed."},
         {"auth", "auth NAME", Naming::Name, "", auth_rows(), "",

@@ -161,6 +161,34 @@ constexpr Row kLimitsRows[] = {
      .min = 1,
      .max = 1'000'000,
      .documentation = "Frames of one WebSocket message from a client; closed with 1009 beyond."},
+    {.name = "http2_streams",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::http2_streams>,
+     .preset = "100",
+     .min = 1,
+     .max = 10'000,
+     .documentation = "Streams of one HTTP/2 connection at a time; further ones are refused."},
+    {.name = "http2_resets",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::http2_resets>,
+     .preset = "200",
+     .min = 10,
+     .max = 1'000'000,
+     .documentation =
+         "Streams of one HTTP/2 connection that may end before their answer does, for whatever "
+         "reason, in a minute.\n"
+         "Beyond, the connection is closed with ENHANCE_YOUR_CALM. A page that is left ends all "
+         "streams that it has, so let it be above http2_streams."},
+    {.name = "http2_frames",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::http2_frames>,
+     .preset = "200",
+     .min = 10,
+     .max = 1'000'000,
+     .documentation =
+         "Frames of one HTTP/2 connection that carry nothing, in a second: PING, SETTINGS, "
+         "PRIORITY, RST_STREAM, and DATA or CONTINUATION that is empty.\n"
+         "Beyond, the connection is closed with ENHANCE_YOUR_CALM."},
 };
 
 } // namespace

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "server/socket_connection.h"
 
 #include <csignal>
 #include <pthread.h>
@@ -49,13 +50,13 @@ class RingWriter final : public BatchWriter {
 
     void write(std::span<Sink* const> sinks, iovec piece, std::span<ssize_t> results) override {
         for (Sink* sink : sinks)
-            if (Connection& connection = *static_cast<Connection*>(sink); !connection.has_tls())
-                ring_.add(connection.descriptor(), piece);
+            if (const int fd = static_cast<Connection*>(sink)->plain_socket(); fd >= 0)
+                ring_.add(fd, piece);
         auto sent = ring_.run().begin();
         for (size_t i = 0; i < sinks.size(); ++i) {
             auto& connection = *static_cast<Connection*>(sinks[i]);
-            results[i] =
-                connection.has_tls() ? connection.write(&piece, 1) : connection.on_sent(*sent++);
+            results[i] = connection.plain_socket() >= 0 ? connection.on_sent(*sent++)
+                                                        : connection.write(&piece, 1);
         }
     }
 
@@ -173,7 +174,7 @@ void Worker::set_up_ring() {
 
 bool Worker::has_more() const {
     return hub_.has_due() || !again_.empty() || has_own_mail_ || inquiries_.has_answers() ||
-           !handshakes_.is_empty();
+           !handshakes_.is_empty() || !multiplexers_.empty();
 }
 
 void Worker::turn() {
@@ -190,6 +191,7 @@ void Worker::turn() {
     deliver();
     if (hub_.has_due())
         flush();
+    flush_multiplexed();
     reap();
 }
 
@@ -208,6 +210,14 @@ void Worker::flush() {
     }
     answers_.close();
     counters_.flush.observe(monotonic_micros() - from);
+}
+
+// What this lets their streams write goes out in the next turn.
+void Worker::flush_multiplexed() {
+    decltype(multiplexers_) due;
+    due.splice_back(multiplexers_);
+    while (Multiplexer* each = due.pop_front())
+        each->flush();
 }
 
 void Worker::deliver() {
@@ -251,7 +261,7 @@ std::optional<http::Problem> Worker::limit_publish(const ChannelSettings& settin
     if (!settings.publish_rate.is_limited())
         return std::nullopt;
     const std::string client =
-        tally == Tally::Connection ? socket_name(from.descriptor()) : network_key(from.client());
+        tally == Tally::Connection ? from.carrier_name() : network_key(from.client());
     const Millis wait = rates_.take({.section = settings.pattern, .client = client, .user = user},
                                     settings.publish_rate, now());
     if (wait == 0)
@@ -284,20 +294,30 @@ void Worker::accept(ListenerEnd& listener, int fd) {
         close(fd);
         return;
     }
-    if (shared_.connections.fetch_add(1, std::memory_order_relaxed) >=
-        shared_.max_connections.load(std::memory_order_relaxed)) {
-        shared_.connections.fetch_sub(1, std::memory_order_relaxed);
-        counters_.hit(Limit::MaxConnections, listener.settings.name);
+    if (!take_place(listener.settings)) {
         if (!listener.settings.tls_context)
             refuse_over_limit(fd);
         close(fd);
         return;
     }
-    auto* connection = new Connection(Ref<ListenerEnd>(&listener), fd);
-    connections_.push_back(*connection);
-    ++connection_count_;
+    auto* connection = new SocketConnection(Ref<ListenerEnd>(&listener), fd);
+    adopt(*connection);
     if (!connection->begin())
         connection->drop();
+}
+
+bool Worker::take_place(const ListenerSettings& listener) {
+    if (shared_.connections.fetch_add(1, std::memory_order_relaxed) <
+        shared_.max_connections.load(std::memory_order_relaxed))
+        return true;
+    shared_.connections.fetch_sub(1, std::memory_order_relaxed);
+    counters_.hit(Limit::MaxConnections, listener.name);
+    return false;
+}
+
+void Worker::adopt(Connection& connection) {
+    connections_.push_back(connection);
+    ++connection_count_;
 }
 
 // ---- life

@@ -17,6 +17,7 @@
 #include "server/directory.h"
 #include "server/handshakes.h"
 #include "server/inquiries.h"
+#include "server/multiplexer.h"
 #include "server/publisher.h"
 #include "server/rate_limiter.h"
 #include "server/shared.h"
@@ -124,6 +125,14 @@ class Worker {
     void bury(std::unique_ptr<Subscriber> subscriber) {
         answered_.push_back(std::move(subscriber));
     }
+    // Takes a place for one more connection, for adopt(). False where there is none.
+    bool take_place(const ListenerSettings& listener);
+    void adopt(Connection& connection);
+    // What its streams have written goes out at the end of the turn.
+    void flush_later(Multiplexer& multiplexer) {
+        if (!multiplexer.due.is_linked())
+            multiplexers_.push_back(multiplexer);
+    }
     // Reading goes on in the next turn: the connection has had its share of this one.
     void run_again(Connection& connection) { again_.push_back(&connection); }
     // One that was to run again is closed.
@@ -138,6 +147,7 @@ class Worker {
     void turn();
     void go_on_with_handshakes();
     void flush();
+    void flush_multiplexed();
     void open(NewListener listener);
     bool refuses(const ListenerSettings& listener, int fd);
     void accept(ListenerEnd& listener, int fd);
@@ -174,6 +184,7 @@ class Worker {
     Inquiries inquiries_;
     Clients clients_;
     Expiries expiries_;
+    List<Multiplexer, &Multiplexer::due> multiplexers_; // with something to send
     List<Connection, &Connection::of_worker> connections_;
     List<Connection, &Connection::of_worker> leaving_; // told to go by a drain
     List<Connection, &Connection::of_worker> dead_;

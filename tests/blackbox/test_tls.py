@@ -186,11 +186,11 @@ level = info
             self.assertEqual(wire.read_response().status, 200)
 
     def test_alpn(self):
-        for offered, chosen in ((["http/1.1"], "http/1.1"), (["h2", "http/1.1"], "http/1.1"), (None, None)):
+        for offered, chosen in ((["http/1.1"], "http/1.1"), (["http/1.1", "h2"], "h2"), (["h2"], "h2"), (None, None)):
             connection = self.connect(AUTHORITY.client(alpn=offered))
             self.assertEqual(connection.selected_alpn_protocol(), chosen)
         with self.assertRaises(ssl.SSLError):
-            self.assert_counted("protocol", lambda: self.connect(AUTHORITY.client(alpn=["h2"])))
+            self.assert_counted("protocol", lambda: self.connect(AUTHORITY.client(alpn=["h3"])))
 
     def test_plain_http_is_told(self):
         def ask():

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/multiplexer.h"
+
+#include "base/log.h"
+#include "server/socket_connection.h"
+#include "server/worker.h"
+
+namespace fanhorn {
+
+namespace {
+
+constexpr Millis kFarewellMs = 1000; // for what was on its way when the first GOAWAY went out
+
+http::Http2Limits limits_of(const LimitSettings& limits) {
+    return {.streams = limits.http2_streams,
+            .header_size = limits.header_size,
+            .resets = limits.http2_resets,
+            .frames = limits.http2_frames};
+}
+
+} // namespace
+
+Multiplexer::Multiplexer(SocketConnection& carrier)
+    : carrier_(carrier), session_(*this, limits_of(carrier.worker().config().limits)),
+      idle_since_(carrier.worker().now()) {
+    carrier_.counters().http2_connections.add(1);
+    on_output(); // our settings
+}
+
+Multiplexer::~Multiplexer() {
+    carrier_.counters().http2_connections.subtract(1);
+}
+
+void Multiplexer::receive(std::span<char> bytes, Client&) {
+    session_.receive({bytes.data(), bytes.size()}, carrier_.worker().now());
+    note_excess();
+}
+
+void Multiplexer::on_output() {
+    carrier_.worker().flush_later(*this);
+}
+
+http::Http2User* Multiplexer::accept(http::Http2Stream& stream) {
+    has_settled_ = true;
+    if (!carrier_.worker().take_place(carrier_.listener()))
+        return nullptr;
+    auto* connection = new StreamConnection(carrier_, stream);
+    carrier_.worker().adopt(*connection);
+    return &connection->user();
+}
+
+void Multiplexer::flush() {
+    for (std::string_view bytes = session_.output(); !bytes.empty(); bytes = session_.output()) {
+        const iovec piece = {const_cast<char*>(bytes.data()), bytes.size()};
+        const ssize_t sent = carrier_.write(&piece, 1);
+        if (sent < 0)
+            return;
+        session_.sent(static_cast<size_t>(sent));
+        if (static_cast<size_t>(sent) < bytes.size()) {
+            blocked_since_ = carrier_.worker().now();
+            return arm();
+        }
+    }
+    blocked_since_ = 0;
+    session_.tell_writable();
+    if (session_.is_over() || (farewells_ > 1 && session_.stream_count() == 0)) {
+        session_.abandon();
+        return carrier_.finish();
+    }
+    if (session_.stream_count() > 0)
+        idle_since_ = carrier_.worker().now();
+    arm();
+}
+
+// Its deadline has come, or something has changed before it.
+void Multiplexer::arm() {
+    const auto& limits = carrier_.worker().config().limits;
+    if (farewells_ == 1)
+        return;
+    if (blocked_since_)
+        carrier_.arm(limits.send_timeout);
+    else if (!carrier_.is_armed())
+        carrier_.arm(has_settled_ ? limits.idle_timeout : limits.header_timeout);
+}
+
+void Multiplexer::on_deadline() {
+    const auto& limits = carrier_.worker().config().limits;
+    const Millis now = carrier_.worker().now();
+    if (farewells_ == 1) {
+        ++farewells_;
+        return session_.shut_down(true);
+    }
+    if (blocked_since_ && now - blocked_since_ >= limits.send_timeout) {
+        carrier_.note(Limit::SendTimeout);
+        return carrier_.drop();
+    }
+    const bool is_idle = session_.stream_count() == 0;
+    if (!has_settled_ || (is_idle && now - idle_since_ >= limits.idle_timeout)) {
+        carrier_.note(has_settled_ ? Limit::IdleTimeout : Limit::HeaderTimeout);
+        farewells_ = 2;
+        return session_.shut_down(true);
+    }
+    arm();
+}
+
+void Multiplexer::go_away() {
+    if (farewells_ > 0)
+        return;
+    farewells_ = 1;
+    session_.shut_down(false);
+    carrier_.arm(kFarewellMs);
+}
+
+void Multiplexer::close() {
+    due.unlink();
+    if (!session_.fault().empty())
+        log_event(LogLevel::Info, "http2_ended",
+                  {{"reason", session_.fault()}, {"who", to_text(carrier_.client())}});
+    session_.abandon();
+}
+
+void Multiplexer::note_excess() {
+    switch (session_.take_excess()) {
+    case http::Http2Session::Excess::None:
+        return;
+    case http::Http2Session::Excess::Streams:
+        return carrier_.note(Limit::Http2Streams);
+    case http::Http2Session::Excess::Resets:
+        return carrier_.note(Limit::Http2Resets);
+    case http::Http2Session::Excess::Frames:
+        return carrier_.note(Limit::Http2Frames);
+    }
+}
+
+// ---- a stream
+
+StreamConnection::StreamConnection(SocketConnection& carrier, http::Http2Stream& stream)
+    : Connection(carrier.listener_end()), carrier_(carrier), stream_(&stream) {
+    counters().http2_streams.add(1);
+    if (const NetAddress from = carrier.peer(); from != carrier.own_peer())
+        set_client(from, from);
+    arm(worker().config().limits.header_timeout);
+}
+
+std::string StreamConnection::carrier_name() const {
+    return carrier_.carrier_name();
+}
+
+NetAddress StreamConnection::own_peer() const {
+    return carrier_.own_peer();
+}
+
+Received StreamConnection::receive_some(std::span<char> buffer) {
+    if (!stream_)
+        return {Received::State::Broken};
+    const size_t size = stream_->read(buffer);
+    if (size > 0)
+        return {Received::State::Bytes, size};
+    return {stream_->has_ended() ? Received::State::End : Received::State::WouldBlock};
+}
+
+ssize_t StreamConnection::write(const iovec* pieces, int count) {
+    return stream_ ? stream_->write(pieces, count) : -1;
+}
+
+// It needs no linger: no reset eats what was sent.
+void StreamConnection::finish() {
+    if (!stream_ || stream_->is_ended())
+        return;
+    if (stream_->end())
+        return drop();
+    enter(State::Flushing);
+    arm(worker().config().limits.send_timeout);
+}
+
+void StreamConnection::on_room() {
+    if (stream_->is_ended())
+        return drop();
+    on_writable();
+}
+
+void StreamConnection::on_gone() {
+    stream_ = nullptr;
+    drop();
+}
+
+void StreamConnection::on_closed() {
+    if (stream_)
+        stream_->leave();
+    stream_ = nullptr;
+}
+
+} // namespace fanhorn
