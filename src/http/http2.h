@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "http/body.h"
 #include "http/http2_message.h"
 
 #include <cstdint>
@@ -144,6 +145,7 @@ class Http2Stream {
     void end_input();
     void consume();
     size_t take_heads(std::string_view bytes);
+    void append(std::string_view bytes);
     void send_head(const ResponseHead& head);
     void resume();
     ssize_t produce(uint8_t* buffer, size_t length, uint32_t* flags);
@@ -157,6 +159,7 @@ class Http2Stream {
     std::string head_; // of the answer, as far as it has come
     std::string out_;  // behind it
     size_t out_sent_ = 0;
+    std::optional<BodyReader> chunks_; // of the answer, when it has some
     bool is_websocket_ = false, is_input_whole_ = false;
     bool has_head_ = false;    // of the answer, on its way
     bool is_deferred_ = false; // nghttp2 waits for resume()

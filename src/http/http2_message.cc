@@ -97,6 +97,7 @@ std::optional<ResponseHead> read_response_head(std::string_view text) {
         CHECK(colon != line.npos);
         std::string name(line.substr(0, colon));
         std::transform(name.begin(), name.end(), name.begin(), lower);
+        head.is_chunked = head.is_chunked || name == "transfer-encoding";
         if (!is_of_connection(name))
             head.fields.emplace_back(std::move(name), line.substr(colon + 2));
         text.remove_prefix(line.size() + 2);

@@ -45,6 +45,7 @@ class RequestText {
 struct ResponseHead {
     int status = 0; // of an accepted WebSocket 200 (RFC 8441 section 5)
     std::vector<std::pair<std::string, std::string>> fields;
+    bool is_chunked = false; // the body behind it is
     size_t size = 0; // bytes that it took
     bool is_final() const { return status >= 200; }
 };

@@ -71,7 +71,7 @@ ssize_t Http2Stream::write(const iovec* pieces, int count) {
         piece.remove_prefix(of_heads);
         const size_t room = kMaxOut - std::min(kMaxOut, out_.size() - out_sent_);
         const size_t size = std::min(room, piece.size());
-        out_ += piece.substr(0, size);
+        append(piece.substr(0, size));
         taken += of_heads + size;
         if (size < piece.size()) {
             is_wanting_ = true;
@@ -105,12 +105,21 @@ size_t Http2Stream::take_heads(std::string_view bytes) {
     return used - kept;
 }
 
+void Http2Stream::append(std::string_view bytes) {
+    if (chunks_)
+        CHECK(chunks_->feed(bytes, out_).status != BodyReader::Status::Error);
+    else
+        out_ += bytes;
+}
+
 void Http2Stream::send_head(const ResponseHead& head) {
     const std::string status = std::to_string(head.status);
     std::vector<nghttp2_nv> fields = {field(":status", status)};
     for (const auto& [name, value] : head.fields)
         fields.push_back(field(name, value));
     has_head_ = head.is_final();
+    if (head.is_chunked)
+        chunks_.emplace(Framing::Chunked, 0, UINT64_MAX);
     if (!has_head_) {
         nghttp2_submit_headers(session_.session_, NGHTTP2_FLAG_NONE, id_, nullptr, fields.data(),
                                fields.size(), nullptr);

@@ -110,7 +110,7 @@ void Connection::read_some() {
         }
         if (is_drained)
             return;
-        const std::span<char> buffer = worker().read_buffer();
+        const std::span<char> buffer = read_buffer();
         const Received got = receive_some(buffer);
         switch (got.state) {
         case Received::State::Bytes:
@@ -143,6 +143,10 @@ void Connection::leave_unread(bool is_drained) {
     // Nobody may be there any more to hear the answer that is being waited for.
     if (state_ == State::Polling && (peer_ended_ || is_cut()))
         drop();
+}
+
+std::span<char> Connection::read_buffer() const {
+    return worker().read_buffer();
 }
 
 void Connection::read_in_next_turn() {

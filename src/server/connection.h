@@ -120,6 +120,7 @@ class Connection : public Client, public Deadline {
     Inbound* inbound() const { return inbound_.get(); }
 
     // Of what carries it:
+    virtual std::span<char> read_buffer() const;
     virtual Received receive_some(std::span<char> buffer) = 0;
     virtual void on_broken() { drop(); }
     // Whether nobody can hear an answer any more, as far as is known without reading.

@@ -150,6 +150,11 @@ NetAddress StreamConnection::own_peer() const {
     return carrier_.own_peer();
 }
 
+// The carrier's is in use, when it gives us something to read.
+std::span<char> StreamConnection::read_buffer() const {
+    return worker().stream_buffer();
+}
+
 Received StreamConnection::receive_some(std::span<char> buffer) {
     if (!stream_)
         return {Received::State::Broken};

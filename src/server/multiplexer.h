@@ -60,6 +60,7 @@ class StreamConnection final : public Connection, private http::Http2User {
     void on_room() override;
     void on_gone() override;
     // Connection
+    std::span<char> read_buffer() const override;
     Received receive_some(std::span<char> buffer) override;
     bool is_cut() const override { return false; } // on_gone() tells
     bool has_unsent() const override { return false; }

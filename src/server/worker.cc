@@ -14,7 +14,7 @@ namespace fanhorn {
 namespace {
 
 constexpr Millis kTickMs = 200;
-constexpr size_t kReadBufferBytes = 64 << 10;
+constexpr size_t kReadBufferBytes = 64 << 10, kStreamBufferBytes = 16 << 10;
 // Sending goes on so long before the sockets are looked at again; the clock is looked at after
 // so many sends.
 constexpr int64_t kFlushMicros = 1000;
@@ -71,6 +71,7 @@ Worker::Worker(Shared& shared, size_t number, std::shared_ptr<const Config> conf
     : shared_(shared), number_(number), loop_(std::make_unique<Loop>()),
       mailbox_(config->limits.mailbox_bytes, [this] { wake(); }), hub_(shared.clock, counters_),
       publisher_(directory_, counters_), control_(directory_), read_buffer_(kReadBufferBytes),
+      stream_buffer_(kStreamBufferBytes),
       handshakes_(counters_), inquiries_(*loop_, shared.clock, counters_) {
     inquiries_.set_config(*config);
     waker_ = std::make_unique<Waker>(*loop_, [this] { deliver(); });

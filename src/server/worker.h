@@ -110,6 +110,7 @@ class Worker {
     AnswerBatch& answers() { return answers_; }
     Handshakes& handshakes() { return handshakes_; }
     std::span<char> read_buffer() { return read_buffer_; }
+    std::span<char> stream_buffer() { return stream_buffer_; }
     std::span<const std::unique_ptr<Transport>> transports() const { return transports_; }
     Transport* transport(std::string_view name) const;
     bool is_draining() const { return drain_until_ != 0; }
@@ -174,7 +175,7 @@ class Worker {
     std::vector<std::unique_ptr<Transport>> transports_;
     std::vector<Ref<ListenerEnd>> listeners_;
     Handoff handoff_;
-    std::vector<char> read_buffer_;
+    std::vector<char> read_buffer_, stream_buffer_;
     std::unique_ptr<Ring> ring_; // or none
     std::unique_ptr<BatchWriter> batch_writer_;
     AnswerBatch answers_;

@@ -123,6 +123,11 @@ static void answers(void**) {
             fields += name + "=" + value + "\n";
     assert_text(fields, "content-type=text/plain\ncontent-length=2\n");
 
+    const auto chunked =
+        read_response_head("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    assert_true(chunked && chunked->is_chunked && chunked->fields.empty());
+    assert_false(head->is_chunked);
+
     const auto interim = read_response_head(kContinue);
     assert_true(interim && interim->status == 100 && !interim->is_final());
     assert_true(interim->fields.empty() && interim->size == kContinue.size());

@@ -231,6 +231,22 @@ static void an_answer_of_one_piece(void**) {
     assert_true(client.got[id].is_closed && client.got[id].error == NGHTTP2_NO_ERROR);
 }
 
+static void an_answer_in_chunks(void**) {
+    Server server;
+    Client client;
+    const int32_t id = client.get();
+    exchange(client, server);
+    const std::string all = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                            "5\r\nhello\r\n6\r\n chunk\r\n0\r\n\r\n";
+    for (const char byte : all)
+        assert_int_equal(server.last().write({&byte, 1}), 1);
+    server.last().stream.end();
+    exchange(client, server);
+    assert_text(client.got[id].body, "hello chunk");
+    assert_text(client.got[id].fields, "");
+    assert_true(client.got[id].is_closed && client.got[id].error == NGHTTP2_NO_ERROR);
+}
+
 static void a_body(void**) {
     for (const bool has_length : {false, true}) {
         Server server;
@@ -580,15 +596,15 @@ static void shutting_down(void**) {
 
 int main() {
     const CMUnitTest tests[] = {
-        cmocka_unit_test(an_answer),        cmocka_unit_test(an_answer_of_one_piece),
-        cmocka_unit_test(a_body),           cmocka_unit_test(an_unread_body),
-        cmocka_unit_test(a_websocket),      cmocka_unit_test(a_slow_reader),
-        cmocka_unit_test(those_who_leave),  cmocka_unit_test(malformed_fields),
-        cmocka_unit_test(too_many_resets),  cmocka_unit_test(made_resets),
-        cmocka_unit_test(too_many_frames),  cmocka_unit_test(empty_data),
-        cmocka_unit_test(too_many_streams), cmocka_unit_test(endless_fields),
-        cmocka_unit_test(wrong_prefaces),   cmocka_unit_test(a_protocol_error),
-        cmocka_unit_test(shutting_down),
+        cmocka_unit_test(an_answer),           cmocka_unit_test(an_answer_of_one_piece),
+        cmocka_unit_test(an_answer_in_chunks), cmocka_unit_test(a_body),
+        cmocka_unit_test(an_unread_body),      cmocka_unit_test(a_websocket),
+        cmocka_unit_test(a_slow_reader),       cmocka_unit_test(those_who_leave),
+        cmocka_unit_test(malformed_fields),    cmocka_unit_test(too_many_resets),
+        cmocka_unit_test(made_resets),         cmocka_unit_test(too_many_frames),
+        cmocka_unit_test(empty_data),          cmocka_unit_test(too_many_streams),
+        cmocka_unit_test(endless_fields),      cmocka_unit_test(wrong_prefaces),
+        cmocka_unit_test(a_protocol_error),    cmocka_unit_test(shutting_down),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
