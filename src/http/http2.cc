@@ -43,7 +43,11 @@ struct Http2Session::Callbacks {
             if (is_empty)
                 of(user).count_frame();
             break;
-        default: // PING, SETTINGS, PRIORITY, RST_STREAM
+        case NGHTTP2_RST_STREAM: // of one that there is: counted when that ends
+            if (!of(user).find(header->stream_id))
+                of(user).count_frame();
+            break;
+        default: // PING, SETTINGS, PRIORITY
             of(user).count_frame();
         }
         return 0;
@@ -92,10 +96,13 @@ struct Http2Session::Callbacks {
         return 0;
     }
 
-    static int on_invalid_frame(nghttp2_session*, const nghttp2_frame*, int code, void* user) {
-        if (code == NGHTTP2_ERR_REFUSED_STREAM)
-            of(user).excess_ = Excess::Streams;
-        of(user).count_reset();
+    static int on_invalid_frame(nghttp2_session*, const nghttp2_frame* frame, int, void* user) {
+        Http2Session& session = of(user);
+        if (frame->hd.type == NGHTTP2_HEADERS &&
+            session.streams_.size() >= session.limits_.streams)
+            session.excess_ = Excess::Streams;
+        if (!session.find(frame->hd.stream_id)) // the others are counted when they end
+            session.count_reset();
         return 0;
     }
 

@@ -26,7 +26,7 @@ namespace fanhorn::http {
 inline constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 struct Http2Limits {
-    uint32_t streams = 100;        // at a time; further ones are refused
+    uint32_t streams = 100;        // at a time; one more is refused, or ends all where that is known
     size_t header_size = 16 << 10; // as ParserLimits::head_size
     uint32_t resets = 200;         // streams a minute that end before their answer does
     uint32_t frames = 200;         // frames a second that carry nothing

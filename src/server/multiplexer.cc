@@ -62,6 +62,7 @@ void Multiplexer::flush() {
         }
     }
     blocked_since_ = 0;
+    note_excess();
     session_.tell_writable();
     if (session_.is_over() || (farewells_ > 1 && session_.stream_count() == 0)) {
         session_.abandon();

@@ -167,7 +167,8 @@ constexpr Row kLimitsRows[] = {
      .preset = "100",
      .min = 1,
      .max = 10'000,
-     .documentation = "Streams of one HTTP/2 connection at a time; further ones are refused."},
+     .documentation = "Streams of one HTTP/2 connection at a time; further ones are refused.\n"
+                      "A client that knew, and opens them all the same, loses the connection."},
     {.name = "http2_resets",
      .type = Type::Count,
      .binding = kField<&LimitSettings::http2_resets>,
@@ -187,7 +188,7 @@ constexpr Row kLimitsRows[] = {
      .max = 1'000'000,
      .documentation =
          "Frames of one HTTP/2 connection that carry nothing, in a second: PING, SETTINGS, "
-         "PRIORITY, RST_STREAM, and DATA or CONTINUATION that is empty.\n"
+         "PRIORITY, and DATA or CONTINUATION that is empty.\n"
          "Beyond, the connection is closed with ENHANCE_YOUR_CALM."},
 };
 

@@ -167,7 +167,7 @@ class H2Client:
         self.wire.close()
 
 
-__all__ = ["ACK", "CANCEL", "CONNECT_PROTOCOL", "CONTINUATION", "DATA", "ENHANCE_YOUR_CALM", "END_HEADERS",
+__all__ = ["ACK", "Answer", "CANCEL", "CONNECT_PROTOCOL", "CONTINUATION", "DATA", "ENHANCE_YOUR_CALM", "END_HEADERS",
            "END_STREAM", "GOAWAY", "H2Client", "HEADERS", "INITIAL_WINDOW", "MAX_STREAMS", "NO_ERROR", "PING",
            "PREFACE", "PRIORITY", "PROTOCOL_ERROR", "REFUSED_STREAM", "RST_STREAM", "SETTINGS", "WINDOW_UPDATE",
            "fields", "frame", "literal"]
