@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The real fanhorn on free ports, and what the tests need around it. Node 18.19 or newer.
 import { createHmac } from "node:crypto";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, connect } from "node:net";
@@ -15,7 +15,7 @@ const kFanhorn = resolve(kRoot, process.env.FANHORN || "build/fanhorn");
 const kPatience = 20_000; // for anything that must happen
 
 const kSecret = "a secret of more than 32 bytes, for HS256";
-const config = (publicPort, privatePort) => `
+const config = (publicPort, privatePort, more) => `
 [server]
 workers = 2
 [limits]
@@ -23,6 +23,7 @@ subscriptions = 1000
 [listener public]
 address = 127.0.0.1:${publicPort}
 serve = subscribe, client
+${more}
 [listener private]
 address = 127.0.0.1:${privatePort}
 serve = publish, control, metrics
@@ -94,25 +95,40 @@ export class Daemon {
     #folder = mkdtempSync(join(tmpdir(), "fanhorn-clients-"));
     #process;
     #conf;
+    #more = ""; // settings of the public listener, and sections
     #log = "";
 
     // With our own configuration, or that of a file here, at ports of ours.
     static async start(conf = "") {
         const daemon = new Daemon();
         daemon.#conf = conf;
-        daemon.publicPort = await freePort();
-        daemon.privatePort = await freePort();
-        daemon.public = `http://127.0.0.1:${daemon.publicPort}`;
-        daemon.private = `http://127.0.0.1:${daemon.privatePort}`;
-        await daemon.#run();
+        await daemon.#listen("http");
         return daemon;
+    }
+
+    // The same over TLS, with a certificate that nobody knows.
+    static async startSecured() {
+        const daemon = new Daemon(), key = join(daemon.#folder, "key.pem"), certificate = join(daemon.#folder, "cert.pem");
+        execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                                 "-subj", "/CN=localhost", "-keyout", key, "-out", certificate], { stdio: "ignore" });
+        daemon.#more = `tls = main\n[tls main]\ncertificate = ${certificate}\nkey = ${key}\n`;
+        await daemon.#listen("https");
+        return daemon;
+    }
+
+    async #listen(scheme) {
+        this.publicPort = await freePort();
+        this.privatePort = await freePort();
+        this.public = `${scheme}://127.0.0.1:${this.publicPort}`;
+        this.private = `http://127.0.0.1:${this.privatePort}`;
+        await this.#run();
     }
 
     async #run() {
         const file = this.#conf ? kRoot + this.#conf : join(this.#folder, "fanhorn.conf");
         const ports = { public: this.publicPort, private: this.privatePort };
         if (!this.#conf)
-            writeFileSync(file, config(this.publicPort, this.privatePort));
+            writeFileSync(file, config(this.publicPort, this.privatePort, this.#more));
         const more = Object.entries(this.#conf ? ports : {}).flatMap(([name, port]) => ["-g", `listener ${name}.address=127.0.0.1:${port}`]);
         this.#process = spawn(kFanhorn, ["-c", file, ...more], { stdio: ["ignore", "pipe", "pipe"] });
         this.#process.on("error", error => (this.#log += error.message));
@@ -168,6 +184,15 @@ export class Daemon {
         for (const text of texts)
             ids.push(await this.publish(channel, text));
         return ids;
+    }
+
+    // name{labels}, as written, to value.
+    async metrics() {
+        const text = await (await fetch(`${this.private}/metrics`)).text();
+        return Object.fromEntries(text.split("\n").filter(line => line && !line.startsWith("#")).map(line => {
+            const end = line.lastIndexOf(" ");
+            return [line.slice(0, end), Number(line.slice(end + 1))];
+        }));
     }
 
     // Waits until so many are connected to the channel.
