@@ -38,10 +38,10 @@ static std::shared_ptr<const TlsContext> context_of(const TlsSettings& settings)
 class Link {
   public:
     explicit Link(std::shared_ptr<const TlsContext> context, int version = 0,
-                  SSL_SESSION* session = nullptr)
+                  SSL_SESSION* session = nullptr, bool has_http2 = false)
         : context_(SSL_CTX_new(TLS_client_method())) {
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds_), 0);
-        stream = std::make_unique<TlsStream>(std::move(context), fds_[0]);
+        stream = std::make_unique<TlsStream>(std::move(context), fds_[0], has_http2);
         if (version) {
             SSL_CTX_set_min_proto_version(context_, version);
             SSL_CTX_set_max_proto_version(context_, version);
@@ -493,24 +493,30 @@ static void names_choose_certificates(void**) {
     assert_text(peer_subject(old), "rsa");
 }
 
-static void alpn_has_http(void**) {
-    struct {
+static void alpn_chooses(void**) {
+    const struct {
         std::string offered;
-        bool is_taken;
-    } rows[] = {{"\x08http/1.1", true}, {"\x02h2\x08http/1.1", true}, {"\x02h2", false}};
+        bool has_http2;
+        const char* chosen; // "": none is taken
+    } rows[] = {{"\x08http/1.1", false, "http/1.1"},
+                {"\x08http/1.1", true, "http/1.1"},
+                {"\x02h2\x08http/1.1", false, "http/1.1"},
+                {"\x08http/1.1\x02h2", true, "h2"},
+                {"\x02h2", true, "h2"},
+                {"\x02h2", false, ""},
+                {"\x02h3", true, ""}};
     for (const auto& row : rows) {
-        Link link(context_of(plain_settings()));
+        Link link(context_of(plain_settings()), 0, nullptr, row.has_http2);
         SSL_set_alpn_protos(link.client, reinterpret_cast<const unsigned char*>(row.offered.data()),
                             static_cast<unsigned>(row.offered.size()));
-        assert_row(row.offered, link.shake() == row.is_taken);
-        const unsigned char* chosen = nullptr;
-        unsigned size = 0;
-        SSL_get0_alpn_selected(link.client, &chosen, &size);
-        assert_text(std::string_view(reinterpret_cast<const char*>(chosen), size),
-                    row.is_taken ? "http/1.1" : "");
-        if (!row.is_taken)
+        assert_row(row.offered, link.shake() == (*row.chosen != 0));
+        assert_text(link.stream->protocol(), row.chosen);
+        if (!*row.chosen)
             assert_true(link.stream->handshake_end() == HandshakeEnd::Protocol);
     }
+    Link none(context_of(plain_settings()), 0, nullptr, true);
+    assert_true(none.shake());
+    assert_text(none.stream->protocol(), "");
 }
 
 static void nothing_in_common(void**) {
@@ -662,7 +668,7 @@ int main() {
         cmocka_unit_test(an_oversize_record_ends_it),
         cmocka_unit_test(renegotiation_is_refused),
         cmocka_unit_test(names_choose_certificates),
-        cmocka_unit_test(alpn_has_http),
+        cmocka_unit_test(alpn_chooses),
         cmocka_unit_test(nothing_in_common),
         cmocka_unit_test(client_certificates),
         cmocka_unit_test(tickets),
