@@ -225,10 +225,9 @@ void Http2Session::sent(size_t bytes) {
 }
 
 void Http2Session::tell_writable() {
-    for (const int32_t id : std::exchange(with_room_, {}))
-        if (Http2Stream* stream = find(id); stream && std::exchange(stream->is_wanting_, false))
-            if (stream->user_)
-                stream->user_->on_room();
+    for (const int32_t id : std::exchange(with_room_, {})) // some stand there twice
+        if (Http2Stream* stream = find(id))
+            stream->tell_room();
 }
 
 void Http2Session::shut_down(bool is_last) {

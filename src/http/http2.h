@@ -148,6 +148,7 @@ class Http2Stream {
     void append(std::string_view bytes);
     void send_head(const ResponseHead& head);
     void resume();
+    void tell_room();
     ssize_t produce(uint8_t* buffer, size_t length, uint32_t* flags);
 
     Http2Session& session_;

@@ -161,6 +161,14 @@ ssize_t Http2Stream::produce(uint8_t* buffer, size_t length, uint32_t* flags) {
     return NGHTTP2_ERR_DEFERRED;
 }
 
+// Of those who have ended, when all is on its way.
+void Http2Stream::tell_room() {
+    if (!user_ || !is_wanting_ || (is_ended_ && !is_drained()))
+        return;
+    is_wanting_ = false;
+    user_->on_room();
+}
+
 bool Http2Stream::end() {
     is_ended_ = true;
     is_wanting_ = !is_drained();

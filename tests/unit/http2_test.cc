@@ -39,7 +39,16 @@ struct User final : Http2User {
         }
         is_ended = is_ended || stream.has_ended();
     }
-    void on_room() override { ++rooms; }
+    void on_room() override {
+        ++rooms;
+        if (to_write.empty())
+            return;
+        if (stream.is_ended())
+            return stream.leave();
+        written += static_cast<size_t>(write(std::string_view(to_write).substr(written)));
+        if (written == to_write.size() && stream.end())
+            stream.leave();
+    }
     void on_gone() override { is_gone = true; }
 
     ssize_t write(std::string_view bytes) {
@@ -51,6 +60,8 @@ struct User final : Http2User {
     bool is_reading = true, is_ended = false, is_gone = false;
     int rooms = 0;
     std::string text;
+    std::string to_write; // and then it ends
+    size_t written = 0;
 };
 
 struct Server final : Http2Session::Handler {
@@ -366,6 +377,23 @@ static void a_slow_reader(void**) {
     assert_true(client.got[id].is_closed && user.is_gone);
 }
 
+// In the very call that tells of room, as a connection does, which then leaves when all has gone.
+static void ends_when_there_is_room(void**) {
+    for (size_t size = 16'000; size < 80'000; size += 1777) {
+        Server server;
+        Client client(1 << 30);
+        nghttp2_session_set_local_window_size(client.session, NGHTTP2_FLAG_NONE, 0, 1 << 30);
+        const int32_t id = client.get();
+        exchange(client, server);
+        User& user = server.last();
+        user.to_write = kHead + std::string(size, 'p');
+        user.on_room();
+        exchange(client, server);
+        assert_int_equal(client.got[id].body.size(), size);
+        assert_true(client.got[id].is_closed && client.got[id].error == NGHTTP2_NO_ERROR);
+    }
+}
+
 static void those_who_leave(void**) {
     Server server;
     Client client;
@@ -599,12 +627,13 @@ int main() {
         cmocka_unit_test(an_answer),           cmocka_unit_test(an_answer_of_one_piece),
         cmocka_unit_test(an_answer_in_chunks), cmocka_unit_test(a_body),
         cmocka_unit_test(an_unread_body),      cmocka_unit_test(a_websocket),
-        cmocka_unit_test(a_slow_reader),       cmocka_unit_test(those_who_leave),
-        cmocka_unit_test(malformed_fields),    cmocka_unit_test(too_many_resets),
-        cmocka_unit_test(made_resets),         cmocka_unit_test(too_many_frames),
-        cmocka_unit_test(empty_data),          cmocka_unit_test(too_many_streams),
-        cmocka_unit_test(endless_fields),      cmocka_unit_test(wrong_prefaces),
-        cmocka_unit_test(a_protocol_error),    cmocka_unit_test(shutting_down),
+        cmocka_unit_test(a_slow_reader),       cmocka_unit_test(ends_when_there_is_room),
+        cmocka_unit_test(those_who_leave),     cmocka_unit_test(malformed_fields),
+        cmocka_unit_test(too_many_resets),     cmocka_unit_test(made_resets),
+        cmocka_unit_test(too_many_frames),     cmocka_unit_test(empty_data),
+        cmocka_unit_test(too_many_streams),    cmocka_unit_test(endless_fields),
+        cmocka_unit_test(wrong_prefaces),      cmocka_unit_test(a_protocol_error),
+        cmocka_unit_test(shutting_down),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
