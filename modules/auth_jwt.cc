@@ -87,8 +87,7 @@ JwtAuthority::create(AuthSettings settings) {
     std::vector<SignatureAlgorithm> algorithms;
     if (auto fault = choose_algorithms(settings, keys, algorithms))
         return *fault;
-    settings.secret.clear();
-    settings.key_texts.clear();
+    settings.wipe_secrets();
     return std::shared_ptr<const Authority>(
         new JwtAuthority(std::move(settings), std::move(keys), std::move(algorithms)));
 }

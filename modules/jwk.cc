@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "modules/jwk.h"
 
+#include "base/secret.h"
 #include "base/text.h"
 #include "modules/json_object.h"
 
@@ -14,8 +15,12 @@ using Kind = VerificationKey::Kind;
 
 // The bytes of a base64url member; "" when it is missing or is not that.
 std::string bytes_of(const JsonObject& jwk, std::string_view name) {
-    const auto text = jwk.string(name);
-    return text ? base64url_decode(*text).value_or("") : "";
+    auto text = jwk.string(name);
+    if (!text)
+        return "";
+    std::string bytes = base64url_decode(*text).value_or("");
+    wipe(*text); // it may be a secret
+    return bytes;
 }
 
 // RFC 7517 sections 4.2 and 4.3.

@@ -277,6 +277,23 @@ Result<void> log_reopen() {
     return is_path(log.target) ? open_file(log, log.target) : Result<void>();
 }
 
+// Not one that has another name as well, which somebody may have made of a file that is not his.
+Result<void> log_give_to(uid_t user, gid_t group) {
+    const Log& log = the_log();
+    if (!is_path(log.target))
+        return {};
+    struct stat facts {};
+    if (fstat(log.file_descriptor, &facts) != 0)
+        return Error{std::strerror(errno)};
+    if (!S_ISREG(facts.st_mode) || (facts.st_uid == user && facts.st_gid == group))
+        return {};
+    if (facts.st_nlink > 1)
+        return Error{"'" + log.target + "' has several names"};
+    if (fchown(log.file_descriptor, user, group) != 0)
+        return Error{std::strerror(errno)};
+    return {};
+}
+
 bool log_enabled(LogLevel level) {
     return level >= the_log().level.load(std::memory_order_relaxed);
 }

@@ -11,6 +11,7 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <sys/types.h>
 
 namespace fanhorn {
 
@@ -25,6 +26,9 @@ Result<void> log_open(const std::string& target, LogLevel level, LogFormat forma
 
 // Opens the file of log_open() again (after a rotation); other targets have nothing to reopen.
 Result<void> log_reopen();
+
+// Gives the log's file, where it is one, to that user, who is to open it again.
+Result<void> log_give_to(uid_t user, gid_t group);
 
 // For callers who would have to work for their fields.
 bool log_enabled(LogLevel level);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "relay/identity.h"
 
+#include "base/secret.h"
 #include "relay/claim_rule.h"
 #include "relay/settings.h"
 
@@ -49,6 +50,15 @@ std::optional<http::Problem> rule_refusal(const Identity& identity, const ClaimR
 }
 
 } // namespace
+
+void AuthSettings::wipe_secrets() {
+    wipe(secret);
+    for (auto* texts : {&key_texts, &tokens}) {
+        for (std::string& text : *texts)
+            wipe(text);
+        texts->clear();
+    }
+}
 
 bool Identity::owns(std::string_view channel) const {
     constexpr std::string_view kOwn = "$user:";

@@ -120,6 +120,15 @@ struct AuthSettings {
     std::vector<std::string> kept_claims; // that rules of channels ask for
     std::string url;
     Millis timeout = 2000, cache = 10'000;
+
+    AuthSettings() = default;
+    AuthSettings(const AuthSettings&) = default;
+    AuthSettings(AuthSettings&&) = default;
+    AuthSettings& operator=(const AuthSettings&) = default;
+    AuthSettings& operator=(AuthSettings&&) = default;
+    ~AuthSettings() { wipe_secrets(); }
+    // `secret`, `key_texts` and `tokens`, from memory too.
+    void wipe_secrets();
 };
 
 // What is wrong with one of them: `key` says which, `item` which of a list. The text goes on behind

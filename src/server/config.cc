@@ -37,8 +37,10 @@ class Checker {
         bool listens = false;
         for (const Section& section : sections_) {
             listens |= is(section, "listener");
-            if (is(section, "server"))
+            if (is(section, "server")) {
                 check_descriptors(section);
+                check_group(section);
+            }
             check_auth_names(section, sections_, faults_);
             if (is(section, "listener")) {
                 check_addresses(section);
@@ -68,6 +70,11 @@ class Checker {
                 faults_.add(log.setting("target").items.back().place,
                             "target: syslog cannot be with descriptors = worker; take stderr or "
                             "a file");
+    }
+
+    void check_group(const Section& server) {
+        if (!server.setting("group").items.empty() && server.setting("user").items.empty())
+            faults_.add(server.setting("group").place, "group: needs 'user', whose group it is");
     }
 
     void check_addresses(const Section& listener) {
@@ -218,11 +225,12 @@ LoadedConfig load_config(const std::string& file, const std::vector<std::string>
     Endpoints endpoints;
     const Authorities authorities = make_authorities(sections, world, endpoints, faults);
     std::vector<TlsSection> tls = make_tls(sections, world, faults);
-    if (!faults.empty())
-        return {nullptr, faults.list(), ""};
-    return {build(file, sections, authorities, std::move(endpoints), std::move(tls)),
-            {},
-            effective_text(sections)};
+    std::shared_ptr<const Config> config;
+    if (faults.empty())
+        config = build(file, sections, authorities, std::move(endpoints), std::move(tls));
+    wipe_secrets(inis);
+    wipe_secrets(sections);
+    return {config, faults.list(), config ? effective_text(sections) : ""};
 }
 
 } // namespace fanhorn

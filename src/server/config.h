@@ -32,6 +32,9 @@ struct ServerSettings {
     bool io_uring = true;
     Millis drain = 30'000; // QUIT spreads the closes over this time
     std::string pid_file;  // empty: none
+    std::string user;      // whom root becomes; empty: nobody else
+    std::string group;     // empty: that user's own
+    bool core_dumps = false;
 };
 
 struct LogSettings {

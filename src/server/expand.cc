@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/expand.h"
 
+#include "base/secret.h"
 #include "base/text.h"
 
 #include <algorithm>
@@ -103,6 +104,7 @@ Result<Expanded> expand(std::string_view value, const Surroundings& world,
             return Error{found.error()};
         result.text += quote ? quote(found->text) : found->text;
         result.secret |= found->secret;
+        wipe(found->text);
         value.remove_prefix(close + 1);
     }
     result.text += value;

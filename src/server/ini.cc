@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/ini.h"
 
+#include "base/secret.h"
 #include "base/text.h"
 #include "base/utf8.h"
 #include "server/expand.h"
@@ -115,6 +116,7 @@ void IniReader::read(const std::string& file, const Place& from) {
         faults_.add(Place{file, line > 0 ? static_cast<unsigned>(line) : 0},
                     "the INI library refuses this line");
     open_.pop_back();
+    wipe(*text); // there may be secrets in it
 }
 
 char* IniReader::next_line(char* buffer, int size, void* user) {
@@ -127,8 +129,9 @@ char* IniReader::next_line(char* buffer, int size, void* user) {
         line.remove_suffix(1);
     // inih's buffer: the line, '\n' and NUL.
     std::string ready = stream.reader->prepare(stream, line, static_cast<size_t>(size) - 2);
-    ready += '\n';
-    std::memcpy(buffer, ready.c_str(), ready.size() + 1);
+    std::memcpy(buffer, ready.data(), ready.size());
+    std::memcpy(buffer + ready.size(), "\n", 2);
+    wipe(ready);
     return buffer;
 }
 

@@ -3,6 +3,7 @@
 
 #include "server/config.h"
 #include "server/options_rows.h"
+#include "server/privileges.h"
 
 namespace fanhorn {
 
@@ -19,6 +20,18 @@ Result<std::string> check_network(std::string_view text) {
     if (!network)
         return Error{network.error()};
     return network->text();
+}
+
+Result<std::string> check_user(std::string_view text) {
+    if (!is_user(std::string(text)))
+        return Error{"is no user of this system"};
+    return std::string(text);
+}
+
+Result<std::string> check_group(std::string_view text) {
+    if (!is_group(std::string(text)))
+        return Error{"is no group of this system"};
+    return std::string(text);
 }
 
 constexpr Row kServerRows[] = {
@@ -79,6 +92,41 @@ constexpr Row kServerRows[] = {
      .meta = "Ar path",
      .documentation = "Where the process id is written; empty: nowhere.\n"
                       "The option -s of the program needs it to find the running daemon."},
+    {.name = "user",
+     .type = Type::Text,
+     .binding = kField<&ServerSettings::user>,
+     .preset = "",
+     .max = kMaxTextBytes,
+     .check = check_user,
+     .reloadable = false,
+     .meta = "Ar name",
+     .documentation =
+         "The user that the daemon becomes when root starts it, once its listeners, its pid file "
+         "and its log are open; it has that user's supplementary groups then, and no privilege.\n"
+         "What a reload or USR1 opens, that user must be able to open: the configuration and the "
+         "files that it names, the folder of the log, new addresses.\nA warning at the start "
+         "names what of the configuration is not, and a reload is then refused.\n"
+         "Empty: it stays whom it was started as; root is then warned of, which it is not where "
+         "this is root.\n"
+         "With systemd, User= in the unit does the same, and before anything is read."},
+    {.name = "group",
+     .type = Type::Text,
+     .binding = kField<&ServerSettings::group>,
+     .preset = "",
+     .max = kMaxTextBytes,
+     .check = check_group,
+     .reloadable = false,
+     .meta = "Ar name",
+     .documentation = "The group that it has then; empty: that user's own."},
+    {.name = "core_dumps",
+     .type = Type::Switch,
+     .binding = kField<&ServerSettings::core_dumps>,
+     .preset = "off",
+     .reloadable = false,
+     .documentation =
+         "Whether the system may write the daemon's memory to a file when it crashes, and others "
+         "of its user may look into it, as debuggers do.\n"
+         "There are keys and tokens in it, and messages of all channels."},
 };
 
 constexpr Row kLogRows[] = {

@@ -178,7 +178,7 @@ constexpr Row kLimitsRows[] = {
      .documentation =
          "Streams of one HTTP/2 connection that may end before their answer does, for whatever "
          "reason, in a minute.\n"
-         "Beyond, the connection is closed with ENHANCE_YOUR_CALM. A page that is left ends all "
+         "Beyond, the connection is closed with ENHANCE_YOUR_CALM.\nA page that is left ends all "
          "streams that it has, so let it be above http2_streams."},
     {.name = "http2_frames",
      .type = Type::Count,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/sections.h"
 
+#include "base/secret.h"
 #include "base/text.h"
 #include "server/expand.h"
 #include "server/values.h"
@@ -147,8 +148,11 @@ void SectionParser::add_value(const Row& row, Setting& setting, const IniEntry& 
     }
     if (!is_list(row.type))
         return add_one(row, setting, entry.value, entry.place);
-    for (const std::string& item : split_items(entry.value))
+    for (std::string& item : split_items(entry.value)) {
         add_one(row, setting, item, entry.place);
+        if (row.is_secret)
+            wipe(item);
+    }
 }
 
 void SectionParser::add_one(const Row& row, Setting& setting, const std::string& raw,
@@ -157,9 +161,9 @@ void SectionParser::add_one(const Row& row, Setting& setting, const std::string&
     auto expanded = expand(raw, world_);
     if (!expanded)
         return fail(setting, place, key + expanded.error());
-    Item item{raw, expanded->text, place, expanded->secret || row.is_secret};
-    if (row.is_secret && !raw.empty() && !is_reference(raw))
-        item.raw = Item::kMask;
+    const bool is_masked = row.is_secret && !raw.empty() && !is_reference(raw);
+    Item item{is_masked ? Item::kMask : raw, std::move(expanded->text), place,
+              expanded->secret || row.is_secret};
     if (item.text.empty() && row.type != Type::Text)
         return fail(setting, place, std::string("'") + row.name + "' needs a value");
     if (auto added = add_item(row, item.text, setting.value); !added)
@@ -243,6 +247,28 @@ std::vector<Section> parse_sections(const std::vector<IniSection>& inis, const S
     for (const IniSection& ini : inis)
         parser.add(ini);
     return parser.finish();
+}
+
+void wipe_secrets(std::vector<IniSection>& inis) {
+    for (IniSection& ini : inis)
+        for (IniEntry& entry : ini.entries) {
+            const SectionType* type = find_section_type(ini.type);
+            const size_t row = type ? find_row(*type, entry.key) : 0;
+            if (type && row < type->rows.size() && type->rows[row].is_secret)
+                wipe(entry.value);
+        }
+}
+
+void wipe_secrets(std::vector<Section>& sections) {
+    for (Section& section : sections)
+        for (size_t i = 0; i < section.settings.size(); ++i) {
+            if (!section.type->rows[i].is_secret)
+                continue;
+            for (std::string& text : section.settings[i].value.texts)
+                wipe(text);
+            for (Item& item : section.settings[i].items)
+                wipe(item.text);
+        }
 }
 
 void fill_defaults(std::vector<Section>& sections, Faults& faults) {

@@ -65,4 +65,9 @@ std::vector<Section> parse_sections(const std::vector<IniSection>& inis, const S
 // no default.
 void fill_defaults(std::vector<Section>& sections, Faults& faults);
 
+// Overwrites what is written in the place of secrets, and what it expanded to, when it has been
+// used; what may be shown of it stays.
+void wipe_secrets(std::vector<IniSection>& inis);
+void wipe_secrets(std::vector<Section>& sections);
+
 } // namespace fanhorn

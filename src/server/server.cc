@@ -2,6 +2,7 @@
 #include "server/server.h"
 
 #include "base/log.h"
+#include "server/privileges.h"
 #include "server/process.h"
 #include "server/reference.h"
 
@@ -10,6 +11,7 @@
 #include <fcntl.h>
 #include <latch>
 #include <thread>
+#include <unistd.h>
 
 namespace fanhorn {
 
@@ -129,8 +131,49 @@ Result<void> Server::open() {
     if (auto added = hand_over(std::move(*listeners)); !added)
         return added;
     log_target_ = config_->log.target;
+    if (auto written = write_pid_file(config_->server.pid_file); !written)
+        return written;
     pid_file_ = config_->server.pid_file;
-    return write_pid_file(pid_file_);
+    if (auto became = become_user(); !became) {
+        remove_pid_file(pid_file_);
+        return Error{"[server] user: " + became.error()};
+    }
+    confine_process(config_->server.core_dumps);
+    return {};
+}
+
+// All that needs root is open by now.
+Result<void> Server::become_user() {
+    const ServerSettings& settings = config_->server;
+    if (settings.user.empty()) {
+        if (is_root())
+            log_event(LogLevel::Warning, "running_as_root",
+                      {{"remedy", "[server] user, or User= in the unit"}});
+        return {};
+    }
+    const auto account = find_account(settings.user, settings.group);
+    if (!account)
+        return Error{account.error()};
+    if (account->user == geteuid())
+        return {};
+    if (!is_root()) {
+        log_event(LogLevel::Warning, "user_ignored",
+                  {{"user", settings.user}, {"reason", "only root can become another user"}});
+        return {};
+    }
+    return drop_privileges(*account);
+}
+
+Result<void> Server::drop_privileges(const Account& account) {
+    if (auto given = log_give_to(account.user, account.group); !given)
+        log_event(LogLevel::Warning, "log_not_given", {{"reason", given.error()}});
+    if (auto done = become(account); !done)
+        return done;
+    log_event(LogLevel::Notice, "privileges_dropped",
+              {{"user", account.name}, {"uid", account.user}, {"gid", account.group}});
+    for (const std::string& error : load_().errors)
+        log_event(LogLevel::Warning, "reload_would_fail", {{"reason", error}});
+    return {};
 }
 
 Result<std::vector<std::vector<NewListener>>> Server::open_listeners(const Config& config) {

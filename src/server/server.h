@@ -5,6 +5,7 @@
 #include "net/loop.h"
 #include "server/config.h"
 #include "server/dashboard.h"
+#include "server/privileges.h"
 #include "server/shared.h"
 #include "server/worker.h"
 
@@ -30,6 +31,8 @@ class Server {
     enum class State : uint8_t { Serving, Draining, Stopping };
 
     void make_brokers();
+    Result<void> become_user();
+    Result<void> drop_privileges(const Account& account);
     uint32_t descriptors_allow(uint32_t wanted) const;
     // The sockets of `config` that are not open yet, for each worker.
     Result<std::vector<std::vector<NewListener>>> open_listeners(const Config& config);

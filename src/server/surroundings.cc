@@ -3,37 +3,52 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
 #include <glob.h>
-#include <memory>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace fanhorn {
 
 namespace {
 
-struct CloseFile {
-    void operator()(std::FILE* file) const { std::fclose(file); }
+constexpr size_t kChunk = 4096;
+
+struct File {
+    int descriptor;
+    ~File() {
+        if (descriptor >= 0)
+            close(descriptor);
+    }
 };
 
 } // namespace
 
+// Straight into the text, which has room for the whole file: nothing else then holds what may be a
+// secret.
 Result<std::string> SystemSurroundings::read(const std::string& path) const {
-    std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "re"));
-    if (!file)
+    const File file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    struct stat facts {};
+    if (file.descriptor < 0 || fstat(file.descriptor, &facts) != 0)
         return Error{std::strerror(errno)};
     std::string text;
-    char chunk[16 << 10];
-    errno = 0;
-    while (size_t length = std::fread(chunk, 1, sizeof chunk, file.get())) {
-        text.append(chunk, length);
-        if (text.size() > kMaxFileBytes)
+    text.reserve(std::min(static_cast<size_t>(facts.st_size), kMaxFileBytes) + kChunk);
+    for (size_t size = 0;;) {
+        text.resize(size + kChunk);
+        const ssize_t got = ::read(file.descriptor, text.data() + size, kChunk);
+        if (got < 0 && errno == EINTR)
+            continue;
+        size += static_cast<size_t>(std::max<ssize_t>(got, 0));
+        text.resize(size);
+        if (got < 0)
+            return Error{std::strerror(errno)};
+        if (size > kMaxFileBytes)
             return Error{"has more than 1 MiB"};
+        if (got == 0)
+            return text;
     }
-    if (std::ferror(file.get()))
-        return Error{std::strerror(errno)};
-    return text;
 }
 
 Result<std::vector<std::string>> SystemSurroundings::matching(const std::string& glob) const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/tls_config.h"
 
+#include "base/secret.h"
 #include "net/tls_context.h"
 #include "server/words.h"
 
@@ -22,6 +23,13 @@ class ContextMaker {
     ContextMaker(const Section& section, const TlsSection& settings, const Surroundings& world,
                  Faults& faults)
         : section_(section), settings_(settings), world_(world), faults_(faults) {}
+
+    ~ContextMaker() {
+        for (TlsSettings::Pair& pair : read_.pairs)
+            wipe(pair.key);
+        for (std::string& key : read_.ticket_keys)
+            wipe(key);
+    }
 
     std::shared_ptr<const TlsContext> make() {
         if (!check_pairs() || !read_files())
