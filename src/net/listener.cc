@@ -18,7 +18,7 @@ Acceptor::Acceptor(Loop& loop, const Clock& clock, Descriptor socket,
     : clock_(clock), socket_(std::move(socket)), reserve_(open_reserve()),
       on_accept_(std::move(on_accept)), on_exhausted_(std::move(on_exhausted)),
       rest_(loop, [this] { rest_over(); }) {
-    CHECK(watch(loop, socket_.get()));
+    is_open_ = rest_.is_ready() && watch(loop, socket_.get());
 }
 
 Acceptor::~Acceptor() {
@@ -27,7 +27,8 @@ Acceptor::~Acceptor() {
 
 void Acceptor::stop() {
     unwatch();
-    rest_.cancel();
+    if (rest_.is_ready())
+        rest_.cancel();
     socket_.reset();
     paused_until_ = 0;
 }
@@ -72,7 +73,11 @@ void Acceptor::rest_over() {
     if (accepted >= kStorm && accepted < kAcceptsPerTurn)
         rest_.start(kRestMicros);
     else
-        resume();
+        resume_or_retry();
+}
+
+void Acceptor::resume_or_retry() {
+    paused_until_ = resume() ? 0 : clock_.now() + kPause;
 }
 
 // The reserve lets one waiting client hear a close instead of hanging; then accepting rests, or a
@@ -90,8 +95,7 @@ void Acceptor::refuse_one() {
 void Acceptor::tick() {
     if (paused_until_ == 0 || clock_.now() < paused_until_)
         return;
-    paused_until_ = 0;
-    resume();
+    resume_or_retry();
 }
 
 } // namespace fanhorn

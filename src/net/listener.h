@@ -26,6 +26,8 @@ class Acceptor final : public Watch {
              std::function<void()> on_exhausted);
     ~Acceptor() override;
 
+    // False where there was no descriptor for it, or no room in the kernel: it accepts nothing.
+    bool is_open() const { return is_open_; }
     int socket() const { return socket_.get(); }
     // Resumes after a pause; several times a second.
     void tick();
@@ -38,12 +40,14 @@ class Acceptor final : public Watch {
     bool is_storm(int accepted);
     void rest_over();
     void refuse_one();
+    void resume_or_retry();
 
     const Clock& clock_;
     Descriptor socket_;
     Descriptor reserve_; // given up to accept, and close, one connection at EMFILE
     const std::function<void(int)> on_accept_;
     const std::function<void()> on_exhausted_;
+    bool is_open_ = false;
     Millis paused_until_ = 0; // 0: not paused
     Delay rest_;              // while it runs, a storm's connections wait
     int64_t counted_from_ = 0;

@@ -111,10 +111,11 @@ void Watch::pause() {
     is_added_ = false;
 }
 
-void Watch::resume() {
+bool Watch::resume() {
     CHECK(is_assigned_);
     if (!is_added_)
         is_added_ = event_add(&event_, nullptr) == 0;
+    return is_added_;
 }
 
 void Watch::unwatch() {
@@ -136,26 +137,29 @@ Ticker::~Ticker() {
 }
 
 Delay::Delay(Loop& loop, std::function<void()> call) : call_(std::move(call)) {
-    const int descriptor = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    CHECK(descriptor >= 0);
-    CHECK(watch(loop, descriptor));
+    timer_ = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (timer_ < 0 || watch(loop, timer_))
+        return;
+    unwatch();
+    close(timer_);
+    timer_ = -1;
 }
 
 Delay::~Delay() {
-    const int descriptor = fd();
     unwatch();
-    close(descriptor);
+    if (timer_ >= 0)
+        close(timer_);
 }
 
 void Delay::start(int64_t micros) {
     itimerspec once{};
     once.it_value = {micros / 1'000'000, micros % 1'000'000 * 1000};
-    CHECK(timerfd_settime(fd(), 0, &once, nullptr) == 0);
+    CHECK(timerfd_settime(timer_, 0, &once, nullptr) == 0);
 }
 
 void Delay::on_readable() {
     uint64_t count = 0;
-    if (read(fd(), &count, sizeof count) > 0) // not cancelled since
+    if (read(timer_, &count, sizeof count) > 0) // not cancelled since
         call_();
 }
 

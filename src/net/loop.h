@@ -82,9 +82,9 @@ class Watch {
 
     // Takes no ownership of `fd`.
     [[nodiscard]] bool watch(Loop& loop, int fd);
-    // Stops and resumes the reports.
+    // Stops and resumes the reports. False where the kernel has no room: to be tried again.
     void pause();
-    void resume();
+    [[nodiscard]] bool resume();
     void unwatch();
     int fd() const { return event_.ev_fd; }
 
@@ -114,6 +114,8 @@ class Delay final : public Watch {
   public:
     Delay(Loop& loop, std::function<void()> call);
     ~Delay() override;
+    // False where there was no descriptor for it: then it is not to be started.
+    bool is_ready() const { return timer_ >= 0; }
     // Anew, when it is under way.
     void start(int64_t micros);
     void cancel() { start(0); }
@@ -121,6 +123,7 @@ class Delay final : public Watch {
   private:
     void on_readable() override;
     std::function<void()> call_;
+    int timer_ = -1;
 };
 
 // Wakes a loop from any thread.

@@ -287,6 +287,9 @@ void Worker::open(NewListener listener) {
             log_event(LogLevel::Error, "descriptors_exhausted",
                       {{"while", "accepting"}, {"pause_ms", Acceptor::kPause}});
         });
+    if (!end->acceptor->is_open())
+        return log_event(LogLevel::Error, "listener_not_opened",
+                         {{"address", end->key}, {"reason", "no descriptor left"}});
     listeners_.push_back(std::move(end));
 }
 

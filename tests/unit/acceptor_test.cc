@@ -79,6 +79,19 @@ static void test_accepts(void**) {
     assert_int_equal(fixture.exhausted, 0);
 }
 
+// A reload may want a listener when there is no descriptor left: that is no reason to end.
+static void test_opens_nothing_without_descriptors(void**) {
+    const FakeClock clock;
+    Loop loop;
+    auto socket = listen_inet("127.0.0.1", 0, 64, Sharing::Yes);
+    assert_true(socket.ok());
+    const Shortage shortage(0);
+    Acceptor acceptor(
+        loop, clock, std::move(*socket), [](int) {}, [] {});
+    assert_false(acceptor.is_open());
+    acceptor.stop();
+}
+
 static void test_rests_when_descriptors_run_out(void**) {
     Fixture fixture;
     std::vector<Descriptor> clients;
@@ -189,6 +202,7 @@ static void test_an_address_is_not_shared_with_strangers(void**) {
 int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(test_accepts),
+        cmocka_unit_test(test_opens_nothing_without_descriptors),
         cmocka_unit_test(test_rests_when_descriptors_run_out),
         cmocka_unit_test(test_rests_in_a_storm),
         cmocka_unit_test(test_stops_while_it_rests),
