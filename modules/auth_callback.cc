@@ -2,6 +2,7 @@
 // [auth] sections of `type = callback`: the application says whose a token is, and what it may do.
 // What it said is kept for `cache`, for all workers, by digests of the tokens.
 #include "base/digest.h"
+#include "base/hash.h"
 #include "base/text.h"
 #include "modules/claims.h"
 #include "modules/jwt.h"
@@ -148,7 +149,7 @@ class CallbackAuthority final : public Authority {
     const AuthSettings settings_;
     const Inquiry inquiry_;
     mutable std::mutex mutex_;
-    mutable std::unordered_map<std::string, Answer> answers_;
+    mutable std::unordered_map<std::string, Answer, KeyedHash, std::equal_to<>> answers_;
     mutable std::deque<std::pair<Millis, std::string>> order_;
 };
 

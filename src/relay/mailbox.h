@@ -2,6 +2,7 @@
 // What other threads leave for a worker: one of the two locks in the program.
 #pragma once
 
+#include "base/hash.h"
 #include "relay/message.h"
 
 #include <functional>
@@ -50,7 +51,7 @@ class Mailbox {
     struct Batch {
         std::vector<Mail> mail;
         // Messages behind `mail` that did not fit: channel and its newest seq.
-        std::unordered_map<std::string, uint64_t> marks;
+        std::unordered_map<std::string, uint64_t, KeyedHash, std::equal_to<>> marks;
         int64_t since_micros = 0; // when the oldest of it came; 0 for an empty batch
     };
     // Swaps the content with `batch`, whose capacity is used again. The worker only.
@@ -63,7 +64,7 @@ class Mailbox {
 
     std::mutex mutex_;
     std::vector<Mail> mail_;
-    std::unordered_map<std::string, uint64_t> marks_;
+    std::unordered_map<std::string, uint64_t, KeyedHash, std::equal_to<>> marks_;
     size_t bytes_ = 0;
     size_t capacity_;
     int64_t since_micros_ = 0;
