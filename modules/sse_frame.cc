@@ -2,17 +2,13 @@
 #include "modules/sse_frame.h"
 
 #include "base/check.h"
+#include "base/utf8.h"
 
 #include <algorithm>
 
 namespace fanhorn {
 
 namespace {
-
-bool has_control(std::string_view text) {
-    return std::any_of(text.begin(), text.end(),
-                       [](unsigned char byte) { return byte < 0x20 || byte == 0x7f; });
-}
 
 // The blank is always written: the parser strips one, and a value may begin with one of its own.
 void append_field(std::string& out, std::string_view name, std::string_view value) {

@@ -60,4 +60,15 @@ bool is_utf8(std::string_view bytes) {
     return validator.feed(bytes) && validator.complete();
 }
 
+bool has_control(std::string_view text) {
+    for (size_t i = 0; i < text.size(); ++i) {
+        const auto byte = static_cast<uint8_t>(text[i]);
+        if (byte < 0x20 || byte == 0x7f)
+            return true;
+        if (byte == 0xc2 && i + 1 < text.size() && static_cast<uint8_t>(text[i + 1]) < 0xa0)
+            return true;
+    }
+    return false;
+}
+
 } // namespace fanhorn

@@ -9,6 +9,9 @@ namespace fanhorn {
 
 bool is_utf8(std::string_view bytes);
 
+// Whether there is a control character in a text in UTF-8: C0, DEL, or C1 (U+0080 to U+009F).
+bool has_control(std::string_view text);
+
 // Checks text that comes in pieces; fails at the first byte that no valid text could have there.
 class Utf8Validator {
   public:

@@ -13,18 +13,6 @@ namespace {
 
 constexpr size_t kMaxNameBytes = 255;
 
-// C0, DEL, and C1 (U+0080 to U+009F, in UTF-8 C2 80 to C2 9F).
-bool has_control(std::string_view text) {
-    for (size_t i = 0; i < text.size(); ++i) {
-        auto byte = static_cast<unsigned char>(text[i]);
-        if (byte < 0x20 || byte == 0x7f)
-            return true;
-        if (byte == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0)
-            return true;
-    }
-    return false;
-}
-
 // A length, in UTF-8, without control characters and ',': what names and patterns share.
 bool is_plain(std::string_view text) {
     // Most are ASCII, and told in one pass.

@@ -17,10 +17,7 @@ constexpr size_t kMaxKeyBytes = 255;
 constexpr Millis kMaxTtl = 366 * 86'400'000LL;
 
 bool is_plain(std::string_view text) {
-    const auto is_control = [](char c) {
-        return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-    };
-    return is_utf8(text) && std::none_of(text.begin(), text.end(), is_control);
+    return is_utf8(text) && !has_control(text);
 }
 
 constexpr std::string_view kPrefix = "Fanhorn-";

@@ -103,11 +103,19 @@ static void test_exhaustively(void**) {
     assert_int_equal(good, 0x10000 - 0x800 - 0x800); // U+0800 to U+FFFF without surrogates
 }
 
+static void test_control_characters(void**) {
+    for (const char* text : {"", "abc", "a b", "\xc2\xa0", "\xc3\x80", "\xe2\x80\x80"})
+        assert_row(text, !has_control(text));
+    for (const char* text : {"\x01", "a\n", "a\tb", "\x7f", "\xc2\x80", "a\xc2\x9f"})
+        assert_row(text, has_control(text));
+    assert_true(has_control(std::string_view("\0", 1)));
+}
+
 int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(test_whole),        cmocka_unit_test(test_fails_early),
         cmocka_unit_test(test_every_split),  cmocka_unit_test(test_stays_failed),
-        cmocka_unit_test(test_exhaustively),
+        cmocka_unit_test(test_exhaustively), cmocka_unit_test(test_control_characters),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
