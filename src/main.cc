@@ -2,6 +2,7 @@
 // fanhorn: argv, configuration, start, exit code.
 #include "base/digest.h"
 #include "server/command_line.h"
+#include "server/process.h"
 #include "server/server.h"
 
 #include <cstdio>
@@ -27,6 +28,7 @@ int complain(const ConfigErrors& errors) {
 }
 
 int serve(const CommandLine& command, const LoadedConfig& loaded) {
+    abort_without_memory();
     load_digests();
     Server server(loaded.config,
                   [&] { return load_config(command.config_file, command.overrides); });

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <fstream>
 #include <malloc.h>
+#include <new>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -106,6 +107,14 @@ std::string reloading_state() {
 int64_t watchdog_interval() {
     const char* micros = std::getenv("WATCHDOG_USEC");
     return micros ? std::atoll(micros) / 2000 : 0;
+}
+
+void abort_without_memory() {
+    std::set_new_handler([] {
+        constexpr std::string_view kWords = "fanhorn: out of memory\n"; // no log: it takes memory
+        [[maybe_unused]] const ssize_t said = write(STDERR_FILENO, kWords.data(), kWords.size());
+        std::abort();
+    });
 }
 
 void tune_allocator() {

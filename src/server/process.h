@@ -31,6 +31,11 @@ std::string reloading_state();
 // Half of WATCHDOG_USEC in milliseconds; 0 where no watchdog is wanted.
 int64_t watchdog_interval();
 
+// Where there is no memory for `new`, the process says so on stderr and aborts: it could not go on
+// with half of what it does, and a service manager starts another at once. What a stranger can make
+// grow has limits of its own.
+void abort_without_memory();
+
 // Large buffers come from the kernel and go back to it one by one, whatever lies beside them:
 // memory that readers who stopped had is not kept by the allocator in pieces.
 void tune_allocator();
