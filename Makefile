@@ -30,8 +30,8 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help build run test all-tests layers lists man unit blackbox clients npm soak bench \
-        bench-long bench-record bench-programs asan tsan fuzz format tidy deb rpm package-test \
-        install clean build-packages test-packages clang-packages package-packages \
+        bench-long bench-record bench-programs asan tsan fuzz format lint tidy cppcheck deb rpm \
+        package-test install clean build-packages test-packages clang-packages package-packages \
         bench-packages
 
 help: ## print this
@@ -117,9 +117,16 @@ man: test-packages ## check the manual pages
 format: clang-packages ## clang-format all sources
 	@git ls-files '*.cc' '*.h' | xargs clang-format -i
 
+lint: tidy cppcheck ## both of these
+
+cppcheck: clang-packages build-packages ## cppcheck all sources
+	@$(call CMAKE,build)
+	@tests/cppcheck.sh $(JOBS)
+
 tidy: clang-packages build-packages test-packages ## clang-tidy all sources
 	@$(call CMAKE,build,-DFANHORN_TESTS=ON)
-	@git ls-files 'src/*.cc' 'modules/*.cc' | xargs -P $(JOBS) -n 1 clang-tidy -quiet -p build
+	@git ls-files 'src/*.cc' 'modules/*.cc' | xargs -P $(JOBS) -n 1 \
+	    clang-tidy -quiet -p build --extra-arg=-Wno-unknown-warning-option
 
 deb: build-packages package-packages ## build/pkg/*.deb
 	@packaging/make-deb.sh

@@ -58,7 +58,8 @@ uint32_t random_below(uint32_t bound) {
     CHECK(bound > 0);
     thread_local Xoshiro generator;
     // Lemire's multiplication: the bias of at most bound / 2^32 does not matter to jitter.
-    return static_cast<uint32_t>(uint64_t{generator.next()} * bound >> 32);
+    const uint64_t product = generator.next() * uint64_t{bound};
+    return static_cast<uint32_t>(product >> 32);
 }
 
 } // namespace fanhorn

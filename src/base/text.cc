@@ -12,7 +12,7 @@ constexpr std::string_view kHexDigits = "0123456789abcdef";
 constexpr std::string_view kBase64Digits =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-constexpr auto kBase64Values = [] {
+constexpr auto kBase64Values = []() {
     std::array<int8_t, 256> values{};
     values.fill(-1);
     for (size_t i = 0; i < kBase64Digits.size(); ++i)

@@ -129,7 +129,7 @@ void SseSource::come_back(Millis now, const std::string& why, Millis asked_ms) {
     redirects_ = 0;
 }
 
-void SseSource::end(std::string failure) {
+void SseSource::end(const std::string& failure) {
     stream_.reset();
     is_over_ = true;
     failure_ = failure.empty() ? "" : "upstream: " + failure;

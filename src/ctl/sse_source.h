@@ -32,7 +32,7 @@ class SseSource final : public Source {
     void redirect(Millis now);
     void feed_events(std::vector<Event>& events);
     void come_back(Millis now, const std::string& why, Millis asked_ms = 0);
-    void end(std::string failure);
+    void end(const std::string& failure);
 
     const http::Upstream origin_; // where each try begins
     http::Upstream upstream_;     // where redirects have led

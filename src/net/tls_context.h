@@ -36,8 +36,8 @@ struct TlsSettings {
 // What is wrong, and where: the key of the configuration and its item, counted from 0. The text
 // goes on behind the item.
 struct TlsFault {
-    const char* key;
-    size_t item;
+    const char* key = "";
+    size_t item = 0;
     std::string text;
 };
 
