@@ -98,8 +98,7 @@ struct Http2Session::Callbacks {
 
     static int on_invalid_frame(nghttp2_session*, const nghttp2_frame* frame, int, void* user) {
         Http2Session& session = of(user);
-        if (frame->hd.type == NGHTTP2_HEADERS &&
-            session.streams_.size() >= session.limits_.streams)
+        if (frame->hd.type == NGHTTP2_HEADERS && session.streams_.size() >= session.limits_.streams)
             session.excess_ = Excess::Streams;
         if (!session.find(frame->hd.stream_id)) // the others are counted when they end
             session.count_reset();
@@ -179,6 +178,7 @@ Http2Session::~Http2Session() {
 
 void Http2Session::abandon() {
     is_broken_ = is_abandoned_ = true;
+    head_id_ = 0;
     for (const auto& [id, stream] : std::exchange(streams_, {}))
         if (Http2User* user = std::exchange(stream->user_, nullptr))
             user->on_gone();
@@ -255,18 +255,21 @@ Http2Stream* Http2Session::find(int32_t id) const {
 }
 
 void Http2Session::begin_stream(int32_t id) {
+    head_id_ = id;
+    head_since_ = now_;
     streams_.emplace(id, std::make_unique<Http2Stream>(*this, id, limits_.header_size));
 }
 
 void Http2Session::begin_request(Http2Stream& stream, bool has_body) {
+    head_id_ = 0;
     stream.is_input_whole_ = !has_body;
     stream.in_ = stream.request_.finish(has_body);
     stream.is_websocket_ = stream.request_.is_websocket();
     stream.user_ = handler_.accept(stream);
     if (stream.user_)
-        stream.user_->on_input();
-    else
-        stream.leave();
+        return stream.user_->on_input();
+    stream.is_declined_ = true;
+    stream.leave();
 }
 
 void Http2Session::end_stream(int32_t id) {
@@ -274,11 +277,28 @@ void Http2Session::end_stream(int32_t id) {
     if (stream.empty())
         return;
     Http2Stream& gone = *stream.mapped();
-    nghttp2_session_consume_connection(session_, std::exchange(gone.unconsumed_, 0));
-    if (!gone.is_end_sent_) // whatever the reason that was given
+    if (id == head_id_)
+        head_id_ = 0;
+    subtract_unread(std::exchange(gone.unconsumed_, 0));
+    if (!gone.is_end_sent_ && !gone.is_declined_) // whatever the reason that was given
         count_reset();
     if (gone.user_)
         gone.user_->on_gone();
+}
+
+// The window of the connection is for all of its streams: one that is not read must not close it.
+void Http2Session::add_unread(size_t bytes) {
+    unread_ += bytes;
+    if (unread_ <= kMaxUnread)
+        nghttp2_session_consume_connection(session_, bytes);
+    else
+        owed_ += bytes;
+}
+
+void Http2Session::subtract_unread(size_t bytes) {
+    unread_ -= bytes;
+    if (owed_ > 0 && unread_ <= kMaxUnread)
+        nghttp2_session_consume_connection(session_, std::exchange(owed_, 0));
 }
 
 void Http2Session::count_reset() {

@@ -79,7 +79,10 @@ class Http2Session {
     void shut_down(bool is_last);
     // Nothing more will come or go.
     bool is_over() const;
-    size_t stream_count() const { return streams_.size(); }
+    // Those whose header section has come.
+    size_t stream_count() const { return streams_.size() - (head_id_ ? 1 : 0); }
+    // When the header section began of which the end has not come; 0: there is none.
+    Millis head_since() const { return head_id_ ? head_since_ : 0; }
     // Which limit was reached since this was last asked.
     Excess take_excess();
     // Why it came to an end, for people; "" when it has not, or by itself.
@@ -91,11 +94,15 @@ class Http2Session {
     friend class Http2Stream;
     struct Callbacks;
     static constexpr size_t kOutputBytes = 64 << 10;
+    // Of bodies that nobody reads, until the peer may send none on any stream.
+    static constexpr size_t kMaxUnread = 256 << 10;
 
     Http2Stream* find(int32_t id) const;
     void begin_stream(int32_t id);
     void begin_request(Http2Stream& stream, bool has_body);
     void end_stream(int32_t id);
+    void add_unread(size_t bytes);
+    void subtract_unread(size_t bytes);
     void count_reset();
     void count_frame();
     void calm_down(Excess excess);
@@ -108,7 +115,9 @@ class Http2Session {
     std::vector<int32_t> with_room_; // streams whose users are to be told
     std::string output_;
     size_t output_sent_ = 0;
-    Millis now_ = 0;
+    Millis now_ = 0, head_since_ = 0;
+    int32_t head_id_ = 0; // of the stream whose header section is coming
+    size_t unread_ = 0, owed_ = 0; // owed: the connection's window is smaller by it
     double resets_ = 0, frames_ = 0; // not forgotten yet
     Millis resets_at_ = 0, frames_at_ = 0;
     Excess excess_ = Excess::None;
@@ -167,6 +176,7 @@ class Http2Stream {
     bool is_wanting_ = false;  // its user waits for room
     bool is_ended_ = false;    // end() was called
     bool is_end_sent_ = false;
+    bool is_declined_ = false; // by us, before it was looked at
 };
 
 } // namespace fanhorn::http

@@ -37,12 +37,14 @@ size_t Http2Stream::read(std::span<char> buffer) {
 void Http2Stream::consume() {
     if (unconsumed_ == 0)
         return;
-    nghttp2_session_consume(session_.session_, id_, std::exchange(unconsumed_, 0));
+    nghttp2_session_consume_stream(session_.session_, id_, unconsumed_);
+    session_.subtract_unread(std::exchange(unconsumed_, 0));
     session_.handler_.on_output();
 }
 
 void Http2Stream::take_body(std::string_view bytes) {
     unconsumed_ += bytes.size();
+    session_.add_unread(bytes.size());
     if (!user_ || is_ended_) // nobody reads it any more
         return consume();
     if (request_.is_chunked())

@@ -138,7 +138,8 @@ void Connection::leave_unread(bool is_drained) {
         return;
     has_unread_ = true;
     // Too many replies wait: they go out at the end of this turn, or when the socket takes them.
-    if (state_ == State::Streaming && !subscriber_->is_stalled())
+    if (state_ == State::Streaming && !subscriber_->is_stalled() &&
+        (!standing_ || standing_->parked.empty()))
         read_in_next_turn();
     // Nobody may be there any more to hear the answer that is being waited for.
     if (state_ == State::Polling && (peer_ended_ || is_cut()))
@@ -175,7 +176,6 @@ void Connection::hear(std::span<char> bytes) {
         inbound_->receive(bytes, *this);
 }
 
-// The peer will send no more.
 void Connection::on_end() {
     peer_ended_ = true;
     has_unread_ = false;

@@ -102,6 +102,8 @@ class Connection : public Client, public Deadline {
     const ListenerSettings& listener() const;
     const Ref<ListenerEnd>& listener_end() const { return listener_; }
     void on_writable();
+    // The peer will send no more.
+    virtual void on_end();
     void read_some();
     void read_in_next_turn();
     void enter(State state);
@@ -134,7 +136,6 @@ class Connection : public Client, public Deadline {
   private:
     void leave_unread(bool is_drained);
     void hear(std::span<char> bytes);
-    void on_end();
     void on_heartbeat();
     void say_farewell(const Farewell& farewell);
     bool wants_input() const;

@@ -88,6 +88,8 @@ void Connection::dispatch_asked() {
     is_feeding_ = true;
     ask_or_dispatch();
     feed_on({rest.data(), rest.size()});
+    if (state_ == State::Streaming && has_unread_)
+        read_in_next_turn();
 }
 
 // ---- while a subscription lasts

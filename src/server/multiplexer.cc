@@ -50,16 +50,17 @@ http::Http2User* Multiplexer::accept(http::Http2Stream& stream) {
 }
 
 void Multiplexer::flush() {
+    const Millis now = carrier_.worker().now();
     for (std::string_view bytes = session_.output(); !bytes.empty(); bytes = session_.output()) {
         const iovec piece = {const_cast<char*>(bytes.data()), bytes.size()};
         const ssize_t sent = carrier_.write(&piece, 1);
         if (sent < 0)
             return;
         session_.sent(static_cast<size_t>(sent));
-        if (static_cast<size_t>(sent) < bytes.size()) {
-            blocked_since_ = carrier_.worker().now();
+        if (sent > 0 || !blocked_since_)
+            blocked_since_ = now;
+        if (static_cast<size_t>(sent) < bytes.size())
             return arm();
-        }
     }
     blocked_since_ = 0;
     note_excess();
@@ -68,38 +69,63 @@ void Multiplexer::flush() {
         session_.abandon();
         return carrier_.finish();
     }
-    if (session_.stream_count() > 0)
-        idle_since_ = carrier_.worker().now();
+    if (session_.stream_count() > 0 || has_streams_)
+        idle_since_ = now;
+    has_streams_ = session_.stream_count() > 0;
     arm();
 }
 
-// Its deadline has come, or something has changed before it.
+// When what it waits for is another thing than before.
 void Multiplexer::arm() {
-    const auto& limits = carrier_.worker().config().limits;
     if (farewells_ == 1)
         return;
-    if (blocked_since_)
+    const auto& limits = carrier_.worker().config().limits;
+    const Due due_now = blocked_since_              ? Due::Blocked
+                        : session_.head_since() > 0 ? Due::Head
+                                                    : Due::Idle;
+    if (due_now == due_for_ && carrier_.is_armed())
+        return;
+    due_for_ = due_now;
+    if (due_now == Due::Blocked)
         carrier_.arm(limits.send_timeout);
-    else if (!carrier_.is_armed())
-        carrier_.arm(has_settled_ ? limits.idle_timeout : limits.header_timeout);
+    else
+        carrier_.arm(due_now == Due::Idle && has_settled_ ? limits.idle_timeout
+                                                          : limits.header_timeout);
+}
+
+bool Multiplexer::is_overdue(Due due_for, Millis now) {
+    const auto& limits = carrier_.worker().config().limits;
+    switch (due_for) {
+    case Due::Blocked:
+        return blocked_since_ && now - blocked_since_ >= limits.send_timeout;
+    case Due::Head:
+        return session_.head_since() > 0 && now - session_.head_since() >= limits.header_timeout;
+    case Due::Idle:
+        return !has_settled_ ||
+               (session_.stream_count() == 0 && now - idle_since_ >= limits.idle_timeout);
+    case Due::Nothing:
+        break;
+    }
+    return false;
 }
 
 void Multiplexer::on_deadline() {
-    const auto& limits = carrier_.worker().config().limits;
-    const Millis now = carrier_.worker().now();
     if (farewells_ == 1) {
         ++farewells_;
         return session_.shut_down(true);
     }
-    if (blocked_since_ && now - blocked_since_ >= limits.send_timeout) {
-        carrier_.note(Limit::SendTimeout);
+    const Millis now = carrier_.worker().now();
+    for (const auto& [due_for, limit] : {std::pair(Due::Blocked, Limit::SendTimeout),
+                                         std::pair(Due::Head, Limit::HeaderTimeout)}) {
+        if (!is_overdue(due_for, now))
+            continue;
+        carrier_.note(limit);
         return carrier_.drop();
     }
-    const bool is_idle = session_.stream_count() == 0;
-    if (!has_settled_ || (is_idle && now - idle_since_ >= limits.idle_timeout)) {
+    if (is_overdue(Due::Idle, now) && farewells_ == 0) {
         carrier_.note(has_settled_ ? Limit::IdleTimeout : Limit::HeaderTimeout);
         farewells_ = 2;
-        return session_.shut_down(true);
+        session_.shut_down(true);
     }
     arm();
 }
@@ -162,7 +188,9 @@ Received StreamConnection::receive_some(std::span<char> buffer) {
     const size_t size = stream_->read(buffer);
     if (size > 0)
         return {Received::State::Bytes, size};
-    return {stream_->has_ended() ? Received::State::End : Received::State::WouldBlock};
+    const bool is_end =
+        stream_->has_ended() && !stream_->is_ended(); // else our last words go first
+    return {is_end ? Received::State::End : Received::State::WouldBlock};
 }
 
 ssize_t StreamConnection::write(const iovec* pieces, int count) {

@@ -32,13 +32,18 @@ class Multiplexer final : public Inbound, private http::Http2Session::Handler {
   private:
     http::Http2User* accept(http::Http2Stream& stream) override;
     void on_output() override;
+    // What its deadline is about.
+    enum class Due : uint8_t { Nothing, Idle, Head, Blocked };
     void note_excess();
     void arm();
+    bool is_overdue(Due due_for, Millis now);
 
     SocketConnection& carrier_;
     http::Http2Session session_;
     Millis idle_since_;
     Millis blocked_since_ = 0; // when the socket last took bytes but not all; 0: it does
+    Due due_for_ = Due::Nothing;
+    bool has_streams_ = false; // at the last flush
     bool has_settled_ = false; // its first request has come
     uint8_t farewells_ = 0;    // steps of its end that were told
 };

@@ -84,6 +84,14 @@ Received SocketConnection::receive_some(std::span<char> buffer) {
     return got;
 }
 
+// What its streams have been answered meanwhile goes out.
+void SocketConnection::on_end() {
+    if (state() != State::Multiplexing)
+        return Connection::on_end();
+    multiplexer()->flush();
+    drop();
+}
+
 ssize_t SocketConnection::write(const iovec* pieces, int count) {
     if (state() == State::Closed)
         return -1;

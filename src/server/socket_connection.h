@@ -36,6 +36,7 @@ class SocketConnection final : public Connection,
     void on_ready(uint8_t what) override;
     void on_socket_writable();
     Received receive_some(std::span<char> buffer) override;
+    void on_end() override;
     bool is_cut() const override { return is_broken(socket_.get()); }
     bool has_unsent() const override { return tls_ && tls_->stream.has_unsent(); }
     void on_closed() override;

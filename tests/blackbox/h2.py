@@ -159,7 +159,7 @@ class H2Client:
             self.pongs += 1
         elif kind == SETTINGS and not flags & ACK:
             self.settings |= dict(struct.iter_unpack("!HI", payload))
-            self.send(SETTINGS, ACK)
+            self.wire.try_send(frame(SETTINGS, ACK))
         if kind in (HEADERS, DATA) and flags & END_STREAM:
             answer.is_ended = True
 

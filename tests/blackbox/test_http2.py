@@ -4,13 +4,14 @@
 import json
 import re
 import signal
+import socket
 import struct
 import subprocess
 import time
 
 from certificates import Authority
-from h2 import (CANCEL, CONNECT_PROTOCOL, DATA, END_STREAM, H2Client, INITIAL_WINDOW, MAX_STREAMS, NO_ERROR, PREFACE,
-                REFUSED_STREAM, RST_STREAM, WINDOW_UPDATE)
+from h2 import (CANCEL, CONNECT_PROTOCOL, DATA, END_STREAM, H2Client, HEADERS, INITIAL_WINDOW, MAX_STREAMS, NO_ERROR,
+                PREFACE, REFUSED_STREAM, RST_STREAM, WINDOW_UPDATE, fields)
 from harness import Daemon, FanhornTest, Wire, config, eventually
 from wire import build_request
 from ws import CLOSE, TEXT, FrameParser, close_payload, frame_bytes
@@ -182,6 +183,14 @@ class Websockets(Http2Test):
         client.send(DATA, 0, stream, frame_bytes(CLOSE, close_payload(1000)))
         self.assertTrue(client.whole(stream).is_ended)
 
+    def test_a_close_at_the_end(self):
+        client = self.h2()
+        stream = self.upgrade(client, f"/sub/{self.channel}")
+        client.send(DATA, END_STREAM, stream, frame_bytes(CLOSE, close_payload(1000)))
+        answer = client.whole(stream)
+        self.assertTrue(answer.is_ended, answer.__dict__)
+        self.assertEqual(FrameParser().feed(answer.body)[-1].payload, close_payload(1000))
+
     def test_session(self):
         client = self.h2()
         stream = self.upgrade(client, "/sub", sec_websocket_protocol="fanhorn.v1")
@@ -265,6 +274,21 @@ class Ends(Http2Test):
 
     def test_nothing_behind_the_preface(self):
         self.assert_limit("header_timeout", lambda: self.assertEqual(self.h2().until_gone(), NO_ERROR))
+
+    def test_half_a_head(self):
+        for settled in (False, True):
+            client = self.h2()
+            client.until(lambda its=client: its.settings)  # nothing may stand within a head
+            if settled:
+                client.request(path="/")
+            client.send(HEADERS, END_STREAM, client.next_id, fields(path="/"))
+            self.assert_limit("header_timeout", lambda its=client: self.assertIsNone(its.until_gone()))
+
+    def test_an_end_behind_a_request(self):
+        client = self.h2()
+        stream = client.open(path="/")
+        client.wire.socket.shutdown(socket.SHUT_WR)
+        self.assertEqual(client.whole(stream).status, 200)
 
     def test_half_a_request(self):
         client = self.h2()

@@ -10,9 +10,13 @@ from h2 import (ACK, Answer, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANC
                 PING, PRIORITY, PROTOCOL_ERROR, REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE, fields, frame,
                 literal)
 from harness import FanhornTest, config
-from wire import Closed
-
 KEPT = 16 << 20 if "FANHORN_SANITIZED" in os.environ else 4 << 20  # a sanitizer keeps what was freed for a while
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        numbers = stat.read().rsplit(")", 1)[1].split()
+    return (int(numbers[11]) + int(numbers[12])) / 100
 
 
 def resident(daemon):
@@ -37,10 +41,7 @@ class Floods(FanhornTest):
                 client.wire.send(b"".join(bytes_of(number + i) for i in range(50)))
         except (ConnectionResetError, BrokenPipeError):
             pass
-        try:
-            return client.until_gone()
-        except (AssertionError, TimeoutError):
-            return client.goaway
+        return client.until_gone()
 
     def others_are_well(self):
         self.assertEqual(self.h2().request(path="/").status, 200)
@@ -160,20 +161,38 @@ class Floods(FanhornTest):
             for _ in range(20):  # 20 on each of 10 connections
                 client.open("GET", f"/sub/{self.channel}?transport=poll&since=0")
         time.sleep(0.3)
-        self.assertLess(resident(self.daemon) - before, 200 * 2 * 1_300_000)
+        self.assertLess(resident(self.daemon) - before, 200 * 2_000_000)  # of answers of 1.2 MB
         self.others_are_well()
         for client in clients:  # whoever takes nothing within send_timeout is reset
             client.until(lambda its=client: all(answer.error is not None for answer in its.answers.values()))
             client.close()
 
+    def test_blocked_socket(self):
+        """Whoever takes nothing is cut after send_timeout, whatever he sends meanwhile."""
+        for number in range(20):
+            self.daemon.publish(self.channel, b"%d" % number + b"." * 60_000)
+        client = self.open(H2Client(self.daemon.public, {INITIAL_WINDOW: 1 << 30}, receive_buffer=4096))
+        client.send(WINDOW_UPDATE, 0, 0, struct.pack("!I", 1 << 30))
+        for _ in range(20):
+            client.open("GET", f"/sub/{self.channel}?transport=poll&since=0")
+
+        def linger():
+            for _ in range(40):
+                time.sleep(0.2)
+                client.wire.try_send(frame(WINDOW_UPDATE, 0, 0, struct.pack("!I", 1)))
+                if self.daemon.metrics()["fanhorn_http2_connections"] == 0:
+                    return
+            self.fail("it is still there")
+        self.assert_limit("send_timeout", linger)
+
     def test_one_byte_at_a_time(self):  # CVE-2019-9511
         client = self.h2({INITIAL_WINDOW: 1})
         stream = client.open("GET", f"/sub/{self.channel}", {"accept": "text/event-stream"})
-        began = time.process_time()
+        began = cpu_seconds(self.daemon.process.pid)
         for _ in range(40):
             client.send(WINDOW_UPDATE, 0, stream, struct.pack("!I", 1))
         client.until(lambda: len(client.answers[stream].body) > 30)
-        self.assertLess(time.process_time() - began, 5)
+        self.assertLess(cpu_seconds(self.daemon.process.pid) - began, 1)
         self.others_are_well()
 
     def test_frames_that_are_wrong(self):
@@ -220,9 +239,8 @@ class Floods(FanhornTest):
         self.assertEqual(client.request(path="/").status, 200)
 
     def test_no_preface(self):
-        client = self.open(H2Client(self.daemon.public, preface=b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"))
-        try:
-            client.until_gone()
-        except (Closed, AssertionError):
-            pass
+        wire = self.wire("public")
+        wire.send(b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n")
+        self.assertIn(wire.read_response().status, (400, 505))
+        self.assertTrue(wire.is_closed())
         self.others_are_well()

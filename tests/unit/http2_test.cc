@@ -200,6 +200,17 @@ const std::string kHead =
 
 } // namespace
 
+static std::string frame(uint8_t type, uint8_t flags, int32_t stream, std::string_view payload) {
+    std::string bytes;
+    for (const int shift : {16, 8, 0})
+        bytes += static_cast<char>(payload.size() >> shift);
+    bytes += static_cast<char>(type);
+    bytes += static_cast<char>(flags);
+    for (const int shift : {24, 16, 8, 0})
+        bytes += static_cast<char>(stream >> shift);
+    return bytes.append(payload);
+}
+
 static void an_answer(void**) {
     Server server;
     Client client;
@@ -275,7 +286,7 @@ static void a_body(void**) {
     }
 }
 
-// Who does not read, holds up his own stream's window of 64 KiB, no more.
+// Who does not read, holds up his own stream's window of 64 KiB, and no other stream's.
 static void an_unread_body(void**) {
     Server server;
     server.reads = false;
@@ -308,6 +319,59 @@ static void an_unread_body(void**) {
                    true);
     exchange(client, server);
     assert_int_equal(client.body.size(), 0);
+}
+
+static void those_who_do_not_read(void**) {
+    const std::vector<std::pair<std::string_view, std::string_view>> post = {
+        {":method", "POST"}, {":scheme", "http"}, {":authority", "a"}, {":path", "/"}};
+    Server server;
+    server.reads = false;
+    Client client;
+    for (int i = 0; i < 3; ++i) {
+        client.body = std::string(100'000, '+');
+        client.request(post, true);
+        exchange(client, server);
+    }
+    server.reads = true;
+    client.body = std::string(100'000, '~');
+    client.request(post, true);
+    exchange(client, server);
+    assert_int_equal(std::count(server.last().text.begin(), server.last().text.end(), '~'),
+                     100'000);
+    // Many of them are bounded together.
+    server.reads = false;
+    for (int i = 0; i < 20; ++i) {
+        client.body = std::string(100'000, '+');
+        client.request(post, true);
+        exchange(client, server);
+    }
+    const int32_t left = nghttp2_session_get_remote_window_size(client.session);
+    assert_int_equal(left, 0);
+    for (const auto& user : server.users) {
+        user->is_reading = true;
+        user->on_input();
+    }
+    exchange(client, server);
+    assert_true(nghttp2_session_get_remote_window_size(client.session) > 32'000);
+}
+
+static void half_a_head(void**) {
+    Server server;
+    Client client;
+    exchange(client, server);
+    server.now = 5000;
+    server.session.receive(frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM, 1, ""), server.now);
+    assert_int_equal(server.session.head_since(), 5000);
+    assert_int_equal(server.session.stream_count(), 0);
+    server.now = 6000;
+    server.session.receive(frame(NGHTTP2_CONTINUATION, 0, 1, "\x82\x86\x84"), server.now);
+    assert_int_equal(server.session.head_since(), 5000);
+    server.session.receive(frame(NGHTTP2_CONTINUATION, NGHTTP2_FLAG_END_HEADERS, 1,
+                                 "\x41\x01"
+                                 "a"),
+                           server.now);
+    assert_int_equal(server.session.head_since(), 0);
+    assert_int_equal(server.session.stream_count(), 1);
 }
 
 static void a_websocket(void**) {
@@ -445,17 +509,6 @@ static void malformed_fields(void**) {
 }
 
 // ---- limits
-
-static std::string frame(uint8_t type, uint8_t flags, int32_t stream, std::string_view payload) {
-    std::string bytes;
-    for (const int shift : {16, 8, 0})
-        bytes += static_cast<char>(payload.size() >> shift);
-    bytes += static_cast<char>(type);
-    bytes += static_cast<char>(flags);
-    for (const int shift : {24, 16, 8, 0})
-        bytes += static_cast<char>(stream >> shift);
-    return bytes.append(payload);
-}
 
 static bool is_calmed(Client& client, Server& server) {
     exchange(client, server);
@@ -626,7 +679,8 @@ int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(an_answer),           cmocka_unit_test(an_answer_of_one_piece),
         cmocka_unit_test(an_answer_in_chunks), cmocka_unit_test(a_body),
-        cmocka_unit_test(an_unread_body),      cmocka_unit_test(a_websocket),
+        cmocka_unit_test(an_unread_body),      cmocka_unit_test(those_who_do_not_read),
+        cmocka_unit_test(half_a_head),         cmocka_unit_test(a_websocket),
         cmocka_unit_test(a_slow_reader),       cmocka_unit_test(ends_when_there_is_room),
         cmocka_unit_test(those_who_leave),     cmocka_unit_test(malformed_fields),
         cmocka_unit_test(too_many_resets),     cmocka_unit_test(made_resets),
