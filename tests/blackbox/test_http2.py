@@ -286,7 +286,7 @@ class Ends(Http2Test):
 
     def test_an_end_behind_a_request(self):
         client = self.h2()
-        stream = client.open(path="/")
+        stream = client.open(path="/healthz")
         client.wire.socket.shutdown(socket.SHUT_WR)
         self.assertEqual(client.whole(stream).status, 200)
 
