@@ -2,20 +2,12 @@
 #include "net/listener.h"
 
 #include <cerrno>
-#include <fcntl.h>
-#include <unistd.h>
 
 namespace fanhorn {
 
-namespace {
-int open_reserve() {
-    return open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-} // namespace
-
-Acceptor::Acceptor(Loop& loop, const Clock& clock, Descriptor socket,
-                   std::function<void(int)> on_accept, std::function<void()> on_exhausted)
-    : clock_(clock), socket_(std::move(socket)), reserve_(open_reserve()),
+Acceptor::Acceptor(Loop& loop, const Clock& clock, Descriptor socket, DescriptorReserve& reserve,
+                   std::function<void(int, bool)> on_accept, std::function<void()> on_exhausted)
+    : clock_(clock), socket_(std::move(socket)), reserve_(reserve),
       on_accept_(std::move(on_accept)), on_exhausted_(std::move(on_exhausted)),
       rest_(loop, [this] { rest_over(); }) {
     is_open_ = rest_.is_ready() && watch(loop, socket_.get());
@@ -46,11 +38,11 @@ int Acceptor::accept_some() {
     for (int i = 0; i < kAcceptsPerTurn; ++i) {
         const int fd = socket_ ? accept_socket(socket_.get()) : -1;
         if (fd >= 0) {
-            on_accept_(fd);
+            on_accept_(fd, false);
             continue;
         }
         if (socket_ && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
-            refuse_one();
+            accept_spare();
         return i;
     }
     return kAcceptsPerTurn;
@@ -80,16 +72,22 @@ void Acceptor::resume_or_retry() {
     paused_until_ = resume() ? 0 : clock_.now() + kPause;
 }
 
-// The reserve lets one waiting client hear a close instead of hanging; then accepting rests, or a
-// level-triggered loop would spin.
-void Acceptor::refuse_one() {
-    reserve_.reset();
-    Descriptor refused(accept_socket(socket_.get()));
-    refused.reset();
-    reserve_ = Descriptor(open_reserve());
+// Where somebody still waits then, accepting rests, or a level-triggered loop would spin.
+void Acceptor::accept_spare() {
+    on_exhausted_();
+    for (int i = 0; i < kSparesPerPause && socket_ && reserve_.lend(); ++i) {
+        const int fd = accept_socket(socket_.get());
+        const bool is_none_left = fd < 0 && errno == EAGAIN;
+        if (fd >= 0)
+            on_accept_(fd, true);
+        reserve_.refill();
+        if (is_none_left)
+            return;
+    }
+    if (!socket_)
+        return;
     pause();
     paused_until_ = clock_.now() + kPause;
-    on_exhausted_();
 }
 
 void Acceptor::tick() {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Accepts connections: a bounded number a turn, in batches when they storm in, and without spinning
-// when descriptors run out.
+// Accepts connections: a bounded number a turn, in batches when they storm in, and when descriptors
+// run out a few by the reserve, without spinning.
 #pragma once
 
 #include "net/loop.h"
+#include "net/reserve.h"
 #include "net/socket.h"
 
 #include <functional>
@@ -18,11 +19,16 @@ class Acceptor final : public Watch {
     // connects need not wake us each time, which costs more than what we do for it.
     static constexpr int kStorm = 8;
     static constexpr int64_t kRestMicros = 1000;
-    // How long accepting rests when the process has no descriptor left.
+    // When the process has no descriptor left: so many are accepted one after the other by what the
+    // reserve lends, then accepting rests so long.
+    static constexpr int kSparesPerPause = 16;
     static constexpr Millis kPause = 100;
 
-    // `on_accept` owns the descriptor that it is given. `on_exhausted` is told once a pause.
-    Acceptor(Loop& loop, const Clock& clock, Descriptor socket, std::function<void(int)> on_accept,
+    // `on_accept` owns the descriptor that it is given; `is_spare`: it is lent by the reserve,
+    // which has it back when it is closed at once. `on_exhausted` is told before the first of
+    // those.
+    Acceptor(Loop& loop, const Clock& clock, Descriptor socket, DescriptorReserve& reserve,
+             std::function<void(int fd, bool is_spare)> on_accept,
              std::function<void()> on_exhausted);
     ~Acceptor() override;
 
@@ -39,13 +45,13 @@ class Acceptor final : public Watch {
     int accept_some();
     bool is_storm(int accepted);
     void rest_over();
-    void refuse_one();
+    void accept_spare();
     void resume_or_retry();
 
     const Clock& clock_;
     Descriptor socket_;
-    Descriptor reserve_; // given up to accept, and close, one connection at EMFILE
-    const std::function<void(int)> on_accept_;
+    DescriptorReserve& reserve_;
+    const std::function<void(int, bool)> on_accept_;
     const std::function<void()> on_exhausted_;
     bool is_open_ = false;
     Millis paused_until_ = 0; // 0: not paused

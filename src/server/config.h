@@ -105,6 +105,9 @@ struct ListenerSettings {
     std::shared_ptr<const TlsContext> tls_context; // of that section
     Http2 http2 = Http2::On;
     uint32_t backlog = 4096;
+
+    // Whether only programs of the operator's are there, which are answered when all else is full.
+    bool is_private() const { return !(serve & (kServeSubscribe | kServeClient)); }
 };
 
 struct TlsSection {

@@ -52,9 +52,12 @@ constexpr Row kServerRows[] = {
      .min = 1,
      .max = 100'000'000,
      .reloadable = false,
-     .documentation = "Open connections of all listeners together; what comes beyond is closed "
-                      "at once.\n"
-                      "The limit of open files has to be higher than this."},
+     .documentation =
+         "Open connections of all listeners together; what comes beyond is closed at once.\n"
+         "The limit of open files has to be higher than this.\n"
+         "Listeners that serve neither subscribe nor client may have 16 more, and are kept "
+         "descriptors of their own, so that health checks, metrics and publishers are answered "
+         "whatever the world does."},
     {.name = "descriptors",
      .type = Type::Choice,
      .binding = kField<&ServerSettings::descriptors>,

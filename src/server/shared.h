@@ -29,6 +29,7 @@ struct Shared {
     int64_t started_micros = 0;
     std::atomic<uint32_t> connections{0};
     std::atomic<uint32_t> max_connections{0};
+    std::atomic<uint32_t> missing_reserve{0}; // descriptors, see DescriptorReserve
     std::atomic<uint64_t> reloads{0};
     std::atomic<bool> is_draining{false};
     size_t workers = 0;

@@ -151,7 +151,10 @@ class Worker {
     void flush_multiplexed();
     void open(NewListener listener);
     bool refuses(const ListenerSettings& listener, int fd);
-    void accept(ListenerEnd& listener, int fd);
+    void accept(ListenerEnd& listener, int fd, bool is_spare);
+    std::optional<Limit> enter(const ListenerSettings& listener, bool is_spare);
+    bool find_place(const ListenerSettings& listener);
+    void turn_away(const ListenerSettings& listener, int fd, Limit limit);
     void deliver();
     void tick();
     void drain_some();
@@ -173,6 +176,7 @@ class Worker {
     RateLimiter rates_;
     Control control_;
     std::vector<std::unique_ptr<Transport>> transports_;
+    std::unique_ptr<DescriptorReserve> reserve_; // of this thread's table
     std::vector<Ref<ListenerEnd>> listeners_;
     Handoff handoff_;
     std::vector<char> read_buffer_, stream_buffer_;

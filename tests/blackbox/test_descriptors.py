@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""descriptors = worker: more connections than one table holds, with logs, reloads and new listeners."""
+"""Where descriptors are few: tables of their own (descriptors = worker), with logs, reloads and new
+listeners; and who is still answered when there are none left."""
 
+import itertools
+import os
+import resource
+import select
 import signal
+import threading
+import time
 import unittest
 from pathlib import Path
 
-from harness import Daemon, FanhornTest, config, eventually, free_ports
+from harness import PATIENCE, Daemon, FanhornTest, Wire, config, eventually, free_ports
 from sse import SseClient
 from wire import Wire
 
@@ -91,6 +98,106 @@ class Reload(unittest.TestCase):
             daemon.send_signal(signal.SIGHUP)
             eventually(lambda: "setting=\"[log] target\"" in log.read_text(), "the warning")
             self.assertFalse((daemon.dir / "other.log").exists())
+
+
+def cpu_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+class Probe(threading.Thread):
+    """Asks the private listener, all the time; `answers` are (path, status, seconds)."""
+
+    REQUESTS = (("GET", "/healthz"), ("GET", "/metrics"), ("POST", "/pub/x"), ("GET", "/readyz"))
+
+    def __init__(self, daemon):
+        super().__init__(daemon=True)
+        self.daemon_, self.ends, self.answers = daemon, threading.Event(), []
+
+    def run(self):
+        for method, path in itertools.cycle(self.REQUESTS):
+            if self.ends.wait(0.05):
+                return
+            start, status = time.monotonic(), None
+            try:
+                status = self.daemon_.request(method, path, timeout=2 * PATIENCE).status
+            except (OSError, AssertionError) as error:
+                status = repr(error)
+            self.answers.append((path, status, time.monotonic() - start))
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ends.set()
+        self.join()
+
+
+class NoneLeft(unittest.TestCase):
+    """500 clients, and 200 descriptors."""
+
+    CROWD = 500
+
+    def test_from_the_start(self):
+        with Daemon(config(), nofile=LIMIT) as daemon:
+            self.check(daemon, "max_connections")
+
+    def test_taken_away(self):
+        """From the running daemon, so that accept() fails."""
+        with Daemon(config(), nofile=2 * self.CROWD) as daemon:
+            self.check(daemon, "descriptors")
+            self.assertIn("event=descriptors_exhausted", daemon.log())
+
+    def test_taken_away_from_own_tables(self):
+        with Daemon(config(server="workers = 2\ndescriptors = worker", more=LOG), nofile=2 * self.CROWD) as daemon:
+            self.check(daemon, "descriptors")
+
+    def check(self, daemon, limit):
+        self.deliver_once(daemon)
+        if limit == "descriptors":
+            resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (LIMIT, LIMIT))
+        stream = SseClient(daemon.public, "/sub/x", {"since": "latest"}).opened()
+        with Probe(daemon) as probe:
+            crowd = [Wire(daemon.public, timeout=2) for _ in range(self.CROWD)]
+            eventually(lambda: daemon.limit_hits(limit) > 0, "the limit")
+            before, start = cpu_seconds(daemon.process.pid), time.monotonic()
+            time.sleep(3)
+            used = (cpu_seconds(daemon.process.pid) - before) / (time.monotonic() - start)
+            refused = [wire for wire in crowd if select.select([wire.socket], [], [], 0)[0]]
+            self.assertEqual({wire.read_response().status for wire in refused}, {503})
+            for wire in crowd:
+                wire.close()
+            self.check_recovery(daemon)
+        self.assertLess(used, 0.05 if not os.environ.get("FANHORN_SANITIZED") else 0.3, "spinning")
+        self.assertEqual({status for _, status, _ in probe.answers}, {200}, probe.answers)
+        self.assertLess(max(seconds for _, _, seconds in probe.answers), PATIENCE)
+        self.assertGreater(len(probe.answers), 30)
+        identity = daemon.publish("x", b"last")["id"]
+        while stream.next_event().id != identity:
+            pass
+        stream.close()
+
+    def deliver_once(self, daemon):
+        """UBSan opens a pipe when it meets an object of a type for the first time."""
+        stream = SseClient(daemon.public, "/sub/x").opened()
+        daemon.publish("x", b"first")
+        self.assertEqual(stream.next_event().data, "first")
+        for method, path in Probe.REQUESTS:
+            daemon.request(method, path)
+        stream.close()
+
+    def check_recovery(self, daemon):
+        """Every worker, within a second."""
+        start = time.monotonic()
+        eventually(lambda: all(self.answers(daemon) for _ in range(16)), "recovery")
+        self.assertLess(time.monotonic() - start, PATIENCE)
+
+    def answers(self, daemon):
+        try:
+            return daemon.request("GET", "/healthz", "public", timeout=0.5).status == 200
+        except (OSError, AssertionError):
+            return False
 
 
 if __name__ == "__main__":

@@ -329,7 +329,8 @@ class Descriptors(unittest.TestCase):
         """The limit is taken away from the running daemon, so that accept() fails."""
         with Daemon() as daemon:
             self.deliver_once(daemon)
-            resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (40, 40))
+            few = int(daemon.metrics()["process_open_fds"]) + 8
+            resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (few, few))
             self.check_crowd(daemon, "descriptors")
             self.assertIn("event=descriptors_exhausted", daemon.log())
 

@@ -22,7 +22,14 @@ struct Fixture {
         assert_true(socket.ok());
         port = local_port(socket->get());
         acceptor = std::make_unique<Acceptor>(
-            loop, clock, std::move(*socket), [this](int fd) { accepted.emplace_back(fd); },
+            loop, clock, std::move(*socket), reserve,
+            [this](int fd, bool is_spare) {
+                Descriptor connection(fd);
+                if (is_spare && !keeps_spares)
+                    ++refused;
+                else
+                    accepted.push_back(std::move(connection));
+            },
             [this] { ++exhausted; });
     }
     void turns(int count) {
@@ -46,7 +53,10 @@ struct Fixture {
     FakeClock clock;
     Loop loop;
     uint16_t port = 0;
+    DescriptorReserve reserve;
+    bool keeps_spares = false;
     std::vector<Descriptor> accepted;
+    int refused = 0;
     int exhausted = 0;
     std::unique_ptr<Acceptor> acceptor;
 };
@@ -82,46 +92,111 @@ static void test_accepts(void**) {
 // A reload may want a listener when there is no descriptor left: that is no reason to end.
 static void test_opens_nothing_without_descriptors(void**) {
     const FakeClock clock;
+    DescriptorReserve reserve;
     Loop loop;
     auto socket = listen_inet("127.0.0.1", 0, 64, Sharing::Yes);
     assert_true(socket.ok());
     const Shortage shortage(0);
     Acceptor acceptor(
-        loop, clock, std::move(*socket), [](int) {}, [] {});
+        loop, clock, std::move(*socket), reserve, [](int, bool) {}, [] {});
     assert_false(acceptor.is_open());
     acceptor.stop();
 }
 
 static void test_rests_when_descriptors_run_out(void**) {
     Fixture fixture;
+    constexpr int kSpares = Acceptor::kSparesPerPause;
     std::vector<Descriptor> clients;
-    for (int i = 0; i < 4; ++i)
+    for (int i = 0; i < 2 * kSpares + 2; ++i)
         clients.push_back(fixture.connect_to());
     {
-        const Shortage shortage(1); // for one of the four
+        const Shortage shortage(1); // for one of them
         fixture.turns(1);
         assert_int_equal(fixture.accepted.size(), 1);
         assert_int_equal(fixture.exhausted, 1);
-        // The second was accepted with the reserve, and closed: it hears so at once.
+        // The second was accepted with the reserve, and closed: it hears so at once, as do others.
         char byte = 0;
         assert_int_equal(recv(clients[1].get(), &byte, 1, 0), 0);
+        assert_int_equal(fixture.refused, kSpares);
         // No further reports while it rests, though clients wait: it does not spin.
         fixture.turns(20);
         fixture.acceptor->tick();
         fixture.turns(20);
         assert_int_equal(fixture.accepted.size(), 1);
+        assert_int_equal(fixture.refused, kSpares);
         assert_int_equal(fixture.exhausted, 1);
-        // When the rest is over it tries once more, and refuses one more.
+        // When the rest is over it tries once more, and refuses some more.
         fixture.clock.advance(Acceptor::kPause);
         fixture.acceptor->tick();
         fixture.turns(5);
         assert_int_equal(fixture.exhausted, 2);
-        assert_int_equal(recv(clients[2].get(), &byte, 1, 0), 0);
+        assert_int_equal(fixture.refused, 2 * kSpares);
+        assert_int_equal(recv(clients[static_cast<size_t>(2 * kSpares)].get(), &byte, 1, 0), 0);
+        assert_true(fixture.reserve.is_whole());
     }
     fixture.clock.advance(Acceptor::kPause);
     fixture.acceptor->tick();
     fixture.turns(3);
-    assert_int_equal(fixture.accepted.size(), 2); // the fourth was only kept waiting
+    assert_int_equal(fixture.accepted.size(), 2); // the last was only kept waiting
+}
+
+static void test_does_not_rest_when_all_are_refused(void**) {
+    Fixture fixture;
+    const Shortage shortage(1);
+    fixture.accepted.push_back(fixture.connect_to()); // the client takes the last one
+    fixture.turns(5);
+    assert_int_equal(fixture.refused, 1);
+    fixture.accepted.clear();
+    const Descriptor next = fixture.connect_to();
+    fixture.turns(5); // no clock went on
+    assert_int_equal(fixture.refused, 2);
+    fixture.turns(20);
+    assert_int_equal(fixture.exhausted, 2);
+}
+
+static void test_the_reserve_serves_whom_it_is_for(void**) {
+    constexpr size_t kSize = DescriptorReserve::kSize;
+    Fixture fixture;
+    fixture.keeps_spares = true;
+    std::vector<Descriptor> clients;
+    for (size_t i = 0; i < kSize + 2; ++i)
+        clients.push_back(fixture.connect_to());
+    const Shortage shortage(0);
+    fixture.turns(20);
+    assert_int_equal(fixture.accepted.size(), kSize);
+    assert_false(fixture.reserve.is_whole());
+    // One is served: the next one takes its place.
+    fixture.accepted.erase(fixture.accepted.begin());
+    fixture.clock.advance(Acceptor::kPause);
+    fixture.acceptor->tick();
+    fixture.turns(20);
+    assert_int_equal(fixture.accepted.size(), kSize);
+    // What becomes free is the reserve's first.
+    fixture.accepted.erase(fixture.accepted.begin());
+    fixture.reserve.refill();
+    assert_false(fixture.reserve.is_whole());
+    fixture.acceptor->stop();
+    fixture.accepted.clear();
+    fixture.reserve.refill();
+    assert_true(fixture.reserve.is_whole());
+}
+
+static void test_reserves_of_a_table_are_whole_together(void**) {
+    std::atomic<uint32_t> missing{0};
+    const DescriptorReserve one(&missing);
+    {
+        DescriptorReserve other(&missing);
+        assert_true(one.is_whole());
+        assert_true(other.lend());
+        assert_false(one.is_whole());
+        other.refill();
+        assert_true(one.is_whole());
+        for (size_t i = 0; i < DescriptorReserve::kSize; ++i)
+            assert_true(other.lend());
+        assert_false(other.lend());
+        assert_int_equal(missing.load(), DescriptorReserve::kSize);
+    }
+    assert_true(one.is_whole()); // who has gone lacks nothing
 }
 
 // A storm: more than are accepted without a rest, fewer than a turn takes.
@@ -163,7 +238,7 @@ static void test_descriptors_run_out_while_it_rests(void**) {
     Fixture fixture;
     std::vector<Descriptor> clients = storm(fixture);
     const size_t before = fixture.accepted.size();
-    for (int i = 0; i < 3; ++i)
+    for (int i = 0; i < Acceptor::kSparesPerPause + 2; ++i)
         clients.push_back(fixture.connect_to());
     {
         const Shortage shortage(1);
@@ -175,7 +250,7 @@ static void test_descriptors_run_out_while_it_rests(void**) {
     fixture.clock.advance(Acceptor::kPause);
     fixture.acceptor->tick();
     fixture.turns(3);
-    assert_int_equal(fixture.accepted.size(), before + 2); // the second was refused
+    assert_int_equal(fixture.accepted.size(), before + 2); // those between them were refused
 }
 
 static void test_stop(void**) {
@@ -204,6 +279,9 @@ int main() {
         cmocka_unit_test(test_accepts),
         cmocka_unit_test(test_opens_nothing_without_descriptors),
         cmocka_unit_test(test_rests_when_descriptors_run_out),
+        cmocka_unit_test(test_does_not_rest_when_all_are_refused),
+        cmocka_unit_test(test_the_reserve_serves_whom_it_is_for),
+        cmocka_unit_test(test_reserves_of_a_table_are_whole_together),
         cmocka_unit_test(test_rests_in_a_storm),
         cmocka_unit_test(test_stops_while_it_rests),
         cmocka_unit_test(test_descriptors_run_out_while_it_rests),
