@@ -7,7 +7,6 @@
 
 #include <csignal>
 #include <pthread.h>
-#include <unistd.h>
 
 namespace fanhorn {
 
@@ -21,32 +20,9 @@ constexpr int64_t kFlushMicros = 1000;
 constexpr size_t kFlushesPerLook = 128;
 constexpr uint32_t kRetryMinMs = 500;
 constexpr uint32_t kRetrySpreadMs = 10'000;
-// Beyond max_connections, of private listeners.
-constexpr uint32_t kPrivateConnections = 16;
 
 uint32_t jittered_retry_ms() {
     return kRetryMinMs + random_below(kRetrySpreadMs);
-}
-
-std::string_view detail_of(Limit limit) {
-    return limit == Limit::Descriptors ? "no descriptor is left for a connection"
-                                       : "there are as many connections as 'max_connections'";
-}
-
-// Told without reading anything, to a connection that is one too many.
-void refuse_over_limit(int fd, std::string_view detail) {
-    const std::string body =
-        http::problem_body(http::problem("overloaded", std::string(detail))) + '\n';
-    std::string out;
-    http::append_status(out, 503);
-    http::append_header(out, "Content-Type", "application/problem+json");
-    http::append_content_length(out, body.size());
-    http::append_header(out, "Retry-After", std::to_string(1 + random_below(10)));
-    http::append_header(out, "Connection", "close");
-    out.append("\r\n").append(body);
-    const iovec piece = {out.data(), out.size()};
-    send_pieces(fd, &piece, 1);
-    shutdown_sending(fd);
 }
 
 // All sinks of a worker are its connections.
@@ -280,78 +256,6 @@ std::optional<http::Problem> Worker::limit_publish(const ChannelSettings& settin
     counters_.hit(Limit::PublishRate, to_text(from.client()));
     return http::problem("rate_limited", "more than 'publish_rate' allows; the next in " +
                                              std::to_string(wait) + " ms");
-}
-
-// ---- listeners
-
-void Worker::open(NewListener listener) {
-    auto end = make_ref<ListenerEnd>(*this);
-    end->settings = std::move(listener.settings);
-    end->key = std::move(listener.key);
-    ListenerEnd* raw = end.get();
-    end->acceptor = std::make_unique<Acceptor>(
-        *loop_, shared_.clock, std::move(listener.socket), *reserve_,
-        [this, raw](int fd, bool is_spare) { accept(*raw, fd, is_spare); },
-        [this] {
-            counters_.hit(Limit::Descriptors);
-            log_event(LogLevel::Error, "descriptors_exhausted",
-                      {{"while", "accepting"}, {"pause_ms", Acceptor::kPause}});
-        });
-    if (!end->acceptor->is_open())
-        return log_event(LogLevel::Error, "listener_not_opened",
-                         {{"address", end->key}, {"reason", "no descriptor left"}});
-    listeners_.push_back(std::move(end));
-}
-
-void Worker::accept(ListenerEnd& listener, int fd, bool is_spare) {
-    if (refuses(listener.settings, fd)) {
-        close(fd);
-        return;
-    }
-    if (const auto limit = enter(listener.settings, is_spare))
-        return turn_away(listener.settings, fd, *limit);
-    auto* connection = new SocketConnection(Ref<ListenerEnd>(&listener), fd);
-    adopt(*connection);
-    if (!connection->begin())
-        connection->drop();
-}
-
-// Takes a place, or returns the limit that one connection more is beyond.
-std::optional<Limit> Worker::enter(const ListenerSettings& listener, bool is_spare) {
-    if (!listener.is_private() && (is_spare || !reserve_->is_whole()))
-        return Limit::Descriptors;
-    if (!find_place(listener))
-        return Limit::MaxConnections;
-    return std::nullopt;
-}
-
-void Worker::turn_away(const ListenerSettings& listener, int fd, Limit limit) {
-    counters_.hit(limit, listener.name);
-    if (!listener.tls_context)
-        refuse_over_limit(fd, detail_of(limit));
-    close(fd);
-    reserve_->refill();
-}
-
-bool Worker::find_place(const ListenerSettings& listener) {
-    const uint32_t most = shared_.max_connections.load(std::memory_order_relaxed) +
-                          (listener.is_private() ? kPrivateConnections : 0);
-    if (shared_.connections.fetch_add(1, std::memory_order_relaxed) < most)
-        return true;
-    shared_.connections.fetch_sub(1, std::memory_order_relaxed);
-    return false;
-}
-
-bool Worker::take_place(const ListenerSettings& listener) {
-    const bool is_found = find_place(listener);
-    if (!is_found)
-        counters_.hit(Limit::MaxConnections, listener.name);
-    return is_found;
-}
-
-void Worker::adopt(Connection& connection) {
-    connections_.push_back(connection);
-    ++connection_count_;
 }
 
 // ---- life
