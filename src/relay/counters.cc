@@ -35,7 +35,8 @@ std::string_view limit_name(Limit limit) {
         "slow_consumer_limit", "heartbeat",         "idempotency_keys", "filters",
         "token_size",          "publish_rate",      "wildcards",        "wildcard_channels",
         "read_markers",        "user_read_markers", "auth_requests",    "handshakes",
-        "http2_streams",       "http2_resets",      "http2_frames"};
+        "http2_streams",       "http2_resets",      "http2_frames",
+        "connections_per_address", "connection_rate"};
     return kNames[static_cast<size_t>(limit)];
 }
 

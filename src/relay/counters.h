@@ -72,8 +72,10 @@ enum class Limit : uint8_t {
     Http2Streams,
     Http2Resets,
     Http2Frames,
+    ConnectionsPerAddress,
+    ConnectionRate,
 };
-inline constexpr size_t kLimits = 31;
+inline constexpr size_t kLimits = 33;
 std::string_view limit_name(Limit limit);
 // The log line of Counters::hit alone, for who may not write one while it counts.
 void log_limit(Limit limit, std::string_view who = {});

@@ -66,6 +66,8 @@ struct LimitSettings {
     uint32_t http2_streams = 100;       // of one connection at a time; refused
     uint32_t http2_resets = 200;        // of its streams, a minute; closed
     uint32_t http2_frames = 200;        // that carry nothing, a second; closed
+    uint32_t connections_per_address = 0; // at a time, 0: no limit; 503 at the door
+    Rate connection_rate;                 // of new ones from one address; 503 at the door
 };
 
 enum class Http2 : uint8_t { On, Off, Cleartext };

@@ -45,7 +45,7 @@ void Connection::find_client() {
 std::optional<http::Problem> Connection::check_client() {
     const auto& allow = listener_->settings.allow;
     if (allow.empty() || is_in(allow, client()))
-        return std::nullopt;
+        return has_client_ ? worker().count_client(*this, listener_->settings) : std::nullopt;
     counters().refuse(PeerRefusal::NotAllowed, to_text(client()));
     return http::problem("forbidden", "requests from your address are not answered here");
 }

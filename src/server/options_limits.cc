@@ -154,6 +154,30 @@ constexpr Row kLimitsRows[] = {
      .documentation =
          "TLS handshakes that a worker goes on with at once, between two looks at all else.\n"
          "Further ones wait, unread, first come, first served; header_timeout counts on."},
+    {.name = "connections_per_address",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::connections_per_address>,
+     .preset = "0",
+     .max = 100'000'000,
+     .documentation =
+         "Open connections of one address, of IPv6 of one network of 64 bits, to the listeners "
+         "that serve subscribe or client; one more is answered with 503 and closed, over TLS "
+         "closed; 0: no limit.\n"
+         "Where thousands share an address, as behind the gateways of mobile networks, it has "
+         "to be high.\n"
+         "A connection of one of the trusted_proxies, or a stream of HTTP/2 in it, counts for "
+         "the client that its first request names, which is answered with 503 beyond; other "
+         "streams count with their connection, and other unix sockets not at all."},
+    {.name = "connection_rate",
+     .type = Type::Rate,
+     .binding = kField<&LimitSettings::connection_rate>,
+     .preset = "0",
+     .min = 1,
+     .max = 1'000'000,
+     .documentation =
+         "How many connections such an address may open in a second (50/s), a minute (300/m) or "
+         "an hour; as many may come at once; 0: as many as it likes.\n"
+         "Beyond it they are answered as beyond connections_per_address."},
     {.name = "ws_fragments",
      .type = Type::Count,
      .binding = kField<&LimitSettings::ws_fragments>,

@@ -355,6 +355,7 @@ void Server::tick() {
     const Millis now = shared_.clock.now();
     for (const auto& named : shared_.brokers)
         named->broker->tick();
+    shared_.addresses.tick(now);
     dashboard_.tick();
     if (state_ == State::Draining && (shared_.connections.load() == 0 || now >= drain_until_))
         stop();

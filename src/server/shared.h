@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "relay/broker.h"
+#include "server/address_limiter.h"
 #include "server/config.h"
 #include "server/posted_sessions.h"
 
@@ -30,6 +31,7 @@ struct Shared {
     std::atomic<uint32_t> connections{0};
     std::atomic<uint32_t> max_connections{0};
     std::atomic<uint32_t> missing_reserve{0}; // descriptors, see DescriptorReserve
+    AddressLimiter addresses;
     std::atomic<uint64_t> reloads{0};
     std::atomic<bool> is_draining{false};
     size_t workers = 0;

@@ -145,9 +145,9 @@ bool SocketConnection::read_proxy_header() {
         return false;
     }
     counters().received_bytes.add(header.size);
-    if (header.source)
-        set_client(*header.source, *header.source);
     is_proxy_due_ = false;
+    if (header.source && !take_client(*header.source))
+        return false;
     start_tls();
     if (listener().http2 != Http2::Cleartext)
         enter(State::Idle);
@@ -168,6 +168,17 @@ bool SocketConnection::read_http2_preface() {
     else
         enter(State::Idle);
     return true;
+}
+
+// As the PROXY header names him. False: his address has too many connections.
+bool SocketConnection::take_client(const NetAddress& client) {
+    set_client(client, client);
+    const auto problem = worker().count_client(*this, listener());
+    if (problem && listener().tls_context)
+        drop();
+    else if (problem)
+        refuse_protocol(*problem);
+    return !problem;
 }
 
 void SocketConnection::refuse_preface(std::string_view why) {

@@ -44,6 +44,7 @@ class SocketConnection final : public Connection,
 
     bool read_preface();
     bool read_proxy_header();
+    bool take_client(const NetAddress& client);
     bool read_http2_preface();
     void refuse_preface(std::string_view why);
     void multiplex();

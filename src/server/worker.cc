@@ -219,6 +219,7 @@ void Worker::deliver() {
 void Worker::reap() {
     answered_.clear();
     while (Connection* connection = dead_.pop_front()) {
+        leave(*connection);
         delete connection;
         --connection_count_;
         shared_.connections.fetch_sub(1, std::memory_order_relaxed);

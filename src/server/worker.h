@@ -30,6 +30,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 namespace fanhorn {
@@ -99,6 +100,10 @@ class Worker {
     // the section's `publish_rate`.
     std::optional<http::Problem> limit_publish(const ChannelSettings& settings, Tally tally,
                                                const Connection& from, std::string_view user);
+    // Counts a connection, of which a proxy has named the client, for the client's address, where
+    // it does not count for one yet. A problem when that has too many.
+    std::optional<http::Problem> count_client(const Connection& connection,
+                                              const ListenerSettings& listener);
     const Control& control() const { return control_; }
     Shared& shared() { return shared_; }
     Millis now() const { return shared_.clock.now(); }
@@ -152,9 +157,10 @@ class Worker {
     void open(NewListener listener);
     bool refuses(const ListenerSettings& listener, int fd);
     void accept(ListenerEnd& listener, int fd, bool is_spare);
-    std::optional<Limit> enter(const ListenerSettings& listener, bool is_spare);
+    std::optional<Limit> enter(const ListenerSettings& listener, bool is_spare, uint64_t address);
+    void leave(const Connection& connection);
     bool find_place(const ListenerSettings& listener);
-    void turn_away(const ListenerSettings& listener, int fd, Limit limit);
+    void turn_away(const ListenerSettings& listener, int fd, Limit limit, bool is_spare);
     void deliver();
     void tick();
     void drain_some();
@@ -188,6 +194,7 @@ class Worker {
     Users users_;
     Inquiries inquiries_;
     Clients clients_;
+    std::unordered_map<const Connection*, uint64_t> addresses_; // of those that count for one
     Expiries expiries_;
     List<Multiplexer, &Multiplexer::due> multiplexers_; // with something to send
     List<Connection, &Connection::of_worker> connections_;

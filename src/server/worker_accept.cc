@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is let in: listeners, and the limits that a connection may be beyond.
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "server/socket_connection.h"
@@ -15,8 +16,29 @@ namespace {
 constexpr uint32_t kPrivateConnections = 16;
 
 std::string_view detail_of(Limit limit) {
-    return limit == Limit::Descriptors ? "no descriptor is left for a connection"
-                                       : "there are as many connections as 'max_connections'";
+    switch (limit) {
+    case Limit::ConnectionsPerAddress:
+        return "your address has as many connections as 'connections_per_address' in [limits]";
+    case Limit::ConnectionRate:
+        return "your address opens connections faster than 'connection_rate' in [limits]";
+    case Limit::Descriptors:
+        return "no descriptor is left for a connection";
+    default:
+        return "there are as many connections as 'max_connections'";
+    }
+}
+
+AddressLimits limits_of(const LimitSettings& limits) {
+    return {.connections = limits.connections_per_address, .rate = limits.connection_rate};
+}
+
+// What counts for it; 0: nothing does. A proxy is not who opens its connections.
+uint64_t address_key(const ListenerSettings& listener, const NetAddress& address) {
+    const bool is_counted =
+        address.kind == NetAddress::Kind::V4 || address.kind == NetAddress::Kind::V6;
+    return is_counted && !is_in(listener.trusted_proxies, address)
+               ? keyed_hash(network_key(address))
+               : 0;
 }
 
 // Told without reading anything, to a connection that is one too many.
@@ -61,25 +83,66 @@ void Worker::accept(ListenerEnd& listener, int fd, bool is_spare) {
         close(fd);
         return;
     }
-    if (const auto limit = enter(listener.settings, is_spare))
-        return turn_away(listener.settings, fd, *limit);
+    const bool is_counted = limits_of(config().limits).any() && !listener.settings.is_private();
+    const uint64_t address = is_counted ? address_key(listener.settings, peer_of(fd)) : 0;
+    if (const auto limit = enter(listener.settings, is_spare, address))
+        return turn_away(listener.settings, fd, *limit, is_spare);
     auto* connection = new SocketConnection(Ref<ListenerEnd>(&listener), fd);
+    if (address)
+        addresses_.emplace(connection, address);
     adopt(*connection);
     if (!connection->begin())
         connection->drop();
 }
 
 // Takes a place, or returns the limit that one connection more is beyond.
-std::optional<Limit> Worker::enter(const ListenerSettings& listener, bool is_spare) {
+std::optional<Limit> Worker::enter(const ListenerSettings& listener, bool is_spare,
+                                   uint64_t address) {
     if (!listener.is_private() && (is_spare || !reserve_->is_whole()))
         return Limit::Descriptors;
     if (!find_place(listener))
         return Limit::MaxConnections;
+    const auto beyond = address
+                            ? shared_.addresses.enter(address, limits_of(config().limits), now())
+                            : std::nullopt;
+    if (beyond)
+        shared_.connections.fetch_sub(1, std::memory_order_relaxed);
+    return beyond;
+}
+
+std::optional<http::Problem> Worker::count_client(const Connection& connection,
+                                                  const ListenerSettings& listener) {
+    const AddressLimits limits = limits_of(config().limits);
+    if (!limits.any() || listener.is_private() || addresses_.contains(&connection))
+        return std::nullopt;
+    const NetAddress client = connection.client();
+    const uint64_t address = address_key(listener, client);
+    if (address == 0)
+        return std::nullopt;
+    if (const auto limit = shared_.addresses.enter(address, limits, now())) {
+        counters_.hit(*limit, to_text(client));
+        return http::problem("overloaded", std::string(detail_of(*limit)));
+    }
+    addresses_.emplace(&connection, address);
     return std::nullopt;
 }
 
-void Worker::turn_away(const ListenerSettings& listener, int fd, Limit limit) {
-    counters_.hit(limit, listener.name);
+// It has closed.
+void Worker::leave(const Connection& connection) {
+    if (addresses_.empty())
+        return;
+    if (const auto found = addresses_.find(&connection); found != addresses_.end()) {
+        shared_.addresses.leave(found->second);
+        addresses_.erase(found);
+    }
+}
+
+void Worker::turn_away(const ListenerSettings& listener, int fd, Limit limit, bool is_spare) {
+    const bool is_of_address =
+        limit == Limit::ConnectionsPerAddress || limit == Limit::ConnectionRate;
+    counters_.count(limit);
+    if (!is_spare) // else it has been told that descriptors ran out
+        log_limit(limit, is_of_address ? to_text(peer_of(fd)) : listener.name);
     if (!listener.tls_context)
         refuse_over_limit(fd, detail_of(limit));
     close(fd);
