@@ -83,6 +83,8 @@ class LocalBroker final : public Broker {
     Start::Status want(uint16_t worker, const std::vector<std::string>& names);
     void unwant(uint16_t worker, const std::string& name);
     std::u16string* wanters(const std::string& name, Start::Status& refused);
+    bool has_room(const ChannelSettings& settings, const Audience& audience,
+                  Start::Status& refused);
     std::u16string* wildcard_wanters(const std::string& name, Start::Status& refused);
     const ChannelSettings* settings_of(Wildcard& wildcard);
     bool find_matched(Wildcard& wildcard, std::vector<Channel*>& matched);

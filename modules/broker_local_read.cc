@@ -101,10 +101,20 @@ Start::Status LocalBroker::want(uint16_t worker, const std::vector<std::string>&
 std::u16string* LocalBroker::wanters(const std::string& name, Start::Status& refused) {
     auto why = Published::Status::Published;
     if (Channel* channel = find_or_make(name, why))
-        return &channel->wanted;
+        return has_room(*channel->settings, *channel->audience, refused) ? &channel->wanted
+                                                                         : nullptr;
     refused = why == Published::Status::NoSection ? Start::Status::NoSection
                                                   : Start::Status::ChannelsFull;
     return nullptr;
+}
+
+bool LocalBroker::has_room(const ChannelSettings& settings, const Audience& audience,
+                           Start::Status& refused) {
+    if (settings.subscribers == 0 || audience.total() < settings.subscribers)
+        return true;
+    refused = Start::Status::SubscribersFull;
+    reached(Limit::Subscribers);
+    return false;
 }
 
 void LocalBroker::unwant(uint16_t worker, const std::string& name) {

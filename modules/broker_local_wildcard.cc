@@ -10,8 +10,11 @@ namespace fanhorn {
 static constexpr size_t kLooksForOne = 16;
 
 std::u16string* LocalBroker::wildcard_wanters(const std::string& name, Start::Status& refused) {
-    if (Wildcard* wildcard = wildcards_.find(name))
-        return &wildcard->wanted;
+    if (Wildcard* wildcard = wildcards_.find(name)) {
+        const ChannelSettings* settings = settings_of(*wildcard);
+        return !settings || has_room(*settings, *wildcard->audience, refused) ? &wildcard->wanted
+                                                                              : nullptr;
+    }
     auto pattern = Pattern::parse(name);
     if (!pattern || !rules_->settings_for_wildcard(*pattern)) {
         refused = Start::Status::NoSection;

@@ -83,7 +83,14 @@ struct ChannelStart {
 };
 
 struct Start {
-    enum class Status : uint8_t { Placed, NoSection, ChannelsFull, WildcardsFull, Down };
+    enum class Status : uint8_t {
+        Placed,
+        NoSection,
+        ChannelsFull,
+        WildcardsFull,
+        SubscribersFull,
+        Down,
+    };
     Status status = Status::Placed;
     Position told;                      // the reader's first position
     uint64_t after = 0;                 // replay goes on behind this seq of the current epoch

@@ -36,7 +36,7 @@ std::string_view limit_name(Limit limit) {
         "token_size",          "publish_rate",      "wildcards",        "wildcard_channels",
         "read_markers",        "user_read_markers", "auth_requests",    "handshakes",
         "http2_streams",       "http2_resets",      "http2_frames",
-        "connections_per_address", "connection_rate"};
+        "connections_per_address", "connection_rate", "connections_per_user", "subscribers"};
     return kNames[static_cast<size_t>(limit)];
 }
 

@@ -74,8 +74,10 @@ enum class Limit : uint8_t {
     Http2Frames,
     ConnectionsPerAddress,
     ConnectionRate,
+    ConnectionsPerUser,
+    Subscribers,
 };
-inline constexpr size_t kLimits = 33;
+inline constexpr size_t kLimits = 35;
 std::string_view limit_name(Limit limit);
 // The log line of Counters::hit alone, for who may not write one while it counts.
 void log_limit(Limit limit, std::string_view who = {});

@@ -66,6 +66,7 @@ struct ChannelSettings {
     bool presence = false;                  // who is on the channel can be asked
     Millis presence_grace = 10'000;         // from a user's last connection to his having left
     uint32_t presence_users = 10'000;       // of one channel
+    uint32_t subscribers = 0;               // of one channel on this node; 0: no limit
     Delta delta = Delta::Off;
     bool joins = false;    // subscribers are told who comes and goes
     std::string conflate;  // a tag's name; "": a slow reader is told a gap

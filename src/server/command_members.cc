@@ -145,6 +145,9 @@ http::Problem start_problem(Start::Status status) {
     case Start::Status::WildcardsFull:
         return http::problem("overloaded",
                              "there are as many wildcards as 'wildcards' in [limits]");
+    case Start::Status::SubscribersFull:
+        return http::problem("overloaded",
+                             "a channel has as many subscribers as its 'subscribers' allows");
     default:
         return http::problem("broker_down", "the channel's broker is away");
     }

@@ -68,6 +68,7 @@ struct LimitSettings {
     uint32_t http2_frames = 200;        // that carry nothing, a second; closed
     uint32_t connections_per_address = 0; // at a time, 0: no limit; 503 at the door
     Rate connection_rate;                 // of new ones from one address; 503 at the door
+    uint32_t connections_per_user = 1'000; // subscribed ones, 0: no limit; 429
 };
 
 enum class Http2 : uint8_t { On, Off, Cleartext };

@@ -214,6 +214,7 @@ class Connection : public Client, public Deadline {
 
     // connection_subscribe.cc
     void subscribe(const std::string* since = nullptr);
+    bool is_user_full() const;
     const ChannelSettings* user_settings(const std::string& name, std::string_view transport) const;
     void add_user_channel(const Transport& transport, Wish& wish) const;
     void attend(const Wish& wish);

@@ -4,6 +4,7 @@
 #include "server/auth.h"
 #include "server/commands.h"
 #include "server/connection.h"
+#include "server/subscribe_options.h"
 #include "server/users.h"
 #include "server/worker.h"
 
@@ -48,6 +49,10 @@ void Connection::open_session(Opening&& opening, const Wish& wish) {
 
 // A token that came in a command named a user.
 void Connection::begin_user() {
+    if (is_user_full()) {
+        note(Limit::ConnectionsPerUser);
+        return say_farewell({Farewell::Why::GoingAway, retry_ms()});
+    }
     worker().users().add(*standing_);
     auto& session = static_cast<Session&>(*subscriber_);
     const std::string name = user_channel(standing_->user);

@@ -78,10 +78,6 @@ ConnectionId random_connection() {
     return ids[used++];
 }
 
-uint32_t retry_ms() {
-    return 1000 + random_below(9000);
-}
-
 } // namespace
 
 std::optional<http::Problem>
@@ -173,6 +169,12 @@ void Connection::subscribe(const std::string* since) {
         return send_answer(std::move(answer));
     }
     start_subscription(transport, std::move(wish));
+}
+
+// Whether whoever the tokens name has all the connections that one may have.
+bool Connection::is_user_full() const {
+    const Identities& held = standing_ ? standing_->identities : exchange_->identities;
+    return worker().users().is_full(held.user(), worker().config().limits.connections_per_user);
 }
 
 // Of a user's own channel, null where there is none for that transport.
@@ -270,6 +272,10 @@ void Connection::start_subscription(Transport& transport, Wish&& wish) {
     Opening& opening = std::get<Opening>(opened);
     wish.encoding = opening.encoding;
     const bool is_live = !opening.is_poll || opening.poll.may_wait;
+    if (is_live && is_user_full()) {
+        note(Limit::ConnectionsPerUser);
+        return refuse_subscription(too_many_of_user());
+    }
     if (is_live && wish.filter &&
         !worker().hub().has_room_for(*wish.filter, *wish.encoding, wish.channels, limits.filters)) {
         note(Limit::Filters);

@@ -154,6 +154,14 @@ constexpr Row kChannelRows[] = {
      .min = 1,
      .max = 1'000'000,
      .documentation = "Users of one channel that are listed; more are not, and do not join."},
+    {.name = "subscribers",
+     .type = Type::Count,
+     .binding = kField<&ChannelSettings::subscribers>,
+     .preset = "0",
+     .max = 1'000'000'000,
+     .documentation =
+         "Subscribers of one channel on this node; one more is answered with 503; 0: no limit.\n"
+         "Workers that place one each at the same moment may come above it by one each."},
     {.name = "joins",
      .type = Type::Switch,
      .binding = kField<&ChannelSettings::joins>,

@@ -178,6 +178,15 @@ constexpr Row kLimitsRows[] = {
          "How many connections such an address may open in a second (50/s), a minute (300/m) or "
          "an hour; as many may come at once; 0: as many as it likes.\n"
          "Beyond it they are answered as beyond connections_per_address."},
+    {.name = "connections_per_user",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::connections_per_user>,
+     .preset = "1k",
+     .max = 100'000'000,
+     .documentation =
+         "Subscribed connections of one user, whom tokens name, polls that are held among them; "
+         "one more is answered with 429; 0: no limit.\n"
+         "One whose token comes in a command is told to come back later."},
     {.name = "ws_fragments",
      .type = Type::Count,
      .binding = kField<&LimitSettings::ws_fragments>,

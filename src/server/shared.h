@@ -7,6 +7,7 @@
 #include "server/address_limiter.h"
 #include "server/config.h"
 #include "server/posted_sessions.h"
+#include "server/users.h"
 
 #include <atomic>
 #include <memory>
@@ -32,6 +33,7 @@ struct Shared {
     std::atomic<uint32_t> max_connections{0};
     std::atomic<uint32_t> missing_reserve{0}; // descriptors, see DescriptorReserve
     AddressLimiter addresses;
+    UserCounts user_counts;
     std::atomic<uint64_t> reloads{0};
     std::atomic<bool> is_draining{false};
     size_t workers = 0;

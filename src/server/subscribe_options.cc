@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/subscribe_options.h"
 
+#include "base/random.h"
+
 namespace fanhorn {
 
 std::optional<http::Problem> read_filter(std::string_view text,
@@ -20,6 +22,15 @@ std::optional<http::Problem> read_filter(std::string_view text,
 http::Problem too_many_filters() {
     return http::problem("overloaded",
                          "a channel has as many filters as 'filters' in [limits] allows");
+}
+
+uint32_t retry_ms() {
+    return 1000 + random_below(9000);
+}
+
+http::Problem too_many_of_user() {
+    return http::problem("rate_limited", "you have as many connections as "
+                                         "'connections_per_user' in [limits] allows");
 }
 
 } // namespace fanhorn

@@ -20,5 +20,9 @@ std::optional<http::Problem> read_filter(std::string_view text,
                                          FilterRef& filter);
 // Where a channel has as many as it may.
 http::Problem too_many_filters();
+// When to come back, for who is refused or sent away: with jitter.
+uint32_t retry_ms();
+// Where a user has as many connections as one may.
+http::Problem too_many_of_user();
 
 } // namespace fanhorn

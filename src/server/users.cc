@@ -7,6 +7,32 @@ std::string user_channel(std::string_view user) {
     return "$user:" + std::string(user);
 }
 
+void UserCounts::add(std::string_view user) {
+    const uint64_t key = keyed_hash(user);
+    const std::lock_guard lock(mutex_);
+    ++counts_[key];
+}
+
+void UserCounts::remove(std::string_view user) {
+    const uint64_t key = keyed_hash(user);
+    const std::lock_guard lock(mutex_);
+    const auto found = counts_.find(key);
+    if (--found->second == 0)
+        counts_.erase(found);
+}
+
+uint32_t UserCounts::of(std::string_view user) const {
+    const uint64_t key = keyed_hash(user);
+    const std::lock_guard lock(mutex_);
+    const auto found = counts_.find(key);
+    return found == counts_.end() ? 0 : found->second;
+}
+
+size_t UserCounts::size() const {
+    const std::lock_guard lock(mutex_);
+    return counts_.size();
+}
+
 void Users::add(Standing& standing) {
     const std::string_view name = standing.identities.user();
     if (name.empty() || standing.users)
@@ -19,12 +45,14 @@ void Users::add(Standing& standing) {
     }
     standing.users = this;
     standing.user = name;
+    everywhere_.add(name);
     (*found)->standings.push_back(standing);
 }
 
 void Users::remove(Standing& standing) {
     const auto found = users_.find(std::string_view(standing.user));
     standing.of_user.unlink();
+    everywhere_.remove(standing.user);
     standing.users = nullptr;
     if (found != users_.end() && (*found)->standings.empty())
         users_.erase(found);

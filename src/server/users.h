@@ -2,20 +2,42 @@
 // The connections of this worker's users, by their names.
 #pragma once
 
+#include "base/hash.h"
 #include "base/named_set.h"
 #include "server/standing.h"
 
+#include <cstdint>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 namespace fanhorn {
 
 // The implicit channel of a user, on which what is sent to him goes.
 std::string user_channel(std::string_view user);
 
+// How many subscribed connections each user has, on all workers. Any thread.
+class UserCounts {
+  public:
+    void add(std::string_view user);
+    void remove(std::string_view user);
+    uint32_t of(std::string_view user) const;
+    size_t size() const; // users
+
+  private:
+    struct AsItIs {
+        size_t operator()(uint64_t key) const { return key; }
+    };
+    mutable std::mutex mutex_;
+    std::unordered_map<uint64_t, uint32_t, AsItIs> counts_; // by the keyed hash of the name
+};
+
 // One a worker. A Standing leaves by itself when it dies.
 class Users {
   public:
+    explicit Users(UserCounts& everywhere) : everywhere_(everywhere) {}
+
     // Of the user that its tokens name; nothing when they name none, or it is here already.
     void add(Standing& standing);
     void remove(Standing& standing);
@@ -33,6 +55,11 @@ class Users {
         return connections.size();
     }
     size_t size() const { return users_.size(); }
+    // Whether he has `most` connections, on all workers together; 0: as many as he likes. A worker
+    // places one at a time, so that he may come to have more by the number of workers without one.
+    bool is_full(std::string_view user, uint32_t most) const {
+        return most != 0 && !user.empty() && everywhere_.of(user) >= most;
+    }
 
   private:
     struct User {
@@ -40,6 +67,7 @@ class Users {
         List<Standing, &Standing::of_user> standings;
         std::string_view key() const { return name; }
     };
+    UserCounts& everywhere_;
     NamedSet<User> users_;
 };
 

@@ -53,8 +53,8 @@ Worker::Worker(Shared& shared, size_t number, std::shared_ptr<const Config> conf
     : shared_(shared), number_(number), loop_(std::make_unique<Loop>()),
       mailbox_(config->limits.mailbox_bytes, [this] { wake(); }), hub_(shared.clock, counters_),
       publisher_(directory_, counters_), control_(directory_), read_buffer_(kReadBufferBytes),
-      stream_buffer_(kStreamBufferBytes),
-      handshakes_(counters_), inquiries_(*loop_, shared.clock, counters_) {
+      stream_buffer_(kStreamBufferBytes), handshakes_(counters_), users_(shared.user_counts),
+      inquiries_(*loop_, shared.clock, counters_) {
     inquiries_.set_config(*config);
     waker_ = std::make_unique<Waker>(*loop_, [this] { deliver(); });
     ticker_ = std::make_unique<Ticker>(*loop_, kTickMs, [this] { tick(); });

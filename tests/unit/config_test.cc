@@ -183,6 +183,7 @@ static void explanation(void**) {
                 "presence            = off\n"
                 "presence_grace      = 10s\n"
                 "presence_users      = 10k\n"
+                "subscribers         = 0\n"
                 "joins               = off\n"
                 "conflate            = \n"
                 "wildcard            = off\n"
