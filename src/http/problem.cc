@@ -52,7 +52,7 @@ Problem problem(std::string_view code, std::string detail) {
     const Kind* const kind = std::find_if(std::begin(kKinds), std::end(kKinds),
                                           [&](const Kind& row) { return row.code == code; });
     CHECK(kind != std::end(kKinds));
-    return {kind->status, kind->code, kind->title, std::move(detail), {}};
+    return {kind->status, kind->code, kind->title, std::move(detail), {}, 0};
 }
 
 std::string problem_body(const Problem& problem) {

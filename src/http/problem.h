@@ -2,6 +2,7 @@
 // What went wrong with a request, for a program and for a person (RFC 9457).
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,7 @@ struct Problem {
     std::string detail;     // this very case in words
     // Further members as JSON without the leading comma, e.g. `"transports":["sse"]`.
     std::string members;
+    uint32_t retry_s = 0; // when it is worth trying again; 0: soon
 };
 
 // CHECKs that the code is in the table. The detail may quote what a stranger sent.

@@ -28,16 +28,50 @@ std::string_view use_name(Use use) {
 
 std::string_view limit_name(Limit limit) {
     static constexpr std::array<std::string_view, kLimits> kNames = {
-        "header_size",         "header_count",      "uri_size",         "header_timeout",
-        "body_size",           "body_timeout",      "idle_timeout",     "send_timeout",
-        "subscriptions",       "channels",          "mailbox_bytes",    "ws_fragments",
-        "presence_users",      "max_connections",   "descriptors",      "message_size",
-        "slow_consumer_limit", "heartbeat",         "idempotency_keys", "filters",
-        "token_size",          "publish_rate",      "wildcards",        "wildcard_channels",
-        "read_markers",        "user_read_markers", "auth_requests",    "handshakes",
-        "http2_streams",       "http2_resets",      "http2_frames",
-        "connections_per_address", "connection_rate", "connections_per_user", "subscribers"};
+        "header_size",
+        "header_count",
+        "uri_size",
+        "header_timeout",
+        "body_size",
+        "body_timeout",
+        "idle_timeout",
+        "send_timeout",
+        "subscriptions",
+        "channels",
+        "mailbox_bytes",
+        "ws_fragments",
+        "presence_users",
+        "max_connections",
+        "descriptors",
+        "message_size",
+        "slow_consumer_limit",
+        "heartbeat",
+        "idempotency_keys",
+        "filters",
+        "token_size",
+        "publish_rate",
+        "wildcards",
+        "wildcard_channels",
+        "read_markers",
+        "user_read_markers",
+        "auth_requests",
+        "handshakes",
+        "http2_streams",
+        "http2_resets",
+        "http2_frames",
+        "connections_per_address",
+        "connection_rate",
+        "connections_per_user",
+        "subscribers",
+        "memory",
+    };
     return kNames[static_cast<size_t>(limit)];
+}
+
+std::string_view shed_name(Shed what) {
+    static constexpr std::array<std::string_view, kSheds> kNames = {"subscription", "reader",
+                                                                    "publish"};
+    return kNames[static_cast<size_t>(what)];
 }
 
 std::string_view auth_refusal_name(AuthRefusal why) {
@@ -72,9 +106,10 @@ void log_limit(Limit limit, std::string_view who) {
 }
 
 // A counter that is new is to be added up as well.
-static_assert(sizeof(Counters) == sizeof(Counter) * (2 * kUses + kGapReasons + 3 + kLimits +
-                                                     kAuthRefusals + kPeerRefusals + 12 + 14) +
-                                      2 * sizeof(DurationHistogram));
+static_assert(sizeof(Counters) ==
+              sizeof(Counter) * (2 * kUses + kGapReasons + 3 + kLimits + kSheds + kAuthRefusals +
+                                 kPeerRefusals + 12 + 14) +
+                  2 * sizeof(DurationHistogram));
 
 void Counters::add(const Counters& other) {
     const auto each = [](auto& own, const auto& others) {
@@ -86,6 +121,7 @@ void Counters::add(const Counters& other) {
     each(gaps, other.gaps);
     each(evictions, other.evictions);
     each(limit_hits, other.limit_hits);
+    each(memory_shed, other.memory_shed);
     each(auth_refused, other.auth_refused);
     each(peers_refused, other.peers_refused);
     each(handshakes, other.handshakes);
@@ -93,8 +129,8 @@ void Counters::add(const Counters& other) {
          {&Counters::subscriptions, &Counters::stalled, &Counters::accepted, &Counters::requests,
           &Counters::sent_bytes, &Counters::received_bytes, &Counters::published,
           &Counters::client_published, &Counters::commands, &Counters::command_errors,
-          &Counters::tokens_expired, &Counters::handshakes_waiting,
-          &Counters::http2_connections, &Counters::http2_streams})
+          &Counters::tokens_expired, &Counters::handshakes_waiting, &Counters::http2_connections,
+          &Counters::http2_streams})
         (this->*single).add((other.*single).value());
     mailbox.add(other.mailbox);
     flush.add(other.flush);
@@ -103,6 +139,11 @@ void Counters::add(const Counters& other) {
 void Counters::hit(Limit limit, std::string_view who) {
     count(limit);
     log_limit(limit, who);
+}
+
+void Counters::shed(Shed what, std::string_view who) {
+    memory_shed[static_cast<size_t>(what)].add(1);
+    hit(Limit::Memory, who);
 }
 
 void Counters::refuse(PeerRefusal why, std::string_view who, std::string_view reason) {

@@ -76,11 +76,21 @@ enum class Limit : uint8_t {
     ConnectionRate,
     ConnectionsPerUser,
     Subscribers,
+    Memory,
 };
-inline constexpr size_t kLimits = 35;
+inline constexpr size_t kLimits = 36;
 std::string_view limit_name(Limit limit);
 // The log line of Counters::hit alone, for who may not write one while it counts.
 void log_limit(Limit limit, std::string_view who = {});
+
+// What is not done for want of memory, in the order in which that begins.
+enum class Shed : uint8_t {
+    Subscription, // refused
+    Reader,       // closed
+    Publish,      // refused
+};
+inline constexpr size_t kSheds = 3;
+std::string_view shed_name(Shed what);
 
 // Why a client was not let in, as far as its token goes.
 enum class AuthRefusal : uint8_t {
@@ -117,6 +127,7 @@ struct Counters {
     std::array<Counter, kGapReasons> gaps;
     std::array<Counter, 3> evictions; // by SlowConsumer
     std::array<Counter, kLimits> limit_hits;
+    std::array<Counter, kSheds> memory_shed;
     std::array<Counter, kAuthRefusals> auth_refused;
     std::array<Counter, kPeerRefusals> peers_refused;
     Counter tokens_expired;             // on open connections, which that ended
@@ -130,6 +141,8 @@ struct Counters {
     // Counts it and writes a log line, which a storm of them does not multiply. `who` it was, as
     // far as that is known.
     void hit(Limit limit, std::string_view who = {});
+    // A hit() of Limit::Memory.
+    void shed(Shed what, std::string_view who = {});
     // Adds all that another one has counted, as it stands.
     void add(const Counters& other);
     void refuse(AuthRefusal why) { auth_refused[static_cast<size_t>(why)].add(1); }

@@ -178,6 +178,13 @@ bool Feed::runs_over(const Subscription& subscription) const {
     return backlog().bytes_from(subscription.ordinal) > channel_.settings().slow_consumer_limit;
 }
 
+size_t Feed::bytes_behind(const Subscription& subscription) const {
+    if (subscription.place != Subscription::Place::Held || first() == next_)
+        return 0;
+    const uint64_t from = std::clamp(subscription.ordinal, first(), next_);
+    return backlog().bytes() * (next_ - from) / (next_ - first());
+}
+
 Gap Feed::skip(Subscription& subscription, Position after) const {
     const ChannelSettings& settings = channel_.settings();
     Gap gap{channel_.name(), after, {}, Gap::Why::Overflow};

@@ -103,6 +103,8 @@ class Feed : public Pooled<Feed> {
 
     // Whether what that subscription holds is more than slow_consumer_limit.
     bool runs_over(const Subscription& subscription) const;
+    // About what that subscription holds.
+    size_t bytes_behind(const Subscription& subscription) const;
     // Moves it on as slow_consumer has it, gap or latest. What it misses, being behind `after`.
     Gap skip(Subscription& subscription, Position after) const;
 

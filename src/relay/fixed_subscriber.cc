@@ -123,6 +123,14 @@ void FixedSubscriber::on_pending(Subscription& subscription) {
         hub().add_ready(*this);
 }
 
+size_t FixedSubscriber::bytes_behind() const {
+    size_t bytes = Subscriber::bytes_behind();
+    for (size_t i = 0; i < count_; ++i)
+        if (const Subscription& each = subscription(i); each.feed)
+            bytes += each.feed->bytes_behind(each);
+    return bytes;
+}
+
 Stretch FixedSubscriber::put_away_all() {
     Stretch stretch;
     stretch.after = position_.epoch == end_->epoch ? position_.seq : 0;
@@ -140,7 +148,7 @@ Stretch FixedSubscriber::put_away_all() {
 size_t FixedSubscriber::remaining() const {
     size_t count = 0;
     for (size_t i = 0; i < count_; ++i) {
-        const Subscription& subscription = several_ ? several_->subscriptions[i] : first_;
+        const Subscription& subscription = this->subscription(i);
         count += subscription.ending == Subscription::Ending::No ? 1 : 0;
     }
     return count;

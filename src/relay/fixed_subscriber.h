@@ -17,6 +17,7 @@ class FixedSubscriber : public Subscriber {
     size_t channel_count() const { return count_; }
     Position position() const override;
     void on_pending(Subscription& subscription) override;
+    size_t bytes_behind() const override;
 
   protected:
     // Asks the broker: on_start follows, for place() with all subscriptions in their feeds, for
@@ -37,6 +38,9 @@ class FixedSubscriber : public Subscriber {
     // How many subscriptions have not ended.
     size_t remaining() const;
     Subscription& subscription(size_t index) {
+        return several_ ? several_->subscriptions[index] : first_;
+    }
+    const Subscription& subscription(size_t index) const {
         return several_ ? several_->subscriptions[index] : first_;
     }
     // The held subscription whose next frame has the lowest seq, or null.

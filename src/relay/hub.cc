@@ -2,6 +2,8 @@
 #include "relay/hub.h"
 
 #include <algorithm>
+#include <functional>
+#include <utility>
 
 namespace fanhorn {
 
@@ -229,6 +231,20 @@ void Hub::tick(Millis send_timeout) {
         ++stalled;
     }
     counters_.stalled.set(stalled);
+}
+
+std::vector<Subscriber*> Hub::furthest_behind(size_t share) const {
+    constexpr size_t kMin = 16;
+    std::vector<std::pair<size_t, Subscriber*>> stalled;
+    for (Subscriber* each = stalled_.front(); each; each = stalled_.next(*each))
+        stalled.emplace_back(each->bytes_behind(), each);
+    const size_t count = std::min(stalled.size(), std::max(kMin, stalled.size() / share));
+    std::partial_sort(stalled.begin(), stalled.begin() + static_cast<ptrdiff_t>(count),
+                      stalled.end(), std::greater<>());
+    std::vector<Subscriber*> furthest;
+    for (size_t i = 0; i < count; ++i)
+        furthest.push_back(stalled[i].second);
+    return furthest;
 }
 
 std::unique_ptr<Backlog> Hub::take_backlog(uint64_t first) {

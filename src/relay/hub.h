@@ -78,6 +78,8 @@ class Hub {
     void reap();
     // Looks after those who do not read; about once a second.
     void tick(Millis send_timeout);
+    // Of those whose sockets are full one in `share`, 16 at least, for whom the most bytes wait.
+    std::vector<Subscriber*> furthest_behind(size_t share) const;
     // How many channels have subscribers here.
     size_t channel_count() const { return channels_.size(); }
 

@@ -17,6 +17,9 @@ class Outbox {
     // Bytes of our own that wait.
     size_t own_bytes() const { return waiting_ ? waiting_->own.size() - waiting_->own_sent : 0; }
 
+    // And those of the rest.
+    size_t bytes() const { return waiting_ ? own_bytes() + waiting_->rest.size() : 0; }
+
     // The unsent rest of a shared frame, which has that seq; only into an empty box.
     struct Rest {
         SegmentRef segment;

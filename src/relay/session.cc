@@ -236,6 +236,13 @@ void Session::on_pending(Subscription& subscription) {
     wake();
 }
 
+size_t Session::bytes_behind() const {
+    size_t bytes = Subscriber::bytes_behind();
+    for (Subscription* each = pending_.front(); each; each = pending_.next(*each))
+        bytes += each->feed->bytes_behind(*each);
+    return bytes;
+}
+
 void Session::on_writable() {
     if (!is_stalled() || state() == State::Closed)
         return;

@@ -78,6 +78,7 @@ class Session final : public Subscriber, public Pooled<Session> {
     void on_writable() override;
     void flush() override;
     void on_pending(Subscription& subscription) override;
+    size_t bytes_behind() const override;
     void on_ending(Subscription& subscription) override;
     void on_stalled(Millis now, Millis send_timeout) override;
 

@@ -58,6 +58,8 @@ class Subscriber {
     virtual void on_batch(size_t bytes, ssize_t result);
     // That subscription, one of several, has something to get and is held.
     virtual void on_pending(Subscription& subscription) = 0;
+    // About how many bytes that are in memory wait for it.
+    virtual size_t bytes_behind() const { return outbox_.bytes(); }
     // Its channel ends (subscription.ending says why), once it has caught up.
     virtual void on_ending(Subscription& subscription) = 0;
     // About once a second while its socket is full.

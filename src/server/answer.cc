@@ -24,7 +24,9 @@ Answer problem_answer(const http::Problem& problem) {
     answer.body += '\n';
     if (problem.status == 429 || problem.status == 503)
         http::append_header(answer.headers, "Retry-After",
-                            std::to_string(kRetryMinS + random_below(kRetrySpreadS)));
+                            std::to_string(problem.retry_s
+                                               ? problem.retry_s
+                                               : kRetryMinS + random_below(kRetrySpreadS)));
     return answer;
 }
 

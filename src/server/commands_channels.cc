@@ -93,6 +93,10 @@ std::optional<http::Problem> Commands::read_step(const CommandMembers& members,
         return problem;
     if (session_->is_patched_twice(step))
         return http::problem("bad_option", "a channel with 'delta' cannot be one of a wildcard's");
+    if (!worker_.shared().memory.has_room_for_subscriptions()) {
+        worker_.counters().shed(Shed::Subscription);
+        return memory_problem();
+    }
     const auto& limits = worker_.config().limits;
     if (session_->waiting_parts() > limits.subscriptions + limits.wildcard_channels)
         return http::problem("rate_limited", "let what you have subscribed to catch up first");

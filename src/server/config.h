@@ -56,19 +56,21 @@ struct LimitSettings {
     uint32_t filters = 100;         // different ones of a channel's subscribers on a worker; 503
     uint32_t channels = 1'000'000;  // channels in one broker; 503
     uint32_t wildcards = 10'000;    // different ones in one broker; 503
-    uint32_t wildcard_channels = 1'000; // looked at for what one replays; a gap beyond
-    uint32_t read_markers = 1'000'000;  // of users, in one broker; the oldest is forgotten
-    uint32_t user_read_markers = 1'000; // of one of them
-    uint32_t auth_requests = 64;        // of a worker to one application; 503
-    size_t mailbox_bytes = 64 << 20;    // messages on their way to one worker; beyond: marks
-    uint32_t handshakes = 16;           // of TLS, in one turn of a worker; they wait
-    uint32_t ws_fragments = 10'000;     // frames of one WebSocket message; 1009
-    uint32_t http2_streams = 100;       // of one connection at a time; refused
-    uint32_t http2_resets = 200;        // of its streams, a minute; closed
-    uint32_t http2_frames = 200;        // that carry nothing, a second; closed
-    uint32_t connections_per_address = 0; // at a time, 0: no limit; 503 at the door
-    Rate connection_rate;                 // of new ones from one address; 503 at the door
+    uint32_t wildcard_channels = 1'000;    // looked at for what one replays; a gap beyond
+    uint32_t read_markers = 1'000'000;     // of users, in one broker; the oldest is forgotten
+    uint32_t user_read_markers = 1'000;    // of one of them
+    uint32_t auth_requests = 64;           // of a worker to one application; 503
+    size_t mailbox_bytes = 64 << 20;       // messages on their way to one worker; beyond: marks
+    uint32_t handshakes = 16;              // of TLS, in one turn of a worker; they wait
+    uint32_t ws_fragments = 10'000;        // frames of one WebSocket message; 1009
+    uint32_t http2_streams = 100;          // of one connection at a time; refused
+    uint32_t http2_resets = 200;           // of its streams, a minute; closed
+    uint32_t http2_frames = 200;           // that carry nothing, a second; closed
+    uint32_t connections_per_address = 0;  // at a time, 0: no limit; 503 at the door
+    Rate connection_rate;                  // of new ones from one address; 503 at the door
     uint32_t connections_per_user = 1'000; // subscribed ones, 0: no limit; 429
+    // Of the whole daemon, in bytes; up to 100 per cent of what there is. See MemoryLevel.
+    uint64_t memory = 80;
 };
 
 enum class Http2 : uint8_t { On, Off, Cleartext };

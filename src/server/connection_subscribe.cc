@@ -271,6 +271,11 @@ void Connection::start_subscription(Transport& transport, Wish&& wish) {
         return send_problem(*problem, problem->status == 400);
     Opening& opening = std::get<Opening>(opened);
     wish.encoding = opening.encoding;
+    if (!is_private(exchange_->route.kind) &&
+        !worker().shared().memory.has_room_for_subscriptions()) {
+        counters().shed(Shed::Subscription, to_text(client()));
+        return refuse_subscription(memory_problem());
+    }
     const bool is_live = !opening.is_poll || opening.poll.may_wait;
     if (is_live && is_user_full()) {
         note(Limit::ConnectionsPerUser);
@@ -346,7 +351,8 @@ void Connection::open_stream(Opening&& opening, const Wish& wish) {
 
 // A refusal that may pass: an EventSource must not take it for the last word.
 void Connection::refuse_subscription(const http::Problem& problem) {
-    const std::string own = exchange_->transport->refusal(problem, exchange_->cors, retry_ms());
+    const std::string own = exchange_->transport->refusal(
+        problem, exchange_->cors, problem.retry_s ? problem.retry_s * 1000 : retry_ms());
     if (own.empty())
         return send_problem(problem);
     exchange_->out += own;

@@ -28,7 +28,7 @@ struct Facts {
 
 Facts::Facts(const Shared& shared)
     : uptime_ms(static_cast<uint64_t>(monotonic_micros() - shared.started_micros) / 1000),
-      resident_bytes(fanhorn::resident_bytes()), descriptors(open_descriptors()),
+      resident_bytes(shared.memory.measure().resident), descriptors(open_descriptors()),
       reloads(shared.reloads.load(std::memory_order_relaxed)),
       is_draining(shared.is_draining.load(std::memory_order_relaxed)) {
     for (const auto& named : shared.brokers)
@@ -160,6 +160,9 @@ std::string_view gap_label(size_t i) {
 std::string_view limit_label(size_t i) {
     return limit_name(static_cast<Limit>(i));
 }
+std::string_view shed_label(size_t i) {
+    return shed_name(static_cast<Shed>(i));
+}
 std::string_view refusal_label(size_t i) {
     return auth_refusal_name(static_cast<AuthRefusal>(i));
 }
@@ -191,6 +194,13 @@ std::string metrics_text(const Shared& shared, const Config& config) {
     all.single("fanhorn_channels", "gauge",
                "Channels with history, a retained value or subscribers.", facts.channels);
     all.single("process_resident_memory_bytes", "gauge", "Resident memory.", facts.resident_bytes);
+    all.single("fanhorn_memory_bytes", "gauge", "What counts for the memory budget.",
+               shared.memory.used());
+    all.single("fanhorn_memory_budget_bytes", "gauge", "What 'memory' in [limits] allows.",
+               shared.memory.budget());
+    all.single("fanhorn_memory_level", "gauge",
+               "0: all is well; 1: no new subscriptions, 2: readers are closed, 3: no publishes.",
+               static_cast<uint64_t>(shared.memory.level()));
     all.single("process_open_fds", "gauge", "Open file descriptors.", facts.descriptors);
 
     all.labelled("fanhorn_connections", "gauge", "Open connections by what they are used for.",
@@ -217,6 +227,8 @@ std::string metrics_text(const Shared& shared, const Config& config) {
                  policy_label, totals.evictions);
     all.labelled("fanhorn_limit_hits_total", "counter", "Times a limit was reached.", "limit",
                  limit_label, totals.limit_hits);
+    all.labelled("fanhorn_memory_shed_total", "counter", "What was not done for want of memory.",
+                 "what", shed_label, totals.memory_shed);
     all.labelled("fanhorn_auth_refused_total", "counter", "Requests whose token was not enough.",
                  "why", refusal_label, totals.auth_refused);
     all.labelled("fanhorn_peers_refused_total", "counter",

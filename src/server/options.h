@@ -31,6 +31,7 @@ enum class Type : uint8_t {
     Duration,  // 25s
     Count,     // 200k
     Rate,      // 5/s
+    Share,     // 80%, or a size: up to 100 it is per cent
     Choice,    // one word of `choices`
     Choices,   // a list of them, its order kept
     Flags,     // a list of them, as bits

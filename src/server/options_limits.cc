@@ -187,6 +187,22 @@ constexpr Row kLimitsRows[] = {
          "Subscribed connections of one user, whom tokens name, polls that are held among them; "
          "one more is answered with 429; 0: no limit.\n"
          "One whose token comes in a command is told to come back later."},
+    {.name = "memory",
+     .type = Type::Share,
+     .binding = kField<&LimitSettings::memory>,
+     .preset = "80%",
+     .min = 16 * kMega,
+     .max = kGiga * kMega,
+     .documentation =
+         "Memory of the whole daemon, in bytes, or as a share of what the machine and its "
+         "control group have; looked at once a second.\n"
+         "From 80 % of it on, subscriptions and polls are answered with 503, to come back in 5 "
+         "to 30 seconds; those that there are go on.\n"
+         "From 90 % on, of the subscribers whose sockets are full those for whom the most waits "
+         "are closed, an eighth each second and 16 at least on each worker; they may resume.\n"
+         "From 95 % on, if that was not enough, publishes are answered with 503, and half of "
+         "those subscribers are closed each second.\n"
+         "What is kept by histories goes with time, or by deletion of their channels."},
     {.name = "ws_fragments",
      .type = Type::Count,
      .binding = kField<&LimitSettings::ws_fragments>,

@@ -123,14 +123,6 @@ void tune_allocator() {
 #endif
 }
 
-uint64_t resident_bytes() {
-    std::ifstream file("/proc/self/statm");
-    uint64_t total = 0;
-    uint64_t resident = 0;
-    file >> total >> resident;
-    return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-}
-
 uint64_t open_descriptors() {
     struct stat status {}; // since Linux 6.2 it tells their number (proc(5)); 0 before
     if (stat("/proc/self/fd", &status) == 0 && status.st_size > 0)

@@ -40,7 +40,6 @@ void abort_without_memory();
 // memory that readers who stopped had is not kept by the allocator in pieces.
 void tune_allocator();
 
-uint64_t resident_bytes();
 uint64_t open_descriptors();
 
 } // namespace fanhorn

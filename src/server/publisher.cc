@@ -34,6 +34,11 @@ std::optional<http::Problem> problem_of(const Published& published, const std::s
 const ChannelSettings* Publisher::check(Attempt& attempt) {
     if (attempt.problem)
         return nullptr;
+    if (!memory_.has_room_for_publishes()) {
+        counters_.shed(Shed::Publish);
+        attempt.problem = memory_problem();
+        return nullptr;
+    }
     const ChannelSettings* settings = directory_.settings_for(attempt.channel);
     if (!settings) {
         attempt.problem = http::problem("channel_unknown",

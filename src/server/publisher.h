@@ -7,6 +7,7 @@
 #include "http/request.h"
 #include "relay/broker.h"
 #include "server/directory.h"
+#include "server/memory_watch.h"
 
 #include <functional>
 #include <optional>
@@ -47,8 +48,8 @@ std::optional<http::Problem> read_batch(std::string_view json, Attempts& attempt
 // Belongs to a worker.
 class Publisher {
   public:
-    Publisher(const Directory& directory, Counters& counters)
-        : directory_(directory), counters_(counters) {}
+    Publisher(const Directory& directory, Counters& counters, const MemoryWatch& memory)
+        : directory_(directory), counters_(counters), memory_(memory) {}
 
     // Hands those without a problem to their brokers. `done` runs on this worker, perhaps before
     // the call returns, when all have been answered.
@@ -64,6 +65,7 @@ class Publisher {
 
     const Directory& directory_;
     Counters& counters_;
+    const MemoryWatch& memory_;
 };
 
 // Of a result; a reserve that is usually enough.

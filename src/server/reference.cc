@@ -44,6 +44,8 @@ std::string value_macro(const Row& row) {
         return "Ar duration";
     case Type::Count:
         return row.word[0] ? std::string("Cm ") + row.word + " | Ar count" : "Ar count";
+    case Type::Share:
+        return "Ar size | Ar count Ns Cm %";
     case Type::Rate:
         return "Ar count Ns Cm /s | /m | /h";
     case Type::Choice: {

@@ -62,6 +62,7 @@ Server::Server(std::shared_ptr<const Config> config, std::function<LoadedConfig(
     shared_.started_micros = monotonic_micros();
     shared_.workers = worker_count(*config_);
     shared_.descriptors = config_->server.descriptors;
+    shared_.memory.set_budget(config_->limits.memory);
     make_brokers();
     for (size_t i = 0; i < shared_.workers; ++i)
         workers_.push_back(std::make_unique<Worker>(shared_, i, config_));
@@ -321,6 +322,7 @@ void Server::reload() {
     reload_log(loaded.config->log);
 
     config_ = loaded.config;
+    shared_.memory.set_budget(config_->limits.memory);
     const auto rules = std::make_shared<ConfigRules>(config_);
     for (const auto& named : shared_.brokers)
         named->broker->configure(rules, broker_limits(config_->limits));
@@ -355,6 +357,7 @@ void Server::tick() {
     const Millis now = shared_.clock.now();
     for (const auto& named : shared_.brokers)
         named->broker->tick();
+    shared_.memory.tick(now);
     shared_.addresses.tick(now);
     dashboard_.tick();
     if (state_ == State::Draining && (shared_.connections.load() == 0 || now >= drain_until_))

@@ -6,6 +6,7 @@
 #include "relay/broker.h"
 #include "server/address_limiter.h"
 #include "server/config.h"
+#include "server/memory_watch.h"
 #include "server/posted_sessions.h"
 #include "server/users.h"
 
@@ -34,6 +35,7 @@ struct Shared {
     std::atomic<uint32_t> missing_reserve{0}; // descriptors, see DescriptorReserve
     AddressLimiter addresses;
     UserCounts user_counts;
+    MemoryWatch memory;
     std::atomic<uint64_t> reloads{0};
     std::atomic<bool> is_draining{false};
     size_t workers = 0;

@@ -12,6 +12,8 @@ namespace fanhorn {
 
 namespace {
 
+constexpr uint64_t kMaxPercent = 100;
+
 struct Unit {
     const char* suffix;
     uint64_t factor;
@@ -26,9 +28,9 @@ constexpr Unit kCounts[] = {{"", 1}, {"k", 1000}, {"m", 1'000'000}};
 constexpr Unit kPeriods[] = {{"s", 1000}, {"m", 60'000}, {"h", 3'600'000}};
 
 std::span<const Unit> units_of(Type type) {
-    return type == Type::Size       ? std::span<const Unit>(kSizes)
-           : type == Type::Duration ? std::span<const Unit>(kDurations)
-                                    : std::span<const Unit>(kCounts);
+    return type == Type::Size || type == Type::Share ? std::span<const Unit>(kSizes)
+           : type == Type::Duration                  ? std::span<const Unit>(kDurations)
+                                                     : std::span<const Unit>(kCounts);
 }
 
 // "64b, 64k, 64m or 64g".
@@ -46,6 +48,8 @@ std::string example_of(const Row& row) {
     switch (row.type) {
     case Type::Size:
         return "is not a size, such as 64k or 1m";
+    case Type::Share:
+        return "is not a size or a share, such as 512m or 80%";
     case Type::Duration:
         return "is not a duration, such as 500ms, 10s or 5m";
     default:
@@ -96,6 +100,19 @@ Result<void> add_number(const Row& row, std::string_view item, Value& value) {
     if (*number < row.min || *number > row.max)
         return Error{"is out of bounds: " + bounds_text(row)};
     value.number = *number;
+    return {};
+}
+
+// "80%"; else a size.
+Result<void> add_share(const Row& row, std::string_view item, Value& value) {
+    if (!item.ends_with('%'))
+        return add_number(row, item, value);
+    const auto percent = parse_u64(item.substr(0, item.size() - 1));
+    if (!percent)
+        return Error{example_of(row)};
+    if (*percent < 1 || *percent > kMaxPercent)
+        return Error{"is out of bounds: " + bounds_text(row)};
+    value.number = *percent;
     return {};
 }
 
@@ -204,6 +221,8 @@ Result<void> add_item(const Row& row, std::string_view item, Value& value) {
     case Type::Duration:
     case Type::Count:
         return add_number(row, item, value);
+    case Type::Share:
+        return add_share(row, item, value);
     case Type::Rate:
         return add_rate(row, item, value);
     case Type::Choice:
@@ -241,6 +260,9 @@ std::vector<std::string> format_items(const Row& row, const Value& value) {
     case Type::Duration:
     case Type::Count:
         return {format_number(row, value.number)};
+    case Type::Share:
+        return {value.number <= kMaxPercent ? std::to_string(value.number) + "%"
+                                            : format_number(row, value.number)};
     case Type::Rate:
         return {format_rate(unpack_rate(value.number))};
     case Type::Choice:
@@ -273,6 +295,9 @@ std::string bounds_text(const Row& row) {
     if (row.type == Type::Rate)
         return "0, or " + std::to_string(row.min) + " to " + std::to_string(row.max) +
                " in a period";
+    if (row.type == Type::Share)
+        return "1% to 100%, or " + format_number(row, row.min) + " to " +
+               format_number(row, row.max);
     if (row.type != Type::Size && row.type != Type::Duration && row.type != Type::Count)
         return "";
     Row plain = row;

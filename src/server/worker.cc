@@ -52,9 +52,9 @@ class RingWriter final : public BatchWriter {
 Worker::Worker(Shared& shared, size_t number, std::shared_ptr<const Config> config)
     : shared_(shared), number_(number), loop_(std::make_unique<Loop>()),
       mailbox_(config->limits.mailbox_bytes, [this] { wake(); }), hub_(shared.clock, counters_),
-      publisher_(directory_, counters_), control_(directory_), read_buffer_(kReadBufferBytes),
-      stream_buffer_(kStreamBufferBytes), handshakes_(counters_), users_(shared.user_counts),
-      inquiries_(*loop_, shared.clock, counters_) {
+      publisher_(directory_, counters_, shared.memory), control_(directory_),
+      read_buffer_(kReadBufferBytes), stream_buffer_(kStreamBufferBytes), handshakes_(counters_),
+      users_(shared.user_counts), inquiries_(*loop_, shared.clock, counters_) {
     inquiries_.set_config(*config);
     waker_ = std::make_unique<Waker>(*loop_, [this] { deliver(); });
     ticker_ = std::make_unique<Ticker>(*loop_, kTickMs, [this] { tick(); });
@@ -239,6 +239,8 @@ void Worker::tick() {
     rates_.tick(now);
     inquiries_.tick();
     hub_.tick(config().limits.send_timeout);
+    if (shed_rounds_ != shared_.memory.rounds())
+        shed_readers();
     if (is_draining())
         drain_some();
     log_tell_repeats();
@@ -257,6 +259,18 @@ std::optional<http::Problem> Worker::limit_publish(const ChannelSettings& settin
     counters_.hit(Limit::PublishRate, to_text(from.client()));
     return http::problem("rate_limited", "more than 'publish_rate' allows; the next in " +
                                              std::to_string(wait) + " ms");
+}
+
+// Without further words, which they would not take.
+void Worker::shed_readers() {
+    shed_rounds_ = shared_.memory.rounds();
+    constexpr size_t kSome = 8, kMany = 2;
+    const bool is_urgent = !shared_.memory.has_room_for_publishes();
+    for (Subscriber* subscriber : hub_.furthest_behind(is_urgent ? kMany : kSome)) {
+        auto& connection = static_cast<Connection&>(subscriber->sink());
+        counters_.shed(Shed::Reader, to_text(connection.client()));
+        connection.drop();
+    }
 }
 
 // ---- life

@@ -164,6 +164,7 @@ class Worker {
     void deliver();
     void tick();
     void drain_some();
+    void shed_readers();
     void reap();
     bool has_more() const;
 
@@ -205,6 +206,7 @@ class Worker {
     size_t connection_count_ = 0;
     Millis drain_from_ = 0, drain_until_ = 0; // 0: not draining
     size_t drain_total_ = 0, drain_closed_ = 0;
+    uint32_t shed_rounds_ = 0; // of MemoryWatch, that it has done its part of
     bool is_stopping_ = false;
     std::thread thread_;
     std::atomic<std::thread::id> id_;

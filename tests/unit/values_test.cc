@@ -93,6 +93,28 @@ static void rates(void**) {
     });
 }
 
+static void shares(void**) {
+    const std::string form = "is not a size or a share, such as 512m or 80%";
+    const std::string bounds = "is out of bounds: 1% to 100%, or 16m to 1048576g";
+    check_cases({
+        {"limits", "memory", "80%", "80%"},
+        {"limits", "memory", "1%", "1%"},
+        {"limits", "memory", "100%", "100%"},
+        {"limits", "memory", "16m", "16m"},
+        {"limits", "memory", "2g", "2g"},
+        {"limits", "memory", "1024m", "1g"},
+        {"limits", "memory", "0%", bounds},
+        {"limits", "memory", "101%", bounds},
+        {"limits", "memory", "15m", bounds},
+        {"limits", "memory", "0", bounds},
+        {"limits", "memory", "80", "has no unit; write 80b, 80k, 80m or 80g"},
+        {"limits", "memory", "80 %", form},
+        {"limits", "memory", "%", form},
+        {"limits", "memory", "-1%", form},
+        {"limits", "memory", "auto", form},
+    });
+}
+
 static void durations(void**) {
     const std::string form = "is not a duration, such as 500ms, 10s or 5m";
     check_cases({
@@ -320,7 +342,7 @@ int main() {
         cmocka_unit_test(sizes),   cmocka_unit_test(durations),   cmocka_unit_test(rates),
         cmocka_unit_test(counts),  cmocka_unit_test(words),       cmocka_unit_test(texts),
         cmocka_unit_test(origins), cmocka_unit_test(addresses),   cmocka_unit_test(address_parts),
-        cmocka_unit_test(lists),   cmocka_unit_test(suggestions),
+        cmocka_unit_test(lists),   cmocka_unit_test(suggestions), cmocka_unit_test(shares),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
