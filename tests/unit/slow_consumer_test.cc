@@ -371,6 +371,40 @@ static void test_last_words(void**) {
     assert_false(broken.sink.is_finished); // it closes itself
 }
 
+static void test_who_is_furthest_behind(void**) {
+    RelayBench bench;
+    Stream reading(bench, {"c"}), near(bench, {"c"}), far(bench, {"c", "d"});
+    run_away(bench, far, 5);
+    run_away(bench, near, 3);
+    assert_int_equal(near.subscriber.bytes_behind() / far.subscriber.bytes_behind(), 0);
+    const auto found = bench.worker.hub.furthest_behind(8);
+    assert_int_equal(found.size(), 2);
+    assert_ptr_equal(found[0], &far.subscriber);
+    assert_ptr_equal(found[1], &near.subscriber);
+    far.open();
+    assert_int_equal(far.subscriber.bytes_behind(), 0);
+    assert_int_equal(bench.worker.hub.furthest_behind(8).size(), 1);
+}
+
+static void test_how_many_are_furthest_behind(void**) {
+    RelayBench bench;
+    std::vector<std::unique_ptr<Stream>> streams;
+    const auto add = [&](size_t count) {
+        while (streams.size() < count) {
+            streams.push_back(std::make_unique<Stream>(bench, std::vector<std::string>{"c"}));
+            run_away(bench, *streams.back(), 1);
+        }
+    };
+    assert_true(bench.worker.hub.furthest_behind(8).empty());
+    add(40);
+    const auto found = bench.worker.hub.furthest_behind(2);
+    assert_int_equal(found.size(), 20);
+    for (size_t i = 0; i < found.size(); ++i) // who stopped first
+        assert_ptr_equal(found[i], &streams[i]->subscriber);
+    assert_int_equal(bench.worker.hub.furthest_behind(8).size(), 16);
+    assert_int_equal(bench.worker.hub.furthest_behind(1).size(), 40);
+}
+
 int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(test_gap_goes_on_within_the_limit),
@@ -391,6 +425,8 @@ int main() {
         cmocka_unit_test(test_an_end_after_an_overflow),
         cmocka_unit_test(test_a_section_that_went),
         cmocka_unit_test(test_last_words),
+        cmocka_unit_test(test_who_is_furthest_behind),
+        cmocka_unit_test(test_how_many_are_furthest_behind),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
