@@ -297,7 +297,7 @@ std::span<const SectionType> section_types() {
     static const SectionType kSectionTypes[] = {
         {"server", "server", Naming::Single, "", kServerRows, "", "The daemon as a whole."},
         {"log", "log", Naming::Single, "", kLogRows, "", "Where events are told, and which."},
-        {"limits", "limits", Naming::Single, "", limits_rows(), "connections_per_address memory",
+        {"limits", "limits", Naming::Single, "", limits_rows(), "",
          "What a stranger can make grow, and how far.\n"
          "Each limit has a metric that counts how often it was reached."},
         {"tls", "tls NAME", Naming::Name, "", tls_rows(), "",

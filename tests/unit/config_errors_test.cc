@@ -64,7 +64,7 @@ static void unknown_keys(void**) {
         {"[auth a]\nurl = x\n",
          "f:4: [auth a] needs 'type'\n"
          "f:5: url: 'x' is not http://HOST[:PORT]/PATH or http://unix:/SOCKET:/PATH\n"},
-        {"[limits]\nmemory = 1g\n", "f:5: 'memory' in [limits] is not in this version\n"},
+        {"[broker a]\nsync = always\n", "f:5: 'sync' in [broker] is not in this version\n"},
         {"[channel a]\nHistory = 1\n",
          "f:5: unknown key 'History' in [channel]; did you mean 'history'?\n"},
         {"[log]\ninclude = x\n", "f:5: 'include' must stand before the first section\n"},
