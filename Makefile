@@ -93,12 +93,16 @@ asan: build-packages test-packages ## unit and black-box tests under ASan and UB
 	@ctest --test-dir build-asan --parallel $(JOBS)
 	@FANHORN=$(CURDIR)/build-asan/fanhorn FANHORN_SANITIZED=1 python3 tests/blackbox/run.py
 
+# TSan knows one table of descriptors in a process, and takes those of workers for races. The others
+# are about what one thread does with a stranger's bytes, about memory, or about fanhornctl.
+ONE_THREADED := descriptors faults memory attack_messages attack_slow attack_http attack_websocket attack_tokens \
+	ctl ctl_bench ctl_returns cli
 tsan: build-packages test-packages ## the same under TSan, of the unit tests those with threads
 	@$(call CMAKE,build-tsan,-DFANHORN_TESTS=ON -DFANHORN_SANITIZE=thread)
 	@$(call COMPILE,build-tsan) fanhorn fanhornctl $(THREADED)
 	@ctest --test-dir build-tsan --parallel $(JOBS) -R '^($(subst $(space),|,$(THREADED)))$$'
-	@# TSan knows one table of descriptors in a process, and takes those of workers for races.
-	@FANHORN=$(CURDIR)/build-tsan/fanhorn FANHORN_SANITIZED=1 python3 tests/blackbox/run.py --without=test_descriptors
+	@FANHORN=$(CURDIR)/build-tsan/fanhorn FANHORN_SANITIZED=1 python3 tests/blackbox/run.py \
+		$(addprefix --without=test_,$(ONE_THREADED))
 
 fuzz: build-packages clang-packages ## each fuzz target for SECONDS=20, from its corpus
 	@CC=clang CXX=clang++ $(call CMAKE,build-fuzz,-DFANHORN_FUZZ=ON)

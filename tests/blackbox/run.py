@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 SOAK = bool(os.environ.get("FANHORN_SOAK"))
 SLOW = 4 if os.environ.get("FANHORN_SANITIZED") else 1
 FILE_TIMEOUT = 3600 if SOAK else 240 * SLOW
-JOBS = int(os.environ.get("FANHORN_JOBS", "2" if SLOW > 1 else "4"))
+JOBS = int(os.environ.get("FANHORN_JOBS", "3" if SLOW > 1 else "4"))
 # The longest first, so that the processes end together.
 FIRST = ["test_dashboard", "test_faults", "test_auth", "test_attack_messages", "test_ctl_bench", "test_soak", "test_limits",
          "test_presence", "test_bridge", "test_heartbeat", "test_tls", "test_ctl", "test_memory", "test_signals",
