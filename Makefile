@@ -30,7 +30,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help build run test all-tests layers lists man unit blackbox clients npm soak bench \
-        bench-long bench-record bench-programs asan tsan fuzz format lint tidy cppcheck deb rpm \
+        bench-long bench-record bench-programs asan tsan fuzz asan-build tsan-build fuzz-build format lint tidy cppcheck deb rpm \
         package-test install clean build-packages test-packages clang-packages package-packages \
         bench-packages
 
@@ -87,9 +87,11 @@ soak: build test-packages npm ## the black-box tests, random and long; 10,000 cl
 	@FANHORN=$(CURDIR)/build/fanhorn FANHORN_SOAK=1 python3 tests/blackbox/run.py
 	@FANHORN=$(CURDIR)/build/fanhorn FANHORN_SOAK=1 tests/clients/run.sh tests/clients/storm.test.mjs
 
-asan: build-packages test-packages ## unit and black-box tests under ASan and UBSan
+asan-build: build-packages test-packages
 	@$(call CMAKE,build-asan,-DFANHORN_TESTS=ON -DFANHORN_SANITIZE=address$(,)undefined)
 	@$(call COMPILE,build-asan) all
+
+asan: asan-build ## unit and black-box tests under ASan and UBSan
 	@ctest --test-dir build-asan --parallel $(JOBS)
 	@FANHORN=$(CURDIR)/build-asan/fanhorn FANHORN_SANITIZED=1 python3 tests/blackbox/run.py
 
@@ -97,16 +99,20 @@ asan: build-packages test-packages ## unit and black-box tests under ASan and UB
 # are about what one thread does with a stranger's bytes, about memory, or about fanhornctl.
 ONE_THREADED := descriptors faults memory attack_messages attack_slow attack_http attack_websocket attack_tokens \
 	ctl ctl_bench ctl_returns cli
-tsan: build-packages test-packages ## the same under TSan, of the unit tests those with threads
+tsan-build: build-packages test-packages
 	@$(call CMAKE,build-tsan,-DFANHORN_TESTS=ON -DFANHORN_SANITIZE=thread)
 	@$(call COMPILE,build-tsan) fanhorn fanhornctl $(THREADED)
+
+tsan: tsan-build ## the same under TSan, of the unit tests those with threads
 	@ctest --test-dir build-tsan --parallel $(JOBS) -R '^($(subst $(space),|,$(THREADED)))$$'
 	@FANHORN=$(CURDIR)/build-tsan/fanhorn FANHORN_SANITIZED=1 python3 tests/blackbox/run.py \
 		$(addprefix --without=test_,$(ONE_THREADED))
 
-fuzz: build-packages clang-packages ## each fuzz target for SECONDS=20, from its corpus
+fuzz-build: build-packages clang-packages
 	@CC=clang CXX=clang++ $(call CMAKE,build-fuzz,-DFANHORN_FUZZ=ON)
 	@$(call COMPILE,build-fuzz) fuzzers
+
+fuzz: fuzz-build ## each fuzz target for SECONDS=20, from its corpus
 	@tests/fuzz/run.sh build-fuzz $(SECONDS) $(JOBS)
 
 layers: ## check which room includes which
