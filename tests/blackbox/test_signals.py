@@ -181,11 +181,13 @@ class Reload(SignalTest):
         daemon.stop()
 
     def test_listeners_come_and_go(self):
-        port = free_ports(1)[0]
-        more = f"[listener more]\naddress = 127.0.0.1:{port}\nserve = subscribe"
         daemon = self.daemon()
         stream = self.sse(daemon)
+        port = free_ports(1)[0]  # at the last moment: nobody else may take it meanwhile
+        more = f"[listener more]\naddress = 127.0.0.1:{port}\nserve = subscribe"
         self.reload(daemon, config(more=more))
+        eventually(lambda: re.search("event=(reloaded|reload_refused)", daemon.log()), "a reload")
+        self.assertNotIn("level=error", daemon.log())
         eventually(lambda: self.reaches(("127.0.0.1", port)), "the new listener")
         newcomer = SseClient(("127.0.0.1", port), "/sub/x").opened()
         daemon.publish("x", b"to both")
