@@ -39,7 +39,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     rest.remove_prefix(name.size());
     std::replace_if(
         name.begin(), name.end(), [](unsigned char byte) { return byte < 0x20 || byte == 0x7f; },
-        '_'); // as a publish does
+        '_');
+    if (has_control(name)) // C1: a publish refuses it
+        name.clear();
     expect_back(name, rest);
 
     const std::string type = data[0] & 16 ? "application/json" : "";
