@@ -357,6 +357,8 @@ class Reload(unittest.TestCase):
             via = Via(daemon.public, source=PROXY, preface=line())
             stream = SseClient(via, "/sub/x").opened()
             waiting = Wire(Via(daemon.public, source=PROXY))
+            # It is accepted: beside the connection that asks this, one waits.
+            eventually(lambda: daemon.metrics()['fanhorn_connections{transport="http"}'] == 2, "the waiting one")
             daemon.write_config(plain)
             daemon.send_signal(signal.SIGHUP)
             eventually(lambda: "event=reloaded" in daemon.log(), "a reload")
