@@ -30,9 +30,9 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help build run test all-tests layers lists man unit blackbox clients npm soak bench \
-        bench-long bench-record bench-programs asan tsan fuzz asan-build tsan-build fuzz-build format lint tidy cppcheck deb rpm \
-        package-test install clean build-packages test-packages clang-packages package-packages \
-        bench-packages
+        bench-long bench-record bench-programs asan tsan fuzz asan-build tsan-build fuzz-build \
+        format lint tidy cppcheck deb rpm package-test install clean build-packages test-packages \
+        clang-packages package-packages bench-packages
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile

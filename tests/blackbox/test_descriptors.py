@@ -13,6 +13,7 @@ import unittest
 from pathlib import Path
 
 from harness import PATIENCE, Daemon, FanhornTest, Wire, config, eventually, free_ports
+from process import cpu_seconds
 from sse import SseClient
 from wire import Wire
 
@@ -98,11 +99,6 @@ class Reload(unittest.TestCase):
             daemon.send_signal(signal.SIGHUP)
             eventually(lambda: "setting=\"[log] target\"" in log.read_text(), "the warning")
             self.assertFalse((daemon.dir / "other.log").exists())
-
-
-def cpu_seconds(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / 100
 
 
 class Probe(threading.Thread):

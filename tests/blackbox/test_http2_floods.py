@@ -2,27 +2,16 @@
 """What has been done to servers of HTTP/2: cheap for the client, dear for the server. Each closes his own
 connection, at most, and costs little memory."""
 
-import os
 import struct
 import time
 
-from h2 import (ACK, Answer, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, H2Client, HEADERS, INITIAL_WINDOW,
-                PING, PRIORITY, PROTOCOL_ERROR, REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE, fields, frame,
-                literal)
+from h2 import (ACK, Answer, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, H2Client, HEADERS,
+                INITIAL_WINDOW, PING, PRIORITY, PROTOCOL_ERROR, REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+                fields, frame, literal)
 from harness import FanhornTest, config
-KEPT = 16 << 20 if "FANHORN_SANITIZED" in os.environ else 4 << 20  # a sanitizer keeps what was freed for a while
+from process import SANITIZED, cpu_seconds, resident
 
-
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        numbers = stat.read().rsplit(")", 1)[1].split()
-    return (int(numbers[11]) + int(numbers[12])) / 100
-
-
-def resident(daemon):
-    """Bytes that the process has in memory."""
-    with open(f"/proc/{daemon.process.pid}/statm", encoding="ascii") as statm:
-        return int(statm.read().split()[1]) * 4096
+KEPT = 16 << 20 if SANITIZED else 4 << 20
 
 
 class Floods(FanhornTest):
@@ -47,10 +36,10 @@ class Floods(FanhornTest):
         self.assertEqual(self.h2().request(path="/").status, 200)
 
     def assert_calmed(self, limit, client, bytes_of):
-        before = resident(self.daemon)
+        before = resident(self.daemon.process.pid)
         code = self.assert_limit(limit, lambda: self.flood(client, bytes_of))
         self.assertIn(code, (ENHANCE_YOUR_CALM, None))  # None: a reset was faster than its last words
-        self.assertLess(resident(self.daemon) - before, KEPT)
+        self.assertLess(resident(self.daemon.process.pid) - before, KEPT)
         self.others_are_well()
 
     def test_rapid_reset(self):  # CVE-2023-44487
@@ -128,19 +117,19 @@ class Floods(FanhornTest):
     def test_continuations(self):  # CVE-2024-27316
         client = self.h2()
         client.send(HEADERS, 0, 1, fields(path="/"))
-        before = resident(self.daemon)
+        before = resident(self.daemon.process.pid)
         self.flood(client, lambda number: frame(CONTINUATION, 0, 1, literal(f"x-{number}", "v" * 1000)))
-        self.assertLess(resident(self.daemon) - before, KEPT)
+        self.assertLess(resident(self.daemon.process.pid) - before, KEPT)
         self.others_are_well()
 
     def test_compression_bomb(self):  # CVE-2016-1544: a large field, named again by one byte each
         client = self.h2()
         block = fields(path="/") + b"\x40\x01x\x7f\xa1\x1e" + b"v" * 4000 + b"\xbe" * 12_000
-        before = resident(self.daemon)
+        before = resident(self.daemon.process.pid)
         self.assertEqual(client.whole(client.open(block=block)).status, 431)
         for _ in range(20):
             client.whole(client.open(block=fields(path="/") + b"\xbe" * 16_000))
-        self.assertLess(resident(self.daemon) - before, KEPT)
+        self.assertLess(resident(self.daemon.process.pid) - before, KEPT)
         self.others_are_well()
 
     def test_tables_and_integers(self):  # CVE-2016-6581 and overflows: RFC 7541 sections 4.3, 5.1
@@ -153,7 +142,7 @@ class Floods(FanhornTest):
     def test_zero_windows(self):  # CVE-2019-9517
         for number in range(20):
             self.daemon.publish(self.channel, b"%d" % number + b"." * 60_000)
-        before = resident(self.daemon)
+        before = resident(self.daemon.process.pid)
         clients = []
         for _ in range(10):
             client = self.h2({INITIAL_WINDOW: 0})
@@ -161,7 +150,7 @@ class Floods(FanhornTest):
             for _ in range(20):  # 20 on each of 10 connections
                 client.open("GET", f"/sub/{self.channel}?transport=poll&since=0")
         time.sleep(0.3)
-        self.assertLess(resident(self.daemon) - before, 200 * 2_000_000)  # of answers of 1.2 MB
+        self.assertLess(resident(self.daemon.process.pid) - before, 200 * 2_000_000)  # of answers of 1.2 MB
         self.others_are_well()
         for client in clients:  # whoever takes nothing within send_timeout is reset
             client.until(lambda its=client: all(answer.error is not None for answer in its.answers.values()))

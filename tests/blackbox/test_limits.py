@@ -7,6 +7,7 @@ import time
 import unittest
 
 from harness import Daemon, FanhornTest, Wire, config, eventually
+from process import cpu_seconds
 from sse import SseClient
 from ws import BINARY, CONTINUATION, frame_bytes
 
@@ -23,12 +24,6 @@ LIMITS = {
    # auth_requests in test_auth_callback, handshakes in test_tls, http2_* in test_http2_floods,
    # those of addresses in test_addresses, connections_per_user and subscribers in test_subscribers,
    # memory in test_memory, the others here
-
-
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / 100
 
 
 class Requests(FanhornTest):

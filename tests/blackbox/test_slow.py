@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Readers that stop reading: what they cost, what they are told, and that nobody else notices."""
 
-import os
 import threading
 import time
 import unittest
 
 from harness import FanhornTest, PATIENCE, TIMEOUT, Wire, config, eventually
+from process import SANITIZED, resident
 from readers import SseReader, WsReader, on_each
 from sse import SseClient
 
 LIMIT, SLACK = 64 << 10, 64 << 10
-SANITIZED = bool(os.environ.get("FANHORN_SANITIZED"))
 
 
 def unsent(server, client_port):
@@ -23,12 +22,6 @@ def unsent(server, client_port):
             if fields[1:3] == [local, remote]:
                 return int(fields[4].split(":")[0], 16)
     return None
-
-
-def resident(pid):
-    """The process's anonymous memory, in bytes."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) << 10 for line in status if line.startswith("RssAnon"))
 
 
 def next_of(items, gap):
