@@ -50,6 +50,7 @@ http::Http2User* Multiplexer::accept(http::Http2Stream& stream) {
 }
 
 void Multiplexer::flush() {
+    due.unlink();
     const Millis now = carrier_.worker().now();
     for (std::string_view bytes = session_.output(); !bytes.empty(); bytes = session_.output()) {
         const iovec piece = {const_cast<char*>(bytes.data()), bytes.size()};

@@ -84,11 +84,13 @@ Received SocketConnection::receive_some(std::span<char> buffer) {
     return got;
 }
 
-// What its streams have been answered meanwhile goes out.
+// What its streams have been answered meanwhile goes out, as far as the socket takes it.
 void SocketConnection::on_end() {
     if (state() != State::Multiplexing)
         return Connection::on_end();
-    multiplexer()->flush();
+    do
+        multiplexer()->flush();
+    while (state() == State::Multiplexing && multiplexer()->due.is_linked());
     drop();
 }
 

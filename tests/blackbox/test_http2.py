@@ -285,10 +285,13 @@ class Ends(Http2Test):
             self.assert_limit("header_timeout", lambda its=client: self.assertIsNone(its.until_gone()))
 
     def test_an_end_behind_a_request(self):
-        client = self.h2()
-        stream = client.open(path="/healthz")
-        client.wire.socket.shutdown(socket.SHUT_WR)
-        self.assertEqual(client.whole(stream).status, 200)
+        self.daemon.publish(self.channel, b"x" * 40_000)  # more than what waits in a stream
+        for path, size in (("/healthz", 3), (f"/sub/{self.channel}?transport=poll&since=0", 40_000)):
+            client = self.h2()
+            stream = client.open(path=path)
+            client.wire.socket.shutdown(socket.SHUT_WR)
+            self.assertEqual(client.whole(stream).status, 200)
+            self.assertGreaterEqual(len(client.answers[stream].body), size)
 
     def test_half_a_request(self):
         client = self.h2()
