@@ -29,8 +29,8 @@ COMPILE  = cmake --build $(1) --parallel $(JOBS) --target
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build run test all-tests layers lists man unit blackbox clients npm soak bench \
-        bench-long bench-record bench-programs asan tsan fuzz asan-build tsan-build fuzz-build \
+.PHONY: help build run test layers lists man unit blackbox blackbox-run clients clients-run npm soak \
+        bench bench-long bench-record bench-programs asan tsan fuzz asan-build tsan-build fuzz-build \
         format lint tidy cppcheck deb rpm package-test install clean build-packages test-packages \
         clang-packages package-packages bench-packages
 
@@ -44,14 +44,18 @@ build: build-packages ## build/fanhorn and build/fanhornctl, optimised
 run: build ## build, then start the relay here with the demo (PORT=, PRIVATE_PORT=)
 	@PORT=$(PORT) PRIVATE_PORT=$(PRIVATE_PORT) packaging/run-demo.sh
 
-test: build test-packages ## everything, in short form
+# The unit tests are compiled beside those that mostly wait, of what time these leave.
+test: build-packages test-packages npm ## everything, in short form
 	@rm -f build/logs/summary
+	@$(call CMAKE,build,-DFANHORN_TESTS=ON)
+	@$(call COMPILE,build) fanhorn fanhornctl
 	@$(STEP) layers tests/layers.sh
 	@$(STEP) lists tests/packages/lists.sh
 	@$(STEP) man tests/packages/man.sh
+	@nice -n 19 $(call COMPILE,build) all >build/logs/unit-build.log 2>&1 & \
+	    $(STEP) blackbox $(MAKE) -s blackbox-run && $(STEP) clients $(MAKE) -s clients-run; \
+	    status=$$?; wait; exit $$status
 	@$(STEP) unit $(MAKE) -s unit
-	@$(STEP) blackbox $(MAKE) -s blackbox
-	@$(STEP) clients $(MAKE) -s clients
 	@cat build/logs/summary
 
 unit: build-packages test-packages ## unit tests (cmocka)
@@ -59,10 +63,14 @@ unit: build-packages test-packages ## unit tests (cmocka)
 	@$(call COMPILE,build) all
 	@ctest --test-dir build --parallel $(JOBS)
 
-blackbox: build test-packages ## the real binary, from outside (Python)
+blackbox: build test-packages blackbox-run ## the real binary, from outside (Python)
+
+blackbox-run:
 	@FANHORN=$${FANHORN:-$(CURDIR)/build/fanhorn} python3 tests/blackbox/run.py
 
-clients: build test-packages npm ## unmodified clients: npm packages and Chromium
+clients: build test-packages npm clients-run ## unmodified clients: npm packages and Chromium
+
+clients-run:
 	@if [ -d tests/clients/node_modules ]; then \
 	    FANHORN=$${FANHORN:-$(CURDIR)/build/fanhorn} tests/clients/run.sh; \
 	else echo "clients: 0 passed, 0 failed, 1 skipped"; fi

@@ -5,6 +5,7 @@ is and gzipped, with an ETag of its content. Byte for byte the same for the same
 import gzip
 import hashlib
 import sys
+from pathlib import Path
 
 TYPES = {"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8",
          "mjs": "text/javascript; charset=utf-8"}
@@ -30,8 +31,7 @@ def main():
             content = source.read()
         arrays += array(f"kPlain{index}", content) + array(f"kGzip{index}", gzip.compress(content, 9, mtime=0))
         rows += row(index, name, content)
-    with open(target, "w", encoding="utf-8") as out:
-        out.write(f"""#include "server/pages.h"
+    text = f"""#include "server/pages.h"
 
 namespace fanhorn {{
 
@@ -50,7 +50,10 @@ const WebPage* find_web_page(std::string_view name) {{
 }}
 
 }} // namespace fanhorn
-""")
+"""
+    out = Path(target)
+    if not out.exists() or out.read_text(encoding="utf-8") != text:  # or all that needs it were made anew
+        out.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
