@@ -7,8 +7,8 @@ namespace fanhorn {
 
 DescriptorReserve::DescriptorReserve(std::atomic<uint32_t>* missing)
     : missing_(missing ? *missing : own_missing_) {
-    missing_ += kSize;
-    refill();
+    open_missing();
+    missing_ += static_cast<uint32_t>(kSize - count_);
 }
 
 DescriptorReserve::~DescriptorReserve() {
@@ -24,12 +24,17 @@ bool DescriptorReserve::lend() {
 }
 
 void DescriptorReserve::refill() {
+    const size_t before = count_;
+    open_missing();
+    missing_ -= static_cast<uint32_t>(count_ - before);
+}
+
+void DescriptorReserve::open_missing() {
     while (count_ < kSize) {
         Descriptor opened(open("/dev/null", O_RDONLY | O_CLOEXEC));
         if (!opened)
             return;
         kept_[count_++] = std::move(opened);
-        --missing_;
     }
 }
 

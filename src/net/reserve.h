@@ -29,6 +29,8 @@ class DescriptorReserve {
     bool is_whole() const { return missing_.load(std::memory_order_relaxed) == 0; }
 
   private:
+    void open_missing();
+
     std::array<Descriptor, kSize> kept_;
     size_t count_ = 0; // the first ones are there
     std::atomic<uint32_t> own_missing_{0};

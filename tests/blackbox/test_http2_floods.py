@@ -162,10 +162,10 @@ class Floods(FanhornTest):
             self.daemon.publish(self.channel, b"%d" % number + b"." * 60_000)
         client = self.open(H2Client(self.daemon.public, {INITIAL_WINDOW: 1 << 30}, receive_buffer=4096))
         client.send(WINDOW_UPDATE, 0, 0, struct.pack("!I", 1 << 30))
-        for _ in range(20):
-            client.open("GET", f"/sub/{self.channel}?transport=poll&since=0")
 
         def linger():
+            for _ in range(20):
+                client.open("GET", f"/sub/{self.channel}?transport=poll&since=0")
             for _ in range(40):
                 time.sleep(0.2)
                 client.wire.try_send(frame(WINDOW_UPDATE, 0, 0, struct.pack("!I", 1)))

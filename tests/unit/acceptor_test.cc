@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -199,6 +200,22 @@ static void test_reserves_of_a_table_are_whole_together(void**) {
     assert_true(one.is_whole()); // who has gone lacks nothing
 }
 
+static void test_a_reserve_that_is_made_is_not_missed(void**) {
+    std::atomic<uint32_t> missing{0};
+    const DescriptorReserve one(&missing);
+    std::atomic<bool> is_over{false};
+    std::thread others([&] {
+        for (int i = 0; i < 2000; ++i)
+            const DescriptorReserve other(&missing);
+        is_over = true;
+    });
+    bool was_whole = true;
+    while (!is_over)
+        was_whole = was_whole && one.is_whole();
+    others.join();
+    assert_true(was_whole);
+}
+
 // A storm: more than are accepted without a rest, fewer than a turn takes.
 static std::vector<Descriptor> storm(Fixture& fixture) {
     std::vector<Descriptor> clients;
@@ -282,6 +299,7 @@ int main() {
         cmocka_unit_test(test_does_not_rest_when_all_are_refused),
         cmocka_unit_test(test_the_reserve_serves_whom_it_is_for),
         cmocka_unit_test(test_reserves_of_a_table_are_whole_together),
+        cmocka_unit_test(test_a_reserve_that_is_made_is_not_missed),
         cmocka_unit_test(test_rests_in_a_storm),
         cmocka_unit_test(test_stops_while_it_rests),
         cmocka_unit_test(test_descriptors_run_out_while_it_rests),
