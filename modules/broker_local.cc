@@ -314,7 +314,7 @@ void LocalBroker::tick() {
 }
 
 namespace {
-std::unique_ptr<Broker> create(const Clock& clock, Counters& counters) {
+std::unique_ptr<Broker> create(const BrokerSettings&, const Clock& clock, Counters& counters) {
     return std::make_unique<LocalBroker>(clock, counters);
 }
 } // namespace

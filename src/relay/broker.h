@@ -3,6 +3,7 @@
 // carries it to every worker that wants its channel, in one step.
 #pragma once
 
+#include "base/result.h"
 #include "relay/counters.h"
 #include "relay/mailbox.h"
 #include "relay/message.h"
@@ -150,11 +151,18 @@ struct ChannelList {
     std::string cursor; // where the next page begins; "" at the end
 };
 
-// Thread-safe. A `done` runs on the calling worker's thread, perhaps before the call returns.
-// A channel's seqs rise; one seq is given once in an epoch, whatever the channel.
+// Thread-safe. A `done` runs on the calling worker's thread (Mailbox::of_this_thread), perhaps
+// before the call returns. A channel's seqs rise; one seq is given once in an epoch, whatever the
+// channel.
 class Broker {
   public:
     virtual ~Broker() = default;
+
+    // Opens what is behind it, once, when privileges have been dropped and signals are blocked;
+    // behind configure() and before any worker's call. The error says what to do.
+    virtual Result<void> start() { return {}; }
+    // When all workers have ended: nobody is answered from now on, no box is used again.
+    virtual void stop() {}
 
     // A worker's end; messages for what it wants go into its box in position order. Before any
     // other call of that worker. The box must outlive the broker's last use.
@@ -220,7 +228,8 @@ struct BrokerEnd {
 // What modules.cc lists.
 struct BrokerModule {
     std::string_view name;
-    std::unique_ptr<Broker> (*create)(const Clock& clock, Counters& counters);
+    std::unique_ptr<Broker> (*create)(const BrokerSettings& settings, const Clock& clock,
+                                      Counters& counters);
 };
 
 } // namespace fanhorn

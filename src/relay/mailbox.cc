@@ -3,6 +3,16 @@
 
 namespace fanhorn {
 
+static thread_local Mailbox* own_box = nullptr;
+
+Mailbox* Mailbox::of_this_thread() {
+    return own_box;
+}
+
+void Mailbox::serve_this_thread() {
+    own_box = this;
+}
+
 // Whether something comes into an empty box.
 bool Mailbox::begin() {
     if (since_micros_ != 0)

@@ -59,6 +59,10 @@ class Mailbox {
 
     void set_capacity(size_t bytes);
 
+    // The box of the worker that runs on this thread, for whoever answers it later; null: none.
+    static Mailbox* of_this_thread();
+    void serve_this_thread();
+
   private:
     bool begin();
 

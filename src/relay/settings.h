@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a [channel PATTERN] section settles for the channels it governs. Constant after loading.
+// What a [channel PATTERN] section settles for the channels it governs, and a [broker NAME]
+// section. Constant after loading.
 #pragma once
 
 #include "base/clock.h"
@@ -12,6 +13,12 @@
 #include <vector>
 
 namespace fanhorn {
+
+// A [broker NAME] section.
+struct BrokerSettings {
+    std::string name, origin; // "": the built-in one; where it is written
+    std::string type = "local";
+};
 
 // What happens to a subscriber whose unsent live messages exceed slow_consumer_limit.
 enum class SlowConsumer : uint8_t {

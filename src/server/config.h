@@ -124,11 +124,6 @@ struct TlsSection {
     std::shared_ptr<const TlsContext> context; // made of all that
 };
 
-struct BrokerSettings {
-    std::string name, origin;
-    std::string type = "local";
-};
-
 struct ChannelSection {
     Pattern pattern;
     ChannelSettings settings;

@@ -86,22 +86,29 @@ static BrokerLimits broker_limits(const LimitSettings& limits) {
 
 void Server::make_brokers() {
     const auto rules = std::make_shared<ConfigRules>(config_);
-    const auto add = [&](const std::string& name, std::string_view type) {
+    const auto add = [&](const BrokerSettings& settings) {
         for (const BrokerModule* module : broker_modules()) {
-            if (module->name != type)
+            if (module->name != settings.type)
                 continue;
             auto named = std::make_unique<NamedBroker>();
-            named->name = name;
-            named->broker = module->create(shared_.clock, named->counters);
+            named->name = settings.name;
+            named->broker = module->create(settings, shared_.clock, named->counters);
             named->broker->configure(rules, broker_limits(config_->limits));
             shared_.brokers.push_back(std::move(named));
             return;
         }
         CHECK(false); // the configuration knows the types
     };
-    add("", "local");
+    add(BrokerSettings());
     for (const BrokerSettings& broker : config_->brokers)
-        add(broker.name, broker.type);
+        add(broker);
+}
+
+Result<void> Server::start_brokers() {
+    for (const auto& named : shared_.brokers)
+        if (auto started = named->broker->start(); !started)
+            return Error{"[broker " + named->name + "]: " + started.error()};
+    return {};
 }
 
 uint32_t Server::descriptors_allow(uint32_t wanted) const {
@@ -138,6 +145,10 @@ Result<void> Server::open() {
     if (auto became = become_user(); !became) {
         remove_pid_file(pid_file_);
         return Error{"[server] user: " + became.error()};
+    }
+    if (auto started = start_brokers(); !started) {
+        remove_pid_file(pid_file_);
+        return started;
     }
     confine_process(config_->server.core_dumps);
     return {};
@@ -253,6 +264,8 @@ int Server::run() {
         worker->post([raw = worker.get()] { raw->stop(); });
     for (const auto& worker : workers_)
         worker->join();
+    for (const auto& named : shared_.brokers)
+        named->broker->stop();
     for (const auto& worker : workers_)
         worker->forget_mail();
     remove_pid_file(pid_file_);

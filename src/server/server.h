@@ -31,6 +31,7 @@ class Server {
     enum class State : uint8_t { Serving, Draining, Stopping };
 
     void make_brokers();
+    Result<void> start_brokers();
     Result<void> become_user();
     Result<void> drop_privileges(const Account& account);
     uint32_t descriptors_allow(uint32_t wanted) const;

@@ -124,6 +124,7 @@ void Worker::wake() {
 
 void Worker::run(Descriptors descriptors, bool use_ring, std::latch& parted) {
     id_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+    mailbox_.serve_this_thread();
     pthread_setname_np(pthread_self(), ("fanhorn/w" + std::to_string(number_)).c_str());
     if (descriptors == Descriptors::Worker)
         if (auto owned = own_descriptor_table(); !owned)

@@ -17,7 +17,7 @@ class BrokerBench {
   public:
     // `state` as cmocka hands it in: the module.
     explicit BrokerBench(void** state)
-        : broker(static_cast<const BrokerModule*>(*state)->create(clock, counters)) {
+        : broker(static_cast<const BrokerModule*>(*state)->create({}, clock, counters)) {
         broker->configure(rules, {.channels = 1000});
     }
 

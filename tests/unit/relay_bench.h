@@ -14,7 +14,7 @@ namespace fanhorn {
 class RelayBench {
   public:
     explicit RelayBench(size_t mailbox_bytes = SIZE_MAX)
-        : broker(broker_modules()[0]->create(clock, broker_counters)),
+        : broker(broker_modules()[0]->create({}, clock, broker_counters)),
           worker(clock, *broker, mailbox_bytes) {
         settle([](ChannelSettings&) {});
     }

@@ -21,7 +21,7 @@ class World {
   public:
     explicit World(uint64_t seed)
         : random_(seed), is_roomy_(chance(20)),
-          broker_(broker_modules()[0]->create(clock_, broker_counters_)) {
+          broker_(broker_modules()[0]->create({}, clock_, broker_counters_)) {
         reconfigure();
         const size_t mailbox_bytes = is_roomy_ ? SIZE_MAX : pick({1500, 20'000, 1'000'000'000});
         for (size_t i = 0; i < 2; ++i) {
