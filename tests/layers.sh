@@ -16,7 +16,7 @@ never '(net|relay|server|ctl|modules)/' src/http
 never '(net|server|ctl|modules)/' src/relay
 never 'ctl/' src/server
 never '(net|relay|server|modules)/' src/ctl
-never '(server|ctl)/|net/([^c]|c[^l]|client[^.])' modules
+never '(server|ctl)/|net/([^c]|c[^l]|client[^._])' modules
 never '\.\./' src modules tests/unit
 never 'sys/(socket|epoll|un)\.h|netinet/|thread>' src/http src/relay
 never 'event2?/|event\.h|evutil' src modules -not -path 'src/net/*'

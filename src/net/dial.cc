@@ -61,6 +61,10 @@ int connect_error(int fd) {
     socklen_t size = sizeof error;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
         return errno;
+    sockaddr_storage peer{};
+    size = sizeof peer;
+    if (error == 0 && getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0)
+        return errno == ENOTCONN ? EINPROGRESS : errno;
     return error;
 }
 

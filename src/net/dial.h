@@ -26,7 +26,7 @@ Result<PeerAddress> unix_peer(const std::string& path);
 // A non-blocking socket that is connecting, or has: writable then. None when that failed at once
 // (errno).
 Descriptor start_connecting(const PeerAddress& peer);
-// Once it is writable: 0, or the errno of what became of it.
+// 0 once it is connected, EINPROGRESS before, else the errno of what became of it.
 int connect_error(int fd);
 
 } // namespace fanhorn

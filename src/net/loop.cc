@@ -136,6 +136,26 @@ Ticker::~Ticker() {
     event_del(&event_);
 }
 
+Timer::Timer(Loop& loop, std::function<void()> call) : call_(std::move(call)) {
+    const auto on_time = [](evutil_socket_t, short, void* self) {
+        static_cast<Timer*>(self)->call_();
+    };
+    CHECK(event_assign(&event_, loop.base(), -1, 0, on_time, this) == 0);
+}
+
+Timer::~Timer() {
+    cancel();
+}
+
+void Timer::start(Millis after) {
+    const timeval delay{after / 1000, after % 1000 * 1000};
+    CHECK(event_add(&event_, &delay) == 0);
+}
+
+void Timer::cancel() {
+    event_del(&event_);
+}
+
 Delay::Delay(Loop& loop, std::function<void()> call) : call_(std::move(call)) {
     timer_ = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (timer_ < 0 || watch(loop, timer_))

@@ -109,6 +109,23 @@ class Ticker {
     std::function<void()> call_;
 };
 
+// Calls back once, good to a few milliseconds. Costs no descriptor.
+class Timer {
+  public:
+    Timer(Loop& loop, std::function<void()> call);
+    ~Timer();
+    Timer(const Timer&) = delete;
+    Timer& operator=(const Timer&) = delete;
+
+    // Anew, when it is under way. 0: by the loop all the same, not within this call.
+    void start(Millis after);
+    void cancel();
+
+  private:
+    event event_{};
+    std::function<void()> call_;
+};
+
 // Calls back once, good to some 50 microseconds: a Ticker is good to a few milliseconds.
 class Delay final : public Watch {
   public:

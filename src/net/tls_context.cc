@@ -4,13 +4,13 @@
 #include "base/check.h"
 #include "base/digest.h"
 #include "base/text.h"
+#include "net/pem.h"
 
 #include <algorithm>
 #include <cstring>
 #include <ctime>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -19,18 +19,6 @@
 namespace fanhorn {
 
 namespace {
-
-template <auto Free> struct Freed {
-    template <typename T> void operator()(T* object) const { Free(object); }
-};
-void free_chain(STACK_OF(X509) * chain) {
-    sk_X509_pop_free(chain, X509_free);
-}
-using BioPtr = std::unique_ptr<BIO, Freed<BIO_free>>;
-using CertificatePtr = std::unique_ptr<X509, Freed<X509_free>>;
-using ChainPtr = std::unique_ptr<STACK_OF(X509), Freed<free_chain>>;
-using ContextPtr = std::unique_ptr<SSL_CTX, Freed<SSL_CTX_free>>;
-using KeyPtr = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
 
 // Only what is authenticated and has forward secrecy; the client chooses, which knows whether its
 // processor does AES.
@@ -44,60 +32,6 @@ constexpr size_t kShortTicketKey = 48, kLongTicketKey = 80;
 // A write buffer, which OpenSSL takes for each record, then is no mapping of its own (see
 // tune_allocator).
 constexpr long kRecordBytes = 8192;
-
-// The newest error of the thread's queue, which is emptied.
-std::string last_reason() {
-    const unsigned long code = ERR_peek_last_error();
-    const char* reason = code ? ERR_reason_error_string(code) : nullptr;
-    ERR_clear_error();
-    return reason ? reason : "no reason given";
-}
-
-bool is_at_end() {
-    const unsigned long code = ERR_peek_last_error();
-    return ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
-}
-
-BioPtr reader(std::string_view text) {
-    BioPtr bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-    CHECK(bio);
-    return bio;
-}
-
-// Instead of asking for it on the terminal.
-int no_password(char*, int, int, void*) {
-    return -1;
-}
-
-// All certificates of a PEM text; none where one is damaged, `fault` says why.
-ChainPtr read_certificates(std::string_view text, std::string& fault) {
-    ERR_clear_error();
-    const BioPtr bio = reader(text);
-    ChainPtr chain(sk_X509_new_null());
-    while (X509* each = PEM_read_bio_X509(bio.get(), nullptr, no_password, nullptr))
-        sk_X509_push(chain.get(), each);
-    if (!is_at_end())
-        fault = "has a damaged certificate: " + last_reason();
-    else if (sk_X509_num(chain.get()) == 0)
-        fault = "has no BEGIN CERTIFICATE; it must be in PEM";
-    ERR_clear_error();
-    return fault.empty() ? std::move(chain) : nullptr;
-}
-
-KeyPtr read_key(std::string_view text, std::string& fault) {
-    ERR_clear_error();
-    KeyPtr key(PEM_read_bio_PrivateKey(reader(text).get(), nullptr, no_password, nullptr));
-    if (key)
-        return key;
-    if (text.find("ENCRYPTED") != text.npos)
-        fault = "is encrypted; write it without a password: openssl pkey -in OLD -out NEW";
-    else if (text.find("PRIVATE KEY-----") == text.npos)
-        fault = "has no BEGIN PRIVATE KEY; it must be in PEM";
-    else
-        fault = "has no key that can be read: " + last_reason();
-    ERR_clear_error();
-    return nullptr;
-}
 
 // Its host names, in lower case.
 std::set<std::string> hosts_of(const X509* certificate) {
@@ -119,7 +53,7 @@ std::set<std::string> hosts_of(const X509* certificate) {
 
 TlsCertificate facts_of(const X509* certificate) {
     TlsCertificate facts;
-    const BioPtr bio(BIO_new(BIO_s_mem()));
+    const pem::BioPtr bio(BIO_new(BIO_s_mem()));
     CHECK(bio);
     X509_NAME_print_ex(bio.get(), X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253);
     char* text = nullptr;
@@ -156,7 +90,7 @@ const std::string& own_ticket_key() {
 struct TlsContext::TicketKey {
     static constexpr size_t kNameBytes = 16;
     std::string name, hmac, aes;
-    std::unique_ptr<EVP_CIPHER, Freed<EVP_CIPHER_free>> cipher;
+    std::unique_ptr<EVP_CIPHER, pem::Freed<EVP_CIPHER_free>> cipher;
 
     explicit TicketKey(std::string_view file) : name(file.substr(0, kNameBytes)) {
         const bool is_long = file.size() == kLongTicketKey;
@@ -256,7 +190,7 @@ class TlsContext::Maker {
 
     // Each name is tried alone: OpenSSL passes over those of a list that it does not know.
     bool read_lists() {
-        const ContextPtr probe(SSL_CTX_new(TLS_server_method()));
+        const pem::ContextPtr probe(SSL_CTX_new(TLS_server_method()));
         CHECK(probe);
         for (size_t i = 0; i < settings_.ciphers.size(); ++i) {
             const std::string& cipher = settings_.ciphers[i];
@@ -296,7 +230,7 @@ class TlsContext::Maker {
         if (settings_.client_ca.empty())
             return true;
         std::string why;
-        authorities_ = read_certificates(settings_.client_ca, why);
+        authorities_ = pem::read_certificates(settings_.client_ca, why);
         return authorities_ || fail("client_ca", 0, why);
     }
 
@@ -309,13 +243,13 @@ class TlsContext::Maker {
 
     bool read_pair(size_t i, const TlsSettings::Pair& pair) {
         std::string why;
-        const ChainPtr chain = read_certificates(pair.certificate, why);
+        const pem::ChainPtr chain = pem::read_certificates(pair.certificate, why);
         if (!chain)
             return fail("certificate", i, why);
-        const KeyPtr key = read_key(pair.key, why);
+        const pem::KeyPtr key = pem::read_key(pair.key, why);
         if (!key)
             return fail("key", i, why);
-        const CertificatePtr leaf(sk_X509_shift(chain.get()));
+        const pem::CertificatePtr leaf(sk_X509_shift(chain.get()));
         if (X509_check_private_key(leaf.get(), key.get()) != 1)
             return fail("key", i,
                         "is not the key of the certificate in the same place of 'certificate'; "
@@ -325,7 +259,7 @@ class TlsContext::Maker {
         if (SSL_CTX_use_cert_and_key(context, leaf.get(), key.get(), chain.get(), 0) != 1) {
             const unsigned long code = ERR_peek_last_error();
             const bool is_double = ERR_GET_REASON(code) == SSL_R_NOT_REPLACING_CERTIFICATE;
-            const std::string reason = last_reason();
+            const std::string reason = pem::last_reason();
             return fail("certificate", i,
                         is_double ? "has the names and the kind of key of one before it"
                                   : "is refused by OpenSSL: " + reason);
@@ -406,7 +340,7 @@ class TlsContext::Maker {
     const TlsSettings& settings_;
     TlsContext& made_;
     std::string ciphers_, suites_, groups_;
-    ChainPtr authorities_;
+    pem::ChainPtr authorities_;
     std::vector<Kept> kept_;
 };
 

@@ -15,9 +15,10 @@ namespace fanhorn {
 struct Certified {
     std::string certificate, key; // PEM
 
-    // `names`: "DNS:a.example,DNS:*.a.example"; "" for none.
+    // `names`: "DNS:a.example,DNS:*.a.example"; "" for none. It ends in `seconds`.
     static Certified make(const std::string& subject, const std::string& names,
-                          const Certified* issuer = nullptr, const char* kind = "EC") {
+                          const Certified* issuer = nullptr, const char* kind = "EC",
+                          long seconds = 3600) {
         EVP_PKEY* own = kind == std::string("EC")
                             ? EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256")
                             : EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", size_t{2048});
@@ -25,7 +26,7 @@ struct Certified {
         X509_set_version(made, 2);
         ASN1_INTEGER_set(X509_get_serialNumber(made), static_cast<long>(++serial()));
         X509_gmtime_adj(X509_getm_notBefore(made), -60);
-        X509_gmtime_adj(X509_getm_notAfter(made), 3600);
+        X509_gmtime_adj(X509_getm_notAfter(made), seconds);
         X509_NAME* name = X509_get_subject_name(made);
         X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
                                    reinterpret_cast<const unsigned char*>(subject.c_str()), -1, -1,
