@@ -157,8 +157,8 @@ class CallbackAuthority final : public Authority {
 
 extern const AuthModule auth_callback;
 const AuthModule auth_callback = {"callback",
-                                  "url timeout cache user_claim channels_claim publish_claim "
-                                  "info_claim cookie token_size",
+                                  "url tls_ca tls_certificate tls_key timeout cache user_claim "
+                                  "channels_claim publish_claim info_claim cookie token_size",
                                   &CallbackAuthority::create};
 
 } // namespace fanhorn

@@ -119,6 +119,7 @@ struct AuthSettings {
     std::vector<std::string> tokens;
     std::vector<std::string> kept_claims; // that rules of channels ask for
     std::string url;
+    std::string tls_ca, tls_certificate, tls_key; // paths
     Millis timeout = 2000, cache = 10'000;
 
     AuthSettings() = default;

@@ -3,6 +3,7 @@
 
 #include "modules/modules.h"
 #include "relay/claim_rule.h"
+#include "server/endpoint_config.h"
 #include "server/values.h"
 #include "server/words.h"
 
@@ -173,13 +174,9 @@ Authorities make_authorities(const std::vector<Section>& sections, const Surroun
             continue;
         const auto& authority = authorities[section.name] =
             make_authority(section, sections, world, faults);
-        if (!authority || !authority->inquiry())
-            continue;
-        auto endpoint = find_endpoint(authority->inquiry()->url, world);
-        if (endpoint)
-            endpoints[section.name] = std::move(*endpoint);
-        else
-            faults.add(section.setting("url").place, "url: " + endpoint.error());
+        if (authority && authority->inquiry())
+            if (auto endpoint = make_endpoint(section, world, faults))
+                endpoints[section.name] = std::move(*endpoint);
     }
     return authorities;
 }

@@ -31,14 +31,16 @@ std::optional<UnixUrl> parse_unix_url(std::string_view url) {
 } // namespace
 
 Result<std::string> check_endpoint(std::string_view url) {
-    if (url.starts_with("https:"))
-        return Error{"is https, which is not in this version: name the application itself by http, "
-                     "on this machine or in a network of your own"};
     const bool is_good =
         url.starts_with(kUnix) ? parse_unix_url(url).has_value() : http::parse_upstream(url).ok();
     if (!is_good)
-        return Error{"is not http://HOST[:PORT]/PATH or http://unix:/SOCKET:/PATH"};
+        return Error{"is not http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH or "
+                     "http://unix:/SOCKET:/PATH"};
     return std::string(url);
+}
+
+bool is_secure_endpoint(std::string_view url) {
+    return url.starts_with("https:");
 }
 
 Result<Endpoint> find_endpoint(const std::string& url, const Surroundings& world) {
@@ -47,13 +49,15 @@ Result<Endpoint> find_endpoint(const std::string& url, const Surroundings& world
         const auto peer = unix_peer(parts->socket);
         if (!peer)
             return Error{peer.error()};
-        return Endpoint{{*peer}, "localhost", parts->target};
+        return Endpoint{{.peers = {*peer}}, "localhost", parts->target};
     }
     const auto upstream = http::parse_upstream(url);
     auto peers = world.resolve(upstream->url.host, upstream->url.port);
     if (!peers)
         return Error{peers.error()};
-    return Endpoint{std::move(*peers), upstream->url.authority, upstream->target};
+    return Endpoint{{.peers = std::move(*peers), .host = upstream->url.host},
+                    upstream->url.authority,
+                    upstream->target};
 }
 
 } // namespace fanhorn

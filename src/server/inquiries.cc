@@ -60,8 +60,9 @@ void Inquiries::on_answer(Section& section, const std::string& token,
         counters_.hit(Limit::AuthRequests, section.authority->name());
     const bool is_answered = response.fault == Outgoing::Response::Fault::None;
     if (!is_answered)
-        log_event(LogLevel::Error, "auth_callback_failed",
-                  {{"auth", section.authority->name()}, {"reason", fault}});
+        log_event(
+            LogLevel::Error, "auth_callback_failed",
+            {{"auth", section.authority->name()}, {"reason", fault}, {"detail", response.detail}});
     section.authority->learn(token, response.status, is_answered ? response.body : fault,
                              wall_millis());
     auto waiting = section.waiting.extract(token);

@@ -156,13 +156,44 @@ constexpr Row kAuthRows[] = {
      .meta = "Ar http://host/path",
      .documentation =
          "Where the application of type callback is asked, by GET with the client's Authorization: "
-         "Bearer or its 'cookie': http://HOST[:PORT]/PATH, or http://unix:/SOCKET:/PATH.\n"
+         "Bearer or its 'cookie': http://HOST[:PORT]/PATH, the same with https, or "
+         "http://unix:/SOCKET:/PATH.\n"
          "It answers 200 with a JSON object of claims as a token has them (all optional: sub, "
          "channels, publish, info, exp), 401 to a token that is not valid and 403 to one that is "
          "refused.\n"
          "Anything else, and no answer, is 503 for the client; after five of these in a row the "
          "application is left alone for a second, and longer each time, up to half a minute.\n"
          "Names are resolved at start and reload."},
+    {.name = "tls_ca",
+     .type = Type::Text,
+     .binding = kField<&AuthSettings::tls_ca>,
+     .preset = "",
+     .max = kMaxTextBytes,
+     .check = check_path,
+     .meta = "Ar /path",
+     .documentation =
+         "A file with the certificates, in PEM, of which an https 'url' must have one: of the "
+         "authorities that sign it, or its own; empty: those of the system's store.\n"
+         "In each case it must be for the host that the url names, and TLS 1.2 or later be "
+         "spoken; else that is told in the log, and is no answer."},
+    {.name = "tls_certificate",
+     .type = Type::Text,
+     .binding = kField<&AuthSettings::tls_certificate>,
+     .preset = "",
+     .max = kMaxTextBytes,
+     .check = check_path,
+     .meta = "Ar /path",
+     .documentation = "A file with a certificate of ours in PEM, for an https 'url' that asks for "
+                      "one; empty: none."},
+    {.name = "tls_key",
+     .type = Type::Text,
+     .binding = kField<&AuthSettings::tls_key>,
+     .preset = "",
+     .max = kMaxTextBytes,
+     .check = check_path,
+     .meta = "Ar /path",
+     .documentation = "The file with its private key, in PEM without a password.\n"
+                      "A reload reads these files again."},
     {.name = "timeout",
      .type = Type::Duration,
      .binding = kField<&AuthSettings::timeout>,

@@ -5,117 +5,86 @@
 #include "base/random.h"
 
 #include <algorithm>
-#include <array>
 
 namespace fanhorn {
 
 using Fault = Outgoing::Response::Fault;
 
 // A connection, and what it is doing.
-class Outgoing::Link final : public EdgeWatch {
+class Outgoing::Link final : public ClientStream::User {
   public:
-    enum class State : uint8_t { Closed, Connecting, Asking, Idle };
+    enum class State : uint8_t { Closed, Asking, Idle };
 
-    explicit Link(Outgoing& owner) : owner_(owner) {}
-    ~Link() override { close(); } // the watch ends before its descriptor
+    explicit Link(Outgoing& owner) : owner_(owner), stream_(owner.loop_, *this) {}
     State state() const { return state_; }
-    bool is_busy() const { return state_ == State::Connecting || state_ == State::Asking; }
 
     void start(Job job) {
         job_ = std::move(job);
-        sent_ = tries_ = 0;
         reader_ = http::ResponseReader(owner_.settings_.body_size);
         has_answer_begun_ = false;
         is_reused_ = state_ == State::Idle;
-        if (is_reused_) {
-            state_ = State::Asking;
-            return send();
-        }
-        connect();
+        state_ = State::Asking;
+        if (is_reused_)
+            return stream_.send(job_.request);
+        stream_.open(owner_.endpoint_.destination, owner_.peer_,
+                     std::max<Millis>(job_.until - owner_.clock_.now(), 0));
     }
 
     void tick(Millis now) {
-        if (is_busy() && now >= job_.until)
-            fail(Fault::TimedOut);
+        if (state_ == State::Asking && now >= job_.until)
+            fail(Fault::TimedOut, stream_.is_open() ? "" : "no connection");
         else if (state_ == State::Idle && now >= idle_until_)
             close();
     }
 
-    void on_ready(uint8_t what) override {
+    void on_open() override {
+        owner_.peer_ = stream_.peer();
+        stream_.send(job_.request);
+    }
+
+    void on_bytes(std::string_view bytes) override {
         if (state_ == State::Idle)
-            return look();
-        if (state_ == State::Connecting && (what & (kWritable | kClosed)))
-            on_connected();
-        else if (state_ == State::Asking && (what & kWritable) && sent_ < job_.request.size())
-            send();
-        if (state_ == State::Asking && (what & (kReadable | kClosed)))
-            receive_some();
+            return close(); // nobody asked for them
+        has_answer_begun_ = true;
+        if (!reader_.feed(bytes))
+            return fail(Fault::Broken, "");
+        if (reader_.is_done())
+            answer();
+    }
+
+    void on_end(ClientStream::End end, const std::string& reason) override {
+        const bool was_idle = state_ == State::Idle;
+        const bool is_whole = end == ClientStream::End::Closed && !was_idle && reader_.end();
+        state_ = State::Closed;
+        if (was_idle)
+            return;
+        if (is_whole)
+            return answer();
+        // A kept-alive connection that the peer has closed meanwhile is no fault of anybody.
+        if (is_reused_ && !has_answer_begun_)
+            return start(std::move(job_));
+        fail(fault_of(end), reason);
     }
 
   private:
-    // Something came that nobody asked for, or the end.
-    void look() {
-        std::array<char, 1> byte;
-        if (receive(socket_.get(), byte).state != Received::State::WouldBlock)
-            close();
-    }
-
-    void connect() {
-        state_ = State::Connecting;
-        socket_ = start_connecting(owner_.peer());
-        if (!socket_ || !watch(owner_.loop_, socket_.get()))
-            go_on();
-    }
-
-    // With the next address, if one is left.
-    void go_on() {
-        close();
-        owner_.skip_peer();
-        if (++tries_ >= owner_.endpoint_.peers.size())
-            return fail(Fault::Unreachable);
-        connect();
-    }
-
-    void on_connected() {
-        if (connect_error(socket_.get()) != 0)
-            return go_on();
-        state_ = State::Asking;
-        send();
-    }
-
-    void send() {
-        while (sent_ < job_.request.size()) {
-            const iovec piece = {job_.request.data() + sent_, job_.request.size() - sent_};
-            const ssize_t sent = send_pieces(socket_.get(), &piece, 1);
-            if (sent < 0)
-                return lose();
-            if (sent == 0)
-                return;
-            sent_ += static_cast<size_t>(sent);
+    static Fault fault_of(ClientStream::End end) {
+        switch (end) {
+        case ClientStream::End::Unreachable:
+            return Fault::Unreachable;
+        case ClientStream::End::TimedOut:
+            return Fault::TimedOut;
+        case ClientStream::End::Handshake:
+            return Fault::Untrusted;
+        case ClientStream::End::Closed:
+        case ClientStream::End::Broken:
+            break;
         }
-    }
-
-    void receive_some() {
-        std::array<char, 16 << 10> buffer;
-        while (state_ == State::Asking) {
-            const Received got = receive(socket_.get(), buffer);
-            if (got.state == Received::State::WouldBlock)
-                return;
-            if (got.state == Received::State::Broken)
-                return lose();
-            if (got.state == Received::State::End)
-                return reader_.end() ? answer() : lose();
-            has_answer_begun_ = true;
-            if (!reader_.feed({buffer.data(), got.size}))
-                return fail(Fault::Broken);
-            if (reader_.is_done())
-                return answer();
-        }
+        return Fault::Broken;
     }
 
     void answer() {
         Response response{Fault::None, reader_.status(), std::move(reader_.body())};
-        if (reader_.is_kept_alive()) {
+        if (reader_.is_kept_alive() && stream_.is_open()) {
             state_ = State::Idle;
             idle_until_ = owner_.clock_.now() + kIdle;
         } else {
@@ -124,18 +93,10 @@ class Outgoing::Link final : public EdgeWatch {
         done(response);
     }
 
-    // A kept-alive connection that the peer has closed meanwhile is no fault of anybody.
-    void lose() {
-        if (!is_reused_ || has_answer_begun_)
-            return fail(Fault::Broken);
+    void fail(Fault fault, std::string_view detail) {
+        Response response{.fault = fault, .detail = std::string(detail)};
         close();
-        Job job = std::move(job_);
-        start(std::move(job));
-    }
-
-    void fail(Fault fault) {
-        close();
-        done({fault, 0, {}});
+        done(response);
     }
 
     void done(const Response& response) {
@@ -144,16 +105,14 @@ class Outgoing::Link final : public EdgeWatch {
     }
 
     void close() {
-        unwatch();
-        socket_.reset();
+        stream_.close();
         state_ = State::Closed;
     }
 
     Outgoing& owner_;
-    Descriptor socket_;
+    ClientStream stream_;
     State state_ = State::Closed;
     Job job_;
-    size_t sent_ = 0, tries_ = 0;
     http::ResponseReader reader_;
     bool is_reused_ = false, has_answer_begun_ = false;
     Millis idle_until_ = 0;
@@ -161,7 +120,7 @@ class Outgoing::Link final : public EdgeWatch {
 
 Outgoing::Outgoing(Loop& loop, const Clock& clock, Endpoint endpoint, Settings settings)
     : loop_(loop), clock_(clock), endpoint_(std::move(endpoint)), settings_(settings) {
-    CHECK(!endpoint_.peers.empty());
+    CHECK(!endpoint_.destination.peers.empty());
     for (size_t i = 0; i < kConnections; ++i)
         links_.push_back(std::make_unique<Link>(*this));
 }
@@ -180,6 +139,8 @@ std::string_view Outgoing::fault_text(Fault fault) {
         return "cannot be reached";
     case Fault::TimedOut:
         return "did not answer in time";
+    case Fault::Untrusted:
+        return "cannot be trusted";
     case Fault::Broken:
         return "broke off, or its answer is no HTTP or too long";
     }
@@ -193,9 +154,9 @@ bool Outgoing::is_paused() const {
 
 void Outgoing::ask(std::string request, Done done) {
     if (is_paused())
-        return done({Fault::Down, 0, {}});
+        return done({.fault = Fault::Down});
     if (busy_ + waiting_.size() >= settings_.requests)
-        return done({Fault::Busy, 0, {}});
+        return done({.fault = Fault::Busy});
     waiting_.push_back({std::move(request), std::move(done), clock_.now() + settings_.timeout});
     start_some();
 }
@@ -232,7 +193,7 @@ void Outgoing::count(bool is_good) {
     const Millis pause = std::min(kMostPause, kLeastPause << std::min(failures_ - kFailures, 5));
     paused_until_ = clock_.now() + pause / 2 + random_below(static_cast<uint32_t>(pause / 2 + 1));
     for (Job& job : std::exchange(waiting_, {}))
-        job.done({Fault::Down, 0, {}});
+        job.done({.fault = Fault::Down});
 }
 
 void Outgoing::tick() {
@@ -243,7 +204,7 @@ void Outgoing::tick() {
         Job job = std::move(waiting_.front());
         waiting_.pop_front();
         count(false);
-        job.done({Fault::TimedOut, 0, {}});
+        job.done({.fault = Fault::TimedOut});
     }
 }
 

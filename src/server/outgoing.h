@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "http/response_reader.h"
-#include "net/loop.h"
+#include "net/client_stream.h"
 #include "server/endpoint.h"
 
 #include <deque>
@@ -32,10 +32,11 @@ class Outgoing {
     static constexpr Millis kLeastPause = 1000, kMostPause = 30'000;
 
     struct Response {
-        enum class Fault : uint8_t { None, Busy, Down, Unreachable, TimedOut, Broken };
+        enum class Fault : uint8_t { None, Busy, Down, Unreachable, TimedOut, Untrusted, Broken };
         Fault fault = Fault::None; // else there is neither status nor body
         int status = 0;
         std::string body;
+        std::string detail; // of a fault, for the log; may be empty
     };
     using Done = std::function<void(const Response& response)>;
 
@@ -67,8 +68,6 @@ class Outgoing {
     void on_done(const Response& response);
     void finish(Job& job, const Response& response);
     void count(bool is_good);
-    const PeerAddress& peer() const { return endpoint_.peers[peer_ % endpoint_.peers.size()]; }
-    void skip_peer() { ++peer_; }
 
     Loop& loop_;
     const Clock& clock_;
@@ -76,7 +75,8 @@ class Outgoing {
     const Settings settings_;
     std::deque<Job> waiting_;
     std::vector<std::unique_ptr<Link>> links_; // never freed before this is: a turn may know them
-    size_t busy_ = 0, peer_ = 0;
+    size_t busy_ = 0;
+    size_t peer_ = 0; // the address that was reached last
     int failures_ = 0;
     Millis paused_until_ = 0;
 };

@@ -21,8 +21,8 @@ class Authority:
         subprocess.run(["openssl", *command.split()], cwd=self.folder, check=True, capture_output=True)
 
     def sign(self, name, *hosts, days=1, kind="ec -pkeyopt ec_paramgen_curve:P-256"):
-        """A certificate for those hosts; the paths of it and of its key."""
-        names = ",".join("DNS:" + host for host in hosts)
+        """A certificate for those hosts, names or addresses; the paths of it and of its key."""
+        names = ",".join(("IP:" if host.replace(".", "").isdigit() else "DNS:") + host for host in hosts)
         (self.folder / "ext").write_text(f"subjectAltName={names}\n" if names else "basicConstraints=CA:FALSE\n")
         self._openssl(f"req -newkey {kind} -nodes -keyout {name}.key -out r.csr -subj /CN={name}")
         self._openssl(f"x509 -req -in r.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days {days} "
@@ -40,6 +40,15 @@ class Authority:
             context.load_cert_chain(*certificate)
         if alpn:
             context.set_alpn_protocols(alpn)
+        return context
+
+    def server(self, certificate, asks=False):
+        """The context of a server with that certificate, as sign() gives it; `asks`: clients need one of ours."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        if asks:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(self.folder / "ca.pem")
         return context
 
     def remove(self):

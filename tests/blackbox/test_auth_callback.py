@@ -12,6 +12,7 @@ import unittest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from certificates import Authority
 from harness import FANHORN, Daemon, FanhornTest, config, eventually
 from session import PostSession, Session
 from ws import Refused, WsClient
@@ -31,7 +32,7 @@ class Application:
     """Knows what `answers` says of a credential (the Authorization or the Cookie field): a body, a
     status, or a function of the handler. Remembers who was asked about."""
 
-    def __init__(self, server=ThreadingHTTPServer, address=("127.0.0.1", 0)):
+    def __init__(self, server=ThreadingHTTPServer, address=("127.0.0.1", 0), tls=None):
         self.answers, self.asked, self.connections, application = {}, [], set(), self
 
         class Handler(BaseHTTPRequestHandler):
@@ -64,6 +65,8 @@ class Application:
 
         self.server = server(address, Handler)
         self.server.daemon_threads = True
+        if tls:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -404,6 +407,73 @@ class Callback(OwnDaemon):
         self.assertEqual(app.times("Bearer slow"), 2)
 
 
+class Https(OwnDaemon):
+    """The application speaks TLS."""
+
+    def setUp(self):
+        super().setUp()
+        self.authority = Authority()
+        self.addCleanup(self.authority.remove)
+
+    def serve(self, *hosts, asks=False):
+        app = Application(tls=self.authority.server(self.authority.sign("app", *hosts), asks))
+        self.addCleanup(app.stop)
+        app.know("alice", ALICE)
+        return app
+
+    def ask(self, app, host="127.0.0.1", more="", trusting=None):
+        """What a client with a good token is answered."""
+        ca = (trusting or self.authority).folder / "ca.pem"
+        self.run_daemon(f"[auth users]\ntype = callback\nurl = https://{host}:{app.port}/who\ntls_ca = {ca}\n{more}\n")
+        return self.daemon.request("GET", "/sub/chat:a", "public", headers=bearer("alice"), query={"transport": "poll"})
+
+    def test_by_address_and_by_name(self):
+        app = self.serve("127.0.0.1", "localhost")
+        for host in ("127.0.0.1", "localhost"):
+            self.assertEqual(self.ask(app, host).status, 200)
+        self.assertEqual([each[2]["Host"] for each in app.asked], [f"127.0.0.1:{app.port}", f"localhost:{app.port}"])
+
+    def test_its_connections_are_kept(self):
+        app = self.serve("127.0.0.1")
+        self.assertEqual(self.ask(app).status, 200)
+        for number in range(5):
+            app.know(f"one{number}", ALICE)
+            response = self.daemon.request("GET", "/sub/chat:a", "public", headers=bearer(f"one{number}"), query={"transport": "poll"})
+            self.assertEqual(response.status, 200)
+        self.assertLessEqual(len(app.connections), 2)
+
+    def test_a_certificate_that_is_wrong(self):
+        stranger = Authority()
+        self.addCleanup(stranger.remove)
+        for hosts, trusting, words in ((("127.0.0.2",), None, "IP address mismatch"), (("127.0.0.1",), stranger, "unable to get local issuer certificate")):
+            app = self.serve(*hosts)
+            self.assert_problem(self.ask(app, trusting=trusting), 503, "overloaded")
+            self.assertEqual(app.asked, [])
+            log = self.daemon.log()
+            self.assertIn("cannot be trusted", log)
+            self.assertIn(f"its certificate is not trusted: {words}", log)
+
+    def test_it_speaks_no_tls(self):
+        app = Application()
+        self.addCleanup(app.stop)
+        self.assert_problem(self.ask(app), 503, "overloaded")
+        self.assertIn("no TLS: ", self.daemon.log())
+
+    def test_it_never_shakes_hands(self):
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listening.close)
+        app = type("Silent", (), {"port": listening.getsockname()[1]})
+        self.assert_problem(self.ask(app, more="timeout = 300ms"), 503, "overloaded")
+        self.assertIn("did not answer in time", self.daemon.log())
+
+    def test_it_asks_for_a_certificate(self):
+        app = self.serve("127.0.0.1", asks=True)
+        certificate, key = self.authority.sign("fanhorn")
+        self.assertEqual(self.ask(app, more=f"tls_certificate = {certificate}\ntls_key = {key}").status, 200)
+        self.assert_problem(self.ask(app), 503, "overloaded")
+        self.assertIn("alert", self.daemon.log())
+
+
 class Configuration(unittest.TestCase):
     def errors(self, text, private=""):
         with tempfile.TemporaryDirectory() as folder:
@@ -414,7 +484,11 @@ class Configuration(unittest.TestCase):
         return done.stdout + done.stderr
 
     def test_what_is_refused(self):
-        for more, words in (("", "callback needs 'url'"), ("url = ftp://x/", "'ftp://x/' is not http"), ("url = https://x/", "is https, which is not in this version"),
+        for more, words in (("", "callback needs 'url'"), ("url = ftp://x/", "'ftp://x/' is not http"), ("url = http://127.0.0.1:1/\ntls_ca = /ca.pem", "tls_ca: '/ca.pem' is for an https 'url'"),
+                            ("url = https://127.0.0.1:1/\ntls_ca = /no.pem", "tls_ca: '/no.pem' cannot be read"),
+                            ("url = https://127.0.0.1:1/\ntls_ca = /etc/passwd", "has no BEGIN CERTIFICATE"),
+                            ("url = https://127.0.0.1:1/\ntls_key = /x", "tls_key: '/x' needs 'tls_certificate'"),
+                            ("url = https://127.0.0.1:1/\ntls_certificate = /x", "tls_certificate: '/x' needs 'tls_key'"),
                             ("url = http://unix:relative:/x", "is not http://HOST"), ("url = http://x.invalid/", "x.invalid"),
                             ("url = http://127.0.0.1:1/\nsecret = 0123456789012345678901234567890123", "'secret' is not a key of type = callback")):
             with self.subTest(more):

@@ -63,7 +63,8 @@ static void unknown_keys(void**) {
         {"[broker a]\nurl = x\n", "f:5: 'url' in [broker] is not in this version\n"},
         {"[auth a]\nurl = x\n",
          "f:4: [auth a] needs 'type'\n"
-         "f:5: url: 'x' is not http://HOST[:PORT]/PATH or http://unix:/SOCKET:/PATH\n"},
+         "f:5: url: 'x' is not http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH or "
+         "http://unix:/SOCKET:/PATH\n"},
         {"[broker a]\nsync = always\n", "f:5: 'sync' in [broker] is not in this version\n"},
         {"[channel a]\nHistory = 1\n",
          "f:5: unknown key 'History' in [channel]; did you mean 'history'?\n"},
