@@ -267,6 +267,11 @@ InflateStatus Inflater::run(std::string_view input, size_t limit, std::string& o
     return InflateStatus::Ok;
 }
 
+uint32_t crc32_of(std::string_view bytes) {
+    return static_cast<uint32_t>(
+        crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+}
+
 std::string_view deflate_library_version() {
     return zlibVersion();
 }

@@ -70,6 +70,9 @@ class Inflater {
     std::unique_ptr<z_stream_s, End> stream_;
 };
 
+// The same library's checksum, of IEEE 802.3.
+uint32_t crc32_of(std::string_view bytes);
+
 // The library below, for -V.
 std::string_view deflate_library_version();
 
