@@ -10,6 +10,7 @@ extern const TransportModule transport_sse;
 extern const TransportModule transport_longpoll;
 extern const TransportModule transport_poll;
 extern const BrokerModule broker_local;
+extern const BrokerModule broker_redis;
 extern const AuthModule auth_jwt;
 extern const AuthModule auth_bearer;
 extern const AuthModule auth_callback;
@@ -27,6 +28,7 @@ std::span<const TransportModule* const> transport_modules() {
 std::span<const BrokerModule* const> broker_modules() {
     static constexpr const BrokerModule* kModules[] = {
         &broker_local,
+        &broker_redis,
     };
     return kModules;
 }

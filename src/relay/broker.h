@@ -210,6 +210,8 @@ class Broker {
     // Every message up to this position has been pushed into the boxes that wanted it.
     virtual Position pushed() const = 0;
     virtual size_t channel_count() const = 0;
+    // Whether what is behind it answers. Where it does not, facts, lists and remove() find nothing.
+    virtual bool is_up() const { return true; }
     // Expires what is due; called about once a second, by one thread.
     virtual void tick() = 0;
 };

@@ -58,11 +58,15 @@ void FixedSubscriber::place(Wish&& wish) {
     line_ = make_ref<Line>(this);
     line_->wish = std::move(wish);
     end_->broker->subscribe(end_->worker, line_->wish.channels, line_->wish.since,
-                            [line = line_](Start start) {
+                            [line = line_, end = end_](Start start) {
                                 FixedSubscriber* subscriber = line->subscriber;
-                                if (!subscriber || subscriber->state() != State::Placing)
+                                const bool is_placed = start.status == Start::Status::Placed;
+                                if (!subscriber || subscriber->state() != State::Placing) {
+                                    if (is_placed)
+                                        end->hub->decline(*end, line->wish.channels);
                                     return;
-                                if (start.status != Start::Status::Placed)
+                                }
+                                if (!is_placed)
                                     return subscriber->refuse(start.status);
                                 subscriber->enter_feeds(line->wish, start);
                                 subscriber->on_start(std::move(start));
@@ -74,8 +78,11 @@ void FixedSubscriber::locate(const Wish& wish) {
     line_ = make_ref<Line>(this);
     end_->broker->locate(wish.channels, wish.since, [line = line_](Start start) {
         FixedSubscriber* subscriber = line->subscriber;
-        if (subscriber && subscriber->state() == State::Placing)
-            subscriber->on_start(std::move(start));
+        if (!subscriber || subscriber->state() != State::Placing)
+            return;
+        if (start.status != Start::Status::Placed)
+            return subscriber->refuse(start.status);
+        subscriber->on_start(std::move(start));
     });
 }
 
@@ -133,7 +140,7 @@ size_t FixedSubscriber::bytes_behind() const {
 
 Stretch FixedSubscriber::put_away_all() {
     Stretch stretch;
-    stretch.after = position_.epoch == end_->epoch ? position_.seq : 0;
+    stretch.after = position_.seq; // a later epoch of the broker begins above it
     for (size_t i = 0; i < count_; ++i) {
         Subscription& subscription = this->subscription(i);
         if (!subscription.feed || subscription.place == Subscription::Place::Gone)

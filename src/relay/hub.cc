@@ -102,8 +102,10 @@ void Hub::deliver(Mailbox::Batch& batch, const std::vector<Position>& pushed) {
         else
             deliver_notice(*mail.notice);
     }
-    for (const auto& [channel, seq] : batch.marks)
+    for (const auto& [channel, seq] : batch.marks) {
+        counters_.hit(Limit::MailboxBytes);
         lose(channel, seq);
+    }
     for (size_t i = 0; i < ends_.size(); ++i) {
         ends_[i]->epoch = pushed[i].epoch;
         ends_[i]->delivered = std::max(ends_[i]->delivered, pushed[i].seq);
@@ -139,6 +141,8 @@ void Hub::deliver_notice(Notice& notice) {
         const auto task = std::move(notice.task); // what it holds goes with it, not with the batch
         return task();
     }
+    if (notice.kind == Notice::Kind::Lost)
+        return lose(notice.channel, notice.seq);
     const auto found = channels_.find(std::string_view(notice.channel));
     if (found == channels_.end() || notice.seq <= (*found)->wanted_from)
         return;
@@ -146,7 +150,6 @@ void Hub::deliver_notice(Notice& notice) {
 }
 
 void Hub::lose(const std::string& name, uint64_t seq) {
-    counters_.hit(Limit::MailboxBytes);
     each_channel_of(name, [&](Channel& channel) {
         if (seq <= channel.wanted_from)
             return;
@@ -304,6 +307,12 @@ Channel& Hub::enter(Subscription& subscription, Encoding& encoding, const std::s
     if (use < channel->audience->count.size())
         channel->audience->count[use].fetch_add(1, std::memory_order_relaxed);
     return *channel;
+}
+
+void Hub::decline(BrokerEnd& end, const std::vector<std::string>& channels) const {
+    for (const std::string& name : channels)
+        if (!channels_.contains(std::string_view(name)))
+            end.broker->unsubscribe(end.worker, name);
 }
 
 void Hub::leave(Subscription& subscription) {

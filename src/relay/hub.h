@@ -93,6 +93,8 @@ class Hub {
                    BrokerEnd& end, const ChannelSettings& settings, const Start& start,
                    const ChannelStart& channel_start, const FilterRef& filter = nullptr);
     void leave(Subscription& subscription);
+    // A start came for whom it does not matter any more: what nobody else wants is not wanted.
+    void decline(BrokerEnd& end, const std::vector<std::string>& channels) const;
     // Takes it out of its feed now, and leaves at the end of the turn (reap), so that no feed dies
     // while it is being flushed.
     void retire(Subscription& subscription);

@@ -18,6 +18,7 @@ namespace fanhorn {
 struct Notice {
     enum class Kind : uint8_t {
         Ended, // the backend deleted `channel` at `seq`
+        Lost,  // messages of `channel` up to `seq` may not come this way: they are in the history
         Task,  // run `task` on the worker
     };
     Kind kind = Kind::Task;

@@ -110,7 +110,7 @@ void Session::take(Placement& placement, Page page) {
     if (conflation)
         conflation->use();
     for (Gap& gap : page.gaps) {
-        if (placement.is_ours)
+        if (placement.is_ours && gap.why != Gap::Why::Broker)
             gap.why = Gap::Why::Overflow;
         Member* member = find_member(placement, gap.channel);
         if (!member)

@@ -18,6 +18,7 @@ namespace fanhorn {
 struct BrokerSettings {
     std::string name, origin; // "": the built-in one; where it is written
     std::string type = "local";
+    std::string url, prefix = "fanhorn:", mode; // of a server behind it
 };
 
 // What happens to a subscriber whose unsent live messages exceed slow_consumer_limit.

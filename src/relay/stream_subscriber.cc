@@ -81,7 +81,9 @@ void StreamSubscriber::take(Page page) {
         conflation->use();
     std::string& out = outbox_.own();
     for (Gap& gap : page.gaps) {
-        if (fell_back_)
+        if (gap.why == Gap::Why::Broker)
+            gap.after = position_; // of the epoch before
+        else if (fell_back_)
             gap.why = Gap::Why::Overflow;
         append_gap(gap);
     }

@@ -51,6 +51,8 @@ class Checker {
                 check_pattern(section);
             if (is(section, "channel") || is(section, "defaults"))
                 check_broker(section);
+            if (is(section, "broker"))
+                check_url(section);
         }
         if (!listens)
             faults_.add(Place{file, 0}, "no [listener] section: nothing to do");
@@ -110,6 +112,14 @@ class Checker {
                                                " matches the same channels as [channel " +
                                                known.text() + "] at " + where.text());
         patterns_.emplace_back(*pattern, section.place);
+    }
+
+    void check_url(const Section& broker) {
+        const auto& type = broker.setting("type").items;
+        const Setting& url = broker.setting("url");
+        if (!type.empty() && type.back().text == "redis" && url.items.empty())
+            faults_.add(broker.place, broker.title() + ": type redis needs 'url', where the Redis "
+                                                       "server is");
     }
 
     void check_broker(const Section& section) {

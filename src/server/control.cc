@@ -46,6 +46,10 @@ Answer unmatched(const std::string& name) {
         http::problem("channel_unknown", "no [channel] section matches '" + name + "'"));
 }
 
+Answer broker_away() {
+    return problem_answer(http::problem("broker_down", "the channel's broker is away"));
+}
+
 std::string list_json(const ChannelList& list) {
     std::string out = "{\"channels\":[";
     for (size_t i = 0; i < list.channels.size(); ++i) {
@@ -91,10 +95,12 @@ void Control::channel(const std::string& name, Reply reply) const {
     const ChannelSettings* settings = directory_.settings_for(name);
     if (!settings)
         return reply(unmatched(name));
-    directory_.end_for(*settings).broker->facts(
-        name, [name, reply = std::move(reply)](std::optional<ChannelFacts> facts) {
-            reply(facts ? json_answer(facts_json(*facts)) : unknown(name));
-        });
+    Broker& broker = *directory_.end_for(*settings).broker;
+    if (!broker.is_up())
+        return reply(broker_away());
+    broker.facts(name, [name, reply = std::move(reply)](std::optional<ChannelFacts> facts) {
+        reply(facts ? json_answer(facts_json(*facts)) : unknown(name));
+    });
 }
 
 void Control::channels(const http::Request& request, Reply reply) const {
@@ -119,6 +125,8 @@ void Control::channels(const http::Request& request, Reply reply) const {
             job->reply(json_answer(list_json(merged(std::move(job->lists), limit))));
     };
     for (const auto& [name, end] : directory_.ends()) {
+        if (!end->broker->is_up())
+            return job->reply(broker_away());
         ++job->open;
         end->broker->list(prefix ? *prefix : "", cursor ? *cursor : "", limit,
                           [job, close_one](ChannelList list) {
@@ -136,24 +144,28 @@ void Control::presence(const std::string& name, Reply reply) const {
     if (!settings->presence)
         return reply(problem_answer(
             http::problem("not_found", "'presence' is off for the channel '" + name + "'")));
-    directory_.end_for(*settings).broker->attendance(
-        name, [reply = std::move(reply)](const std::vector<Attendee>& users) {
-            reply(json_answer(attendance_json(users)));
-        });
+    Broker& broker = *directory_.end_for(*settings).broker;
+    if (!broker.is_up())
+        return reply(broker_away());
+    broker.attendance(name, [reply = std::move(reply)](const std::vector<Attendee>& users) {
+        reply(json_answer(attendance_json(users)));
+    });
 }
 
 void Control::remove(const std::string& name, Reply reply) const {
     const ChannelSettings* settings = directory_.settings_for(name);
     if (!settings)
         return reply(unmatched(name));
-    directory_.end_for(*settings).broker->remove(name,
-                                                 [name, reply = std::move(reply)](bool existed) {
-                                                     if (!existed)
-                                                         return reply(unknown(name));
-                                                     Answer answer;
-                                                     answer.status = 204;
-                                                     reply(std::move(answer));
-                                                 });
+    Broker& broker = *directory_.end_for(*settings).broker;
+    if (!broker.is_up())
+        return reply(broker_away());
+    broker.remove(name, [name, reply = std::move(reply)](bool existed) {
+        if (!existed)
+            return reply(unknown(name));
+        Answer answer;
+        answer.status = 204;
+        reply(std::move(answer));
+    });
 }
 
 } // namespace fanhorn

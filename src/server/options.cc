@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/options.h"
 
+#include "modules/redis_url.h"
 #include "server/config.h"
 #include "server/options_rows.h"
 #include "server/privileges.h"
@@ -285,10 +286,37 @@ constexpr Row kBrokerRows[] = {
      .type = Type::Choice,
      .binding = kField<&BrokerSettings::type>,
      .preset = "local",
-     .choices = "local",
-     .later = "redis nats",
+     .choices = "local redis",
+     .later = "nats",
      .reloadable = false,
-     .documentation = "What orders and keeps the messages: local is this daemon's memory."},
+     .documentation =
+         "What orders and keeps the messages: local is this daemon's memory.\n"
+         "With redis a Redis server of version 5 or later does, and several daemons that name the "
+         "same one are one relay: what is published at one reaches the subscribers of all.\n"
+         "While it is away, publishers are answered with 503, and subscribers stay connected; when "
+         "it is back they get what they missed, or are told that it is lost."},
+    {.name = "url",
+     .type = Type::Text,
+     .binding = kField<&BrokerSettings::url>,
+     .preset = "",
+     .max = kMaxTextBytes,
+     .check = check_redis_url,
+     .reloadable = false,
+     .is_secret = true,
+     .meta = "Ar redis://host",
+     .documentation = "The Redis server: redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], or "
+                      "unix:/SOCKET.\n"
+                      "Its name is resolved at the start."},
+    {.name = "prefix",
+     .type = Type::Text,
+     .binding = kField<&BrokerSettings::prefix>,
+     .preset = "fanhorn:",
+     .min = 1,
+     .max = 64,
+     .reloadable = false,
+     .meta = "Ar text",
+     .documentation = "What all keys of this broker on the Redis server begin with; daemons that "
+                      "share it are one relay."},
 };
 
 } // namespace
@@ -314,8 +342,7 @@ std::span<const SectionType> section_types() {
          "A token comes in the header Authorization: Bearer, in the query parameter access_token, "
          "or "
          "in a cookie; never in more than one of them."},
-        {"broker", "broker NAME", Naming::Name, "", kBrokerRows,
-         "path sync url mode sentinels master prefix",
+        {"broker", "broker NAME", Naming::Name, "", kBrokerRows, "path sync mode sentinels master",
          "What orders and keeps messages, where the memory of this daemon is not meant."},
         {"defaults", "defaults channel", Naming::Single, "channel", channel_rows(), "",
          "What every [channel] section starts from."},

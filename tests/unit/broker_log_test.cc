@@ -261,7 +261,7 @@ static void test_a_freed_channel_is_remembered(void** state) {
     const uint64_t head = bench.broker->pushed().seq;
     assert_int_equal(bench.broker->channel_count(), 2);
     bench.clock.advance(7000);
-    bench.broker->tick();
+    bench.tick();
     assert_int_equal(bench.broker->channel_count(), 0);
     assert_true(!bench.facts("aged"));
 

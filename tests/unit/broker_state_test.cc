@@ -62,7 +62,7 @@ static void test_retained_outlives_the_history(void** state_of_test) {
     });
     bench.publish(state("kept"));
     bench.clock.advance(3'600'000);
-    bench.broker->tick();
+    bench.tick();
     assert_text(retained(bench, {}), "kept");
     assert_text(retained(bench, earliest()), "kept");
     assert_int_equal(bench.broker->channel_count(), 1);
@@ -75,7 +75,7 @@ static void test_retained_outlives_the_history(void** state_of_test) {
     bench.clock.advance(1); // whatever the ticks
     assert_text(retained(bench, {}), "-");
     bench.clock.advance(2000);
-    bench.broker->tick();
+    bench.tick();
     assert_int_equal(bench.broker->channel_count(), 0); // nothing keeps it
 }
 
@@ -153,7 +153,7 @@ static void test_boxes_get_what_is_wanted(void** state_of_test) {
     assert_true(drain(first) == Seqs({c, d}));
     assert_true(drain(second) == Seqs({d}));
 
-    bench.broker->unsubscribe(a, "d");
+    bench.unsubscribe(a, "d");
     const uint64_t later = bench.say("d");
     assert_true(drain(first).empty());
     assert_true(drain(second) == Seqs({later}));
@@ -222,8 +222,8 @@ static void test_facts(void** state_of_test) {
     assert_int_equal(facts.last.seq, third);
     assert_int_equal(facts.n, 3);
     bench.clock.advance(1000);
-    assert_int_equal(bench.facts("c")->messages, 0);
-    assert_int_equal(bench.facts("c")->first.epoch, 0);
+    const auto empty = bench.facts("c"); // it may be gone already
+    assert_true(!empty || (empty->messages == 0 && empty->first.epoch == 0));
 }
 
 static void test_lists(void** state_of_test) {
@@ -300,12 +300,12 @@ static void test_ticks_free_what_is_over(void** state_of_test) {
     assert_int_equal(bench.broker->channel_count(), 600);
     for (int i = 0; i < 7; ++i) {
         bench.clock.advance(1'000'000);
-        bench.broker->tick();
+        bench.tick();
         assert_int_equal(bench.broker->channel_count(), 600);
     }
     for (int i = 0; i < 210; ++i) {
         bench.clock.advance(1000);
-        bench.broker->tick();
+        bench.tick();
     }
     assert_int_equal(bench.broker->channel_count(), 0);
 }
@@ -319,9 +319,9 @@ static void test_a_wanted_channel_is_not_freed(void** state_of_test) {
     unstored.store = false;
     bench.publish(std::move(unstored));
     assert_int_equal(bench.broker->channel_count(), 1);
-    bench.broker->unsubscribe(worker, "c");
+    bench.unsubscribe(worker, "c");
     assert_int_equal(bench.broker->channel_count(), 0);
-    bench.broker->unsubscribe(worker, "c"); // nor is a second time an accident
+    bench.unsubscribe(worker, "c"); // nor is a second time an accident
 }
 
 int main() {

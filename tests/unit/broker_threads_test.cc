@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The broker contract under threads: publishers against workers that drain their boxes. Run it
-// under TSan too.
+// under TSan too. Of brokers in this process: a server's order is its own, and what becomes of it
+// on the way is seen from outside (tests/blackbox/test_redis.py).
 #include "tests/unit/broker_contract.h"
 
 #include <thread>
@@ -176,5 +177,5 @@ int main() {
         cmocka_unit_test(test_nothing_is_missed_behind_the_start),
         cmocka_unit_test(test_moves_are_told_in_their_order),
     };
-    return run_broker_contract(tests);
+    return run_broker_contract(tests, Servers::No);
 }

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Redis broker and its server: reaching it, and what it carries to us.
+#include "modules/broker_redis_placing.h"
+
+#include "base/log.h"
+#include "base/random.h"
+#include "modules/broker_redis_script.h"
+#include "modules/message_record.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace fanhorn {
+
+namespace {
+
+// Takes the text up to the next blank.
+std::string_view take_word(std::string_view& text) {
+    const size_t blank = text.find(' ');
+    const std::string_view word = text.substr(0, blank);
+    text.remove_prefix(blank == text.npos ? text.size() : blank + 1);
+    return word;
+}
+
+uint64_t take_number(std::string_view& text) {
+    const std::string_view word = take_word(text);
+    uint64_t number = 0;
+    std::from_chars(word.data(), word.data() + word.size(), number);
+    return number;
+}
+
+// Of a line `name:value` of INFO.
+std::string info_value(std::string_view info, std::string_view name) {
+    const size_t at = info.find("\n" + std::string(name) + ":");
+    if (at == info.npos)
+        return {};
+    info.remove_prefix(at + name.size() + 2);
+    return std::string(info.substr(0, info.find_first_of("\r\n")));
+}
+
+// What Redis means by the pattern, or more: what it sends is looked at again.
+std::string glob_of(const Pattern& pattern) {
+    std::string glob;
+    for (const Pattern::Segment& segment : pattern.segments()) {
+        if (segment.kind == Pattern::Segment::Kind::Literal)
+            for (const char c : segment.text)
+                glob.append(c == '?' || c == '[' || c == ']' || c == '\\' ? "\\" : "").append(1, c);
+        else
+            glob += '*';
+        if (segment.end)
+            glob += segment.end;
+    }
+    return glob;
+}
+
+} // namespace
+
+// ---- reaching it
+
+void RedisBroker::make_connections() {
+    const auto lost = [this](std::string_view reason) { lose_server(reason); };
+    commands_ = std::make_unique<RedisConnection>(
+        *loop_, wire_clock_,
+        RedisConnection::Events{[this] { on_commands_open(); }, lost, nullptr});
+    carrier_ = std::make_unique<RedisConnection>(
+        *loop_, wire_clock_,
+        RedisConnection::Events{[this] { join_if_greeted(); }, lost,
+                                [this](const RedisReply& reply) { on_carried(reply); }});
+}
+
+void RedisBroker::connect() {
+    stage_ = Stage::Greeting;
+    run_id_.clear();
+    script_.clear();
+    commands_->open(peer_);
+    carrier_->open(peer_);
+}
+
+// Who waits for a subscription is told; who reads is served when the server is back.
+void RedisBroker::lose_server(std::string_view reason) {
+    if (stage_ == Stage::Away || is_stopped_)
+        return;
+    if (is_up_.exchange(false) || !was_told_away_)
+        log_event(LogLevel::Error, "broker_down",
+                  {{"broker", settings_.name}, {"reason", reason}, {"retry_ms", pause_}});
+    was_told_away_ = true;
+    stage_ = Stage::Away;
+    retry_at_ =
+        wire_clock_.now() + static_cast<Millis>(random_below(static_cast<uint32_t>(pause_))) + 1;
+    pause_ = std::min(2 * pause_, kMostPause);
+    commands_->close();
+    carrier_->close();
+    const auto placing = std::exchange(placing_, {});
+    for (const auto& [word, each] : placing)
+        give_up(*each, Start::Status::Down);
+    for (const auto& topic : topics_)
+        topic->confirming = 0;
+    awaited_.clear();
+}
+
+void RedisBroker::on_commands_open() {
+    const std::vector<std::string> info = {"INFO", "server"};
+    commands_->ask(info, [this](const RedisReply& reply) {
+        run_id_ = info_value(reply.text(), "run_id");
+        join_if_greeted();
+    });
+    const std::vector<std::string> load = {"SCRIPT", "LOAD", std::string(redis_script())};
+    commands_->ask(load, [this](const RedisReply& reply) {
+        if (reply.is_error())
+            return lose_server(reply.text().empty() ? "the connection broke" : reply.text());
+        script_ = reply.text();
+        join_if_greeted();
+    });
+}
+
+void RedisBroker::join_if_greeted() {
+    if (stage_ == Stage::Greeting && carrier_->is_open() && !run_id_.empty() && !script_.empty())
+        join_server();
+}
+
+// Everything that is wanted here is subscribed to again.
+void RedisBroker::join_server() {
+    stage_ = Stage::Joining;
+    joining_ = 1;
+    const std::vector<std::string> inbox = {"SUBSCRIBE", inbox_};
+    carrier_->ask(inbox, nullptr);
+    for (const auto& topic : topics_) {
+        ask_for(*topic);
+        ++joining_;
+    }
+}
+
+// What was carried before the word is in the history; what comes behind it is new.
+void RedisBroker::catch_up() {
+    stage_ = Stage::CatchingUp;
+    word_ = next_word();
+    Words words = {inbox_, word_, "0", "latest", "0", "0", "0"};
+    call("subscribe", std::move(words), [this](const RedisReply& reply) {
+        if (reply.is_error())
+            lose_server(reply.text().empty() ? "the connection broke" : reply.text());
+    });
+}
+
+void RedisBroker::on_caught_up(uint64_t epoch, uint64_t head) {
+    if (epoch_ && epoch != epoch_)
+        log_event(
+            LogLevel::Warning, "broker_epoch",
+            {{"broker", settings_.name}, {"reason", "another server, or one that lost its data"}});
+    epoch_ = epoch;
+    candidate_ = random_epoch();
+    seen_ = std::max(seen_, head);
+    known_ = std::max(known_, seen_);
+    for (const auto& topic : topics_) {
+        for (const uint16_t worker : topic->wanted) {
+            auto notice = std::make_unique<Notice>();
+            notice->kind = Notice::Kind::Lost;
+            notice->channel = topic->name;
+            notice->seq = head;
+            push(worker, std::move(notice));
+        }
+    }
+    stage_ = Stage::Up;
+    tell_pushed();
+    is_up_ = true;
+    was_told_away_ = false;
+    pause_ = kLeastPause;
+    log_event(LogLevel::Notice, "broker_up", {{"broker", settings_.name}});
+    for (const auto& task : std::exchange(parked_, {}))
+        task();
+}
+
+void RedisBroker::look_after() {
+    const Millis now = wire_clock_.now();
+    if (stage_ == Stage::Away && now >= retry_at_)
+        connect();
+    commands_->tick();
+    carrier_->tick();
+    if (now < asked_at_ + 1000)
+        return;
+    asked_at_ = now;
+    if (stage_ == Stage::Up) {
+        static const std::vector<std::string> kPing = {"PING"};
+        carrier_->ask(kPing, nullptr);
+        commands_->ask(kPing, [](const RedisReply&) {});
+    }
+}
+
+void RedisBroker::tick() {
+    post([this] {
+        tell_who_left();
+        Words words = {inbox_};
+        call("tick", std::move(words), [this](const RedisReply& reply) {
+            if (reply.size() == 3)
+                channel_count_ =
+                    std::max<size_t>(reply[2].number(), topics_.size() - wildcards_.size());
+            check_epoch(reply);
+        });
+    });
+}
+
+// ---- asking it
+
+void RedisBroker::call(std::string_view command, Words words,
+                       const RedisConnection::Answer& answer) {
+    Words all = {"EVALSHA",
+                 script_,
+                 "1",
+                 base_,
+                 std::string(command),
+                 run_id_,
+                 std::to_string(candidate_),
+                 std::to_string(known_),
+                 std::to_string(shared_now())};
+    std::move(words.begin(), words.end(), std::back_inserter(all));
+    const bool is_ready = stage_ == Stage::Up || stage_ == Stage::CatchingUp;
+    const auto hear = [this, answer](const RedisReply& reply) {
+        answer(reply);
+        if (reply.text().starts_with("NOSCRIPT") || reply.text().starts_with("READONLY"))
+            lose_server(reply.text());
+    };
+    if (!is_ready || !commands_->ask(all, hear))
+        answer(RedisReply(nullptr));
+}
+
+// A reply of another epoch than ours: what is wanted here is to be read again.
+void RedisBroker::check_epoch(const RedisReply& reply) {
+    if (stage_ == Stage::Up && reply.size() > 0 && reply[0].number() != epoch_)
+        catch_up();
+}
+
+std::string RedisBroker::next_word() {
+    return std::to_string(++words_);
+}
+
+void RedisBroker::ask_for(Topic& topic) {
+    ++topic.confirming;
+    std::vector<std::string> words = {topic.pattern ? "PSUBSCRIBE" : "SUBSCRIBE", key_of(topic)};
+    carrier_->ask(words, nullptr);
+}
+
+std::string RedisBroker::key_of(const Topic& topic) const {
+    return base_ + "m:" + (topic.pattern ? glob_of(*topic.pattern) : topic.name);
+}
+
+// ---- what it carries
+
+void RedisBroker::on_carried(const RedisReply& reply) {
+    const std::string_view kind = reply[0].text();
+    if (kind == "message")
+        on_message(reply[1].text(), reply[2].text());
+    else if (kind == "pmessage")
+        on_message(reply[2].text(), reply[3].text());
+    else if (kind == "subscribe" || kind == "psubscribe")
+        on_confirmed(reply[1].text());
+    else if (reply.is_error())
+        lose_server(reply.text());
+}
+
+void RedisBroker::on_confirmed(std::string_view key) {
+    for (const auto& topic : confirming_topics(key))
+        if (topic->confirming > 0)
+            --topic->confirming;
+    if (stage_ == Stage::Joining) {
+        if (--joining_ == 0)
+            catch_up();
+        return;
+    }
+    const auto placing = placing_; // some of them go
+    for (const auto& [word, each] : placing)
+        place_if_confirmed(each);
+}
+
+std::vector<RedisBroker::Topic*> RedisBroker::confirming_topics(std::string_view key) const {
+    std::vector<Topic*> found;
+    for (Topic* topic : wildcards_)
+        if (key == key_of(*topic))
+            found.push_back(topic);
+    const std::string prefix = base_ + "m:";
+    if (key.starts_with(prefix))
+        if (const auto named = topics_.find(key.substr(prefix.size())); named != topics_.end())
+            found.push_back(named->get());
+    return found;
+}
+
+void RedisBroker::on_message(std::string_view key, std::string_view text) {
+    if (key == inbox_)
+        return on_word(text);
+    const std::string prefix = base_ + "m:";
+    if (!key.starts_with(prefix) || stage_ != Stage::Up)
+        return;
+    const std::string_view kind = take_word(text);
+    Position position;
+    position.epoch = take_number(text);
+    position.seq = take_number(text);
+    const uint64_t n = take_number(text);
+    if (position.epoch != epoch_)
+        return catch_up();
+    if (position.seq <= seen_) // a wildcard's copy of it
+        return;
+    const std::string channel(key.substr(prefix.size()));
+    if (kind == "e")
+        end_channel(channel, position.seq);
+    else if (const MessageRef message = decode_record(text, channel, position, n, behind_))
+        deliver(channel, message);
+    else
+        log_event(LogLevel::Error, "broker_record",
+                  {{"broker", settings_.name}, {"channel", channel}});
+    seen_ = position.seq;
+    known_ = std::max(known_, seen_);
+}
+
+// One that the script carried to us in the step in which it answered.
+void RedisBroker::on_word(std::string_view text) {
+    take_word(text);
+    const uint64_t epoch = take_number(text), head = take_number(text);
+    if (stage_ == Stage::CatchingUp) {
+        if (text == word_)
+            on_caught_up(epoch, head);
+        return;
+    }
+    if (stage_ != Stage::Up)
+        return;
+    if (epoch != epoch_)
+        return catch_up();
+    seen_ = std::max(seen_, head);
+    known_ = std::max(known_, seen_);
+    const auto found = placing_.find(std::string(text));
+    if (found == placing_.end())
+        return;
+    const std::shared_ptr<Placing> placing = found->second;
+    placing->is_carried = true;
+    if (placing->start)
+        return settle(*placing);
+    awaited_ = placing->word; // what comes behind it is for whom the answer is
+    carrier_->pause();
+}
+
+template <typename Mail> void RedisBroker::push(uint16_t worker, Mail&& mail) {
+    Mailbox* box = crew_[worker]->box;
+    if (box->push(std::forward<Mail>(mail)) &&
+        std::find(filled_.begin(), filled_.end(), box) == filled_.end())
+        filled_.push_back(box);
+}
+
+void RedisBroker::deliver(const std::string& channel, const MessageRef& message) {
+    std::u16string reached;
+    each_topic_of(channel, [&](const Topic& topic) {
+        for (const uint16_t worker : topic.wanted) {
+            if (reached.find(worker) != reached.npos)
+                continue;
+            reached.push_back(worker);
+            push(worker, message);
+        }
+    });
+}
+
+void RedisBroker::end_channel(const std::string& channel, uint64_t seq) {
+    const auto found = topics_.find(std::string_view(channel));
+    if (found == topics_.end())
+        return;
+    for (const uint16_t worker : (*found)->wanted) {
+        auto notice = std::make_unique<Notice>();
+        notice->kind = Notice::Kind::Ended;
+        notice->channel = channel;
+        notice->seq = seq;
+        push(worker, std::move(notice));
+    }
+}
+
+} // namespace fanhorn

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "modules/redis_reply.h"
+
+#include "base/text.h"
+
+#include <charconv>
+
+#include <hiredis/hiredis.h>
+
+namespace fanhorn {
+
+bool RedisReply::is_error() const {
+    return !reply_ || reply_->type == REDIS_REPLY_ERROR;
+}
+
+std::string_view RedisReply::text() const {
+    if (!reply_ || !reply_->str ||
+        (reply_->type != REDIS_REPLY_STRING && reply_->type != REDIS_REPLY_STATUS &&
+         reply_->type != REDIS_REPLY_ERROR))
+        return {};
+    return {reply_->str, static_cast<size_t>(reply_->len)};
+}
+
+uint64_t RedisReply::number() const {
+    if (reply_ && reply_->type == REDIS_REPLY_INTEGER)
+        return reply_->integer < 0 ? 0 : static_cast<uint64_t>(reply_->integer);
+    const std::string_view digits = text();
+    uint64_t number = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    return error == std::errc() && end == digits.data() + digits.size() ? number : 0;
+}
+
+size_t RedisReply::size() const {
+    return reply_ && reply_->type == REDIS_REPLY_ARRAY ? reply_->elements : 0;
+}
+
+RedisReply RedisReply::operator[](size_t index) const {
+    return RedisReply(index < size() ? reply_->element[index] : nullptr);
+}
+
+void RedisReader::Free::operator()(redisReply* reply) const {
+    freeReplyObject(reply);
+}
+
+void RedisReader::Free::operator()(redisReader* reader) const {
+    redisReaderFree(reader);
+}
+
+RedisReader::RedisReader() : reader_(redisReaderCreate()) {
+    is_broken_ = !reader_;
+}
+
+bool RedisReader::feed(std::string_view bytes) {
+    held_ += bytes.size();
+    if (is_broken_ || held_ > kMaxReply ||
+        redisReaderFeed(reader_.get(), bytes.data(), bytes.size()) != REDIS_OK)
+        is_broken_ = true;
+    return !is_broken_;
+}
+
+RedisReader::Owned RedisReader::next() {
+    void* reply = nullptr;
+    if (is_broken_ || redisReaderGetReply(reader_.get(), &reply) != REDIS_OK) {
+        is_broken_ = true;
+        return nullptr;
+    }
+    if (reply)
+        held_ = reader_->len - reader_->pos;
+    return Owned(static_cast<redisReply*>(reply));
+}
+
+void append_command(std::string& out, std::span<const std::string> words) {
+    out.append("*").append(std::to_string(words.size())).append("\r\n");
+    for (const std::string& word : words)
+        out.append("$")
+            .append(std::to_string(word.size()))
+            .append("\r\n")
+            .append(word)
+            .append("\r\n");
+}
+
+} // namespace fanhorn

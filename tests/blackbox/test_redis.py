@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two nodes and one real Redis between them: one relay, whatever happens to the server."""
+
+import threading
+import time
+import unittest
+
+from harness import Daemon, config, eventually
+from redis_server import RedisServer
+from session import Session
+from sse import SseClient
+
+CHANNELS = """[channel **]
+broker = shared
+history = 100
+wildcard = on
+presence = on
+joins = on
+presence_grace = 100ms
+[channel few:**]
+broker = shared
+history = 2
+"""
+
+
+def configuration(redis):
+    return config(more=f"[broker shared]\ntype = redis\nurl = {redis.url}\n", channels=CHANNELS)
+
+
+class TwoNodes(unittest.TestCase):
+    def setUp(self):
+        self.channel = "t:" + self._testMethodName.removeprefix("test_")
+        self.redis = RedisServer().start()
+        self.addCleanup(self.redis.close)
+        self.nodes = []
+        for _ in range(2):
+            node = Daemon(configuration(self.redis)).start()
+            self.nodes.append(node)
+            self.addCleanup(self.end, node)
+        self.wait_until_up()
+
+    def end(self, node):
+        if node.is_alive():
+            node.stop()
+        node.kill()
+
+    def wait_until_up(self):
+        for node in self.nodes:
+            eventually(lambda its=node: its.request("GET", "/pub/none:such").status == 404, "the broker")
+
+    def sse(self, node, channels=None, **query):
+        client = SseClient(self.nodes[node].public, "/sub/" + (channels or self.channel), query)
+        self.addCleanup(client.close)
+        return client
+
+    def publish(self, node, body, channel=None, **options):
+        return self.nodes[node].publish(channel or self.channel, body, **options)
+
+    def refusal(self, node=0):
+        began = time.monotonic()
+        response = self.nodes[node].request("POST", "/pub/" + self.channel, body=b"x")
+        return response, time.monotonic() - began
+
+    def wait_refusal(self):
+        def is_away():
+            response, _ = self.refusal()
+            return response if response.status == 503 else None
+        return eventually(is_away, "503")
+
+    def test_what_one_publishes_the_other_delivers(self):
+        clients = [self.sse(0), self.sse(1)]
+        ids = [self.publish(number % 2, f"m{number}".encode())["id"] for number in range(20)]
+        for client in clients:
+            events = [client.next_event() for _ in range(20)]
+            self.assertEqual([event.data for event in events], [f"m{number}" for number in range(20)])
+            self.assertEqual([event.id for event in events], ids)
+        self.assertEqual(len(set(i.split(".")[0] for i in ids)), 1)
+
+    def test_a_reader_goes_on_at_the_other_node(self):
+        first = self.sse(0)
+        self.publish(1, b"one")
+        last = first.next_event().id
+        first.close()
+        self.publish(0, b"two")
+        second = self.sse(1, since=last)
+        self.publish(1, b"three")
+        self.assertEqual([second.next_event().data for _ in range(2)], ["two", "three"])
+        poll = self.nodes[0].poll(self.channel, transport="poll", since=last)
+        self.assertEqual([message["data"] for message in poll["messages"]], ["two", "three"])
+        self.assertEqual(poll["gaps"], [])
+
+    def test_what_was_trimmed_is_told_at_both(self):
+        ids = [self.publish(0, b"%d" % number, "few:x")["id"] for number in range(5)]
+        for node in self.nodes:
+            poll = node.poll("few:x", transport="poll", since=ids[0])
+            self.assertEqual([message["id"] for message in poll["messages"]], ids[3:])
+            self.assertEqual([(gap["why"], gap["next"]) for gap in poll["gaps"]], [("trimmed", ids[3])])
+
+    def test_state_facts_and_ends_are_shared(self):
+        self.publish(0, b"state", method="PUT")
+        poll = self.nodes[1].poll(self.channel, transport="poll", since="latest")
+        self.assertEqual([(message["data"], message["retained"]) for message in poll["messages"]], [("state", True)])
+        self.assertEqual(self.nodes[1].facts(self.channel)["messages"], 1)
+        names = [facts["channel"] for facts in self.nodes[1].request("GET", "/channels").json()["channels"]]
+        self.assertIn(self.channel, names)
+        repeat = [self.nodes[node].request("POST", "/pub/" + self.channel, body=b"once",
+                                           headers={"Idempotency-Key": "k"}).json() for node in (0, 1)]
+        self.assertEqual(repeat[0]["id"], repeat[1]["id"])
+        clients = [self.sse(0), self.sse(1)]
+        self.assertEqual(self.nodes[0].request("DELETE", "/pub/" + self.channel).status, 204)
+        for client in clients:
+            self.assertEqual([client.next_event().event for _ in range(2)], ["message", "end"])  # the state first
+        self.assertIsNone(self.nodes[1].facts(self.channel))
+
+    def test_a_node_hears_only_of_what_it_wants_and_once(self):
+        clients = [self.sse(0) for _ in range(20)]
+        counts = self.redis.ask("PUBSUB", "NUMSUB", "fanhorn:m:" + self.channel, "fanhorn:m:other")
+        self.assertEqual(counts[1::2], [1, 0])
+        for client in clients:
+            client.close()
+        eventually(lambda: self.redis.ask("PUBSUB", "NUMSUB", "fanhorn:m:" + self.channel)[1] == 0, "its end")
+        self.assertEqual((self.redis.clients("pubsub"), self.redis.clients("normal")), (2, 2))
+
+    def test_wildcards_and_several_channels(self):
+        self.publish(0, b"old", "t:one:old")
+        client = Session(self.nodes[1].public, "")
+        self.addCleanup(client.close)
+        client.ask(subscribe={"channel": "t:**", "since": "earliest"})
+        self.assertEqual(client.push()["data"], "old")
+        client.until_caught_up("t:**")
+        client.ask(subscribe={"channels": ["t:one:two", "other"]})
+        wanted = [self.publish(number % 2, b"%d" % number, channel)["id"]
+                  for number, channel in enumerate(["t:one:two", "other", "t:new", "t:one:two"])]
+        pushed = []
+        while len(pushed) < len(wanted):
+            push = client.push()
+            pushed += [push["id"]] if "id" in push else []  # else it has caught up with a channel
+        self.assertEqual(pushed, wanted)
+
+    def test_away_publishers_are_told_at_once_and_subscribers_stay(self):
+        client = self.sse(1)
+        before = self.publish(0, b"before")["id"]
+        self.assertEqual(client.next_event().data, "before")
+        self.redis.kill()
+        response = self.wait_refusal()
+        self.assertEqual(response.json()["code"], "broker_down")
+        self.assertRegex(response.headers["Retry-After"], "^[0-9]+$")
+        for _ in range(5):
+            response, took = self.refusal()
+            self.assertEqual(response.status, 503)
+            self.assertLess(took, 1)
+        self.assertEqual(self.nodes[0].request("GET", "/sub/" + self.channel, "public",
+                                                 query={"transport": "longpoll"}).status, 503)
+        self.assertEqual(self.nodes[0].request("GET", "/pub/" + self.channel).status, 503)
+        self.redis.start()  # empty: what it knew is gone
+        self.wait_until_up()
+        after = eventually(lambda: self.refusal()[0].json().get("id"), "a publish")
+        self.assertNotEqual(before.split(".")[0], after.split(".")[0])
+        self.assertGreater(int(after.split(".")[1]), int(before.split(".")[1]))
+        gap = client.next_event()
+        self.assertEqual(gap.event, "gap")
+        self.assertIn('"why":"broker"', gap.data)
+        self.assertEqual(client.next_event().id, after)
+        poll = self.nodes[0].poll(self.channel, transport="poll", since=before)
+        self.assertEqual([gap["why"] for gap in poll["gaps"]], ["epoch"])
+
+    def test_paused_it_is_away_and_nothing_is_lost(self):
+        client = self.sse(1)
+        self.publish(0, b"before")
+        self.redis.pause()
+        self.wait_refusal()
+        self.redis.go_on()
+        self.wait_until_up()
+        self.publish(0, b"after")
+        seen = []
+        while "after" not in seen:  # what was refused may have come through
+            event = client.next_event()
+            self.assertEqual(event.event, "message", event)
+            seen.append(event.data)
+        self.assertEqual(seen[0], "before")
+
+    def test_lost_connections_lose_nothing(self):
+        clients = [self.sse(number % 2, since="earliest") for number in range(6)]
+        stop = threading.Event()
+
+        def disturb():
+            while not stop.wait(0.15):
+                self.redis.ask("CLIENT", "KILL", "TYPE", "pubsub")
+                self.redis.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        thread = threading.Thread(target=disturb)
+        thread.start()
+        acknowledged = []
+        try:
+            for number in range(60):
+                response = eventually(lambda: self.answered(number), "a publish")
+                acknowledged.append(response.json()["id"])
+                time.sleep(0.02)
+        finally:
+            stop.set()
+            thread.join()
+        self.wait_until_up()
+        last = self.publish(0, b"last")["id"]
+        for client in clients:
+            ids, events = [], []
+            while not ids or ids[-1] != last:
+                event = client.next_event()
+                self.assertEqual(event.event, "message", event)
+                ids.append(event.id)
+            numbers = [int(each.split(".")[1]) for each in ids]
+            self.assertEqual(numbers, sorted(set(numbers)))
+            self.assertLessEqual(set(acknowledged), set(ids))
+
+    def answered(self, number):
+        response = self.nodes[number % 2].request("POST", "/pub/" + self.channel, body=b"%d" % number)
+        return response if response.status == 200 else None
+
+    def test_emptied_under_us(self):
+        client = self.sse(1)
+        self.publish(0, b"before")
+        self.assertEqual(client.next_event().data, "before")
+        self.redis.ask("FLUSHALL")
+        after = self.publish(0, b"after")["id"]
+        events = [client.next_event() for _ in range(2)]
+        self.assertEqual([event.event for event in events], ["gap", "message"])
+        self.assertIn('"why":"broker"', events[0].data)
+        self.assertEqual(events[1].id, after)
+
+    def test_out_of_memory_is_a_refusal(self):
+        self.publish(0, b"before")
+        self.redis.ask("CONFIG", "SET", "maxmemory", "1")
+        response, _ = self.refusal()
+        self.assertEqual((response.status, response.json()["code"]), (503, "broker_down"))
+        self.redis.ask("CONFIG", "SET", "maxmemory", "0")
+        self.assertTrue(self.publish(0, b"after")["id"])
+
+
+class Configuration(unittest.TestCase):
+    def test_a_daemon_starts_without_its_server(self):
+        redis = RedisServer()
+        self.addCleanup(redis.close)
+        with Daemon(configuration(redis)) as daemon:
+            response = daemon.request("POST", "/pub/a", body=b"x")
+            self.assertEqual((response.status, response.json()["code"]), (503, "broker_down"))
+            self.assertIn("event=broker_down", daemon.log())
+            redis.start()
+            eventually(lambda: daemon.request("POST", "/pub/a", body=b"x").status == 200, "the broker")
+            self.assertIn("event=broker_up", daemon.log())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// What comes from a Redis server, and where one is: replies, records, URLs.
+#include "modules/message_record.h"
+#include "modules/redis_reply.h"
+#include "modules/redis_url.h"
+
+#include <cstring>
+
+#include "tests/unit/relay_fakes.h"
+#include "tests/unit/test.h"
+
+using namespace fanhorn;
+
+static void test_urls(void**) {
+    const struct {
+        const char* url;
+        bool is_good;
+    } kRows[] = {
+        {"redis://localhost", true},
+        {"redis://localhost:6380/3", true},
+        {"redis://:secret@10.0.0.1", true},
+        {"redis://user:p%40ss@[::1]:6379/0", true},
+        {"redis://h/", true},
+        {"unix:/run/redis.sock", true},
+        {"unix:run/redis.sock", false},
+        {"unix:", false},
+        {"redis://", false},
+        {"redis://:6379", false},
+        {"redis://host:", false},
+        {"redis://host:port", false},
+        {"redis://host:123456", false},
+        {"redis://user@host", false}, // a user without a password
+        {"redis://host/db", false},
+        {"redis://[::1", false},
+        {"redis://[::1]x", false},
+        {"http://host", false},
+        {"", false},
+    };
+    for (const auto& row : kRows)
+        assert_row(row.url, check_redis_url(row.url).ok() == row.is_good);
+}
+
+static void test_where_a_server_is(void**) {
+    const auto peer = find_redis("redis://us%65r:p%40ss:word@127.0.0.1:7000/12");
+    assert_true(peer.ok());
+    assert_text(peer->user, "user");
+    assert_text(peer->password, "p@ss:word");
+    assert_text(peer->database, "12");
+    assert_int_equal(peer->destination.peers.size(), 1);
+    assert_true(find_redis("redis://:p%4@127.0.0.1")->password == "p%4"); // no escape
+    assert_true(find_redis("unix:/a/b")->destination.peers.size() == 1);
+    assert_false(find_redis("unix:/" + std::string(200, 'x')).ok());
+    assert_false(find_redis("redis://127.0.0.1:99999999").ok());
+}
+
+static void test_commands(void**) {
+    const std::vector<std::string> words = {"SET", "", std::string("a\r\n\0b", 5)};
+    std::string out;
+    append_command(out, words);
+    assert_true(out == std::string("*3\r\n$3\r\nSET\r\n$0\r\n\r\n$5\r\na\r\n\0b\r\n", 30));
+}
+
+// Byte by byte: what is there is there, and what is of another type is nothing.
+static void test_replies(void**) {
+    const std::string_view stream = "+OK\r\n-ERR no\r\n:42\r\n:-1\r\n$2\r\n17\r\n$-1\r\n*-1\r\n"
+                                    "*2\r\n$1\r\na\r\n*1\r\n:7\r\n";
+    RedisReader reader;
+    std::vector<RedisReader::Owned> replies;
+    for (const char c : stream) {
+        assert_true(reader.feed({&c, 1}));
+        while (auto reply = reader.next())
+            replies.push_back(std::move(reply));
+    }
+    assert_int_equal(replies.size(), 8);
+    const auto reply = [&](size_t index) { return RedisReply(replies[index].get()); };
+    assert_true(reply(0).text() == "OK" && !reply(0).is_error() && reply(0).number() == 0);
+    assert_true(reply(1).is_error() && reply(1).text() == "ERR no");
+    assert_true(reply(2).number() == 42 && reply(2).text().empty() && reply(2).size() == 0);
+    assert_true(reply(3).number() == 0); // we ask for nothing that is below it
+    assert_true(reply(4).number() == 17 && reply(4).text() == "17");
+    assert_true(reply(5).text().empty() && !reply(5).is_error());
+    assert_true(reply(6).size() == 0 && reply(6)[0].text().empty());
+    assert_true(reply(7).size() == 2 && reply(7)[0].text() == "a" && reply(7)[1][0].number() == 7);
+    assert_true(reply(7)[2].is_error() && reply(7)[1][0][0][0].is_error()); // there is none
+    assert_true(RedisReply(nullptr).is_error());
+}
+
+static void test_streams_that_are_none(void**) {
+    std::string deep;
+    for (int i = 0; i < 100; ++i)
+        deep += "*1\r\n";
+    for (const std::string& stream :
+         {std::string("HTTP/1.1 200 OK\r\n"), std::string("*x\r\n"), std::string("$-2\r\n"),
+          std::string("*4294967297\r\n"), deep}) {
+        RedisReader reader;
+        while (reader.feed(stream) && !reader.is_broken())
+            static_cast<void>(reader.next());
+        assert_true(reader.is_broken());
+        assert_false(reader.feed("+OK\r\n")); // and stays it
+        assert_null(reader.next().get());
+    }
+}
+
+static void test_a_reply_without_end(void**) {
+    RedisReader reader;
+    const std::string bytes(16 << 20, 'x');
+    assert_true(reader.feed("$500000000\r\n"));
+    size_t fed = 0;
+    while (reader.feed(bytes)) {
+        assert_null(reader.next().get());
+        fed += bytes.size();
+    }
+    assert_true(fed <= RedisReader::kMaxReply);
+}
+
+static Draft full_draft() {
+    Draft draft = fanhorn::draft("c", std::string("pay\0load\n", 9));
+    draft.content_type = "text/plain";
+    draft.event = "tick";
+    draft.tags = "a=1,b=2";
+    draft.exclude = connection_id(7);
+    draft.ttl = 5000;
+    draft.retain = draft.binary = true;
+    return draft;
+}
+
+static void test_records(void**) {
+    const Draft draft = full_draft();
+    const std::string record = encode_record(draft, 1'000'000);
+    const MessageRef message = decode_record(record, "c", {3, 4}, 5, 400'000);
+    assert_non_null(message.get());
+    assert_text(message->channel, "c");
+    assert_true(message->payload == draft.payload);
+    assert_text(message->content_type, draft.content_type);
+    assert_text(message->event, draft.event);
+    assert_text(message->tags, draft.tags);
+    assert_true(message->position == (Position{3, 4}) && message->n == 5);
+    assert_int_equal(message->stored_at, 600'000); // by the clock that is behind
+    assert_int_equal(message->expires, 605'000);
+    assert_true(message->exclude == draft.exclude && message->stored && message->retained &&
+                message->binary);
+    assert_true(message->tells == MessageKind::Data);
+
+    Draft join = fanhorn::draft("c", "{}");
+    join.kind = MessageKind::Join;
+    join.store = false;
+    const MessageRef told = decode_record(encode_record(join, 1), "c", {1, 1}, 0, 0);
+    assert_true(told->tells == MessageKind::Join && !told->stored && !told->retained);
+    assert_true(told->exclude == kNoConnection && told->expires == 0);
+}
+
+// Whoever writes to the same server may write anything.
+static void test_what_is_no_record(void**) {
+    const Draft whole = full_draft();
+    const std::string record = encode_record(whole, 1'000'000);
+    const size_t head = record.size() - whole.payload.size();
+    for (size_t size = 0; size < head; ++size)
+        assert_null(
+            decode_record(std::string_view(record).substr(0, size), "c", {1, 1}, 1, 0).get());
+    const struct {
+        const char* name;
+        size_t at;
+        char byte;
+    } kRows[] = {
+        {"another layout", 0, 2},
+        {"an unknown kind", 1, 9},
+        {"stored before all time", 10, '\x80'},
+        {"a ttl below zero", 18, '\x80'},
+        {"a line break in the type", 40, '\n'},
+        {"a text beyond the end", 36, '\xff'},
+    };
+    for (const auto& row : kRows) {
+        std::string broken = record;
+        broken[row.at] = row.byte;
+        assert_row(row.name, !decode_record(broken, "c", {1, 1}, 1, 0));
+    }
+}
+
+int main() {
+    const CMUnitTest tests[] = {
+        cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_where_a_server_is),
+        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_streams_that_are_none),
+        cmocka_unit_test(test_a_reply_without_end),
+        cmocka_unit_test(test_records),
+        cmocka_unit_test(test_what_is_no_record),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
