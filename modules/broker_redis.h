@@ -85,6 +85,9 @@ class RedisBroker final : public Broker {
     struct Placing;
     struct Publishing;
     class Reading;
+    template <typename T> struct Question;
+    template <typename T> using Asked = std::shared_ptr<Question<T>>;
+    template <typename T> static Asked<T> question(std::function<void(T)> done);
     enum class Stage : uint8_t { Away, Greeting, Joining, CatchingUp, Up };
 
     // To find a channel that a wildcard matches it may look at so many: those begin as it does.
@@ -160,8 +163,7 @@ class RedisBroker final : public Broker {
                           uint64_t n) const;
     ChannelFacts facts_of(const std::string& name, const RedisReply& reply, uint64_t epoch);
     Words facts_words(const std::vector<std::string>& names) const;
-    void list_facts(std::vector<std::string> names, size_t limit,
-                    const std::function<void(ChannelList)>& done, const Home& home);
+    void list_facts(std::vector<std::string> names, size_t limit, const Asked<ChannelList>& asked);
     void tell_who_left();
 
     const BrokerSettings settings_;

@@ -127,7 +127,7 @@ local function trim(channel)
 end
 
 local function free(channel)
-    if channel.exists then
+    if channel.exists or channel.is_written then
         call('DEL', channel.key, channel.stream)
         call('ZREM', base .. 'names', channel.name)
         call('ZREM', base .. 'due', channel.name)
@@ -249,6 +249,7 @@ local function publish_one(at, most_channels)
         return { 'full', '0', '0' }
     end
     head = head + 1
+    channel.is_written = store or retain
     if store then
         channel.n = channel.n + 1
         channel.bytes = channel.bytes + bytes
@@ -275,15 +276,18 @@ end
 
 -- most channels, messages
 function commands.publish()
-    local results = {
-    epoch }
+    local results = { epoch }
+    local ceiling = head + (#ARGV - 6) / 12
+    call('HSET', base .. 'meta', 'head', whole(ceiling)) -- first: an error must not give a seq twice
     for at = 7, #ARGV, 12 do
         local result = publish_one(at, tonumber(ARGV[6]))
         results[#results + 1] = result[1]
         results[#results + 1] = result[2]
         results[#results + 1] = tostring(result[3])
     end
-    call('HSET', base .. 'meta', 'head', whole(head))
+    if head < ceiling then
+        call('HSET', base .. 'meta', 'head', whole(head))
+    end
     return results
 end
 
@@ -334,8 +338,7 @@ end
 
 function commands.locate()
     local kind, count, since_epoch, since_seq = ARGV[6], tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9])
-    local results = {
-    epoch, whole(head), tostring(call('HGET', base..'meta', 'names') or '0') }
+    local results = { epoch, whole(head), tostring(call('HGET', base .. 'meta', 'names') or '0') }
     for at = 10, #ARGV, 5 do
         results[#results + 1] = start_one(kind, count, since_epoch, since_seq, ARGV[at],
                                           { ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4] })
@@ -399,8 +402,7 @@ end
 
 function commands.read()
     local after, most, bytes = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-    local results = {
-    epoch, whole(first_seq), whole(head) }
+    local results = { epoch, whole(first_seq), whole(head) }
     for at = 9, #ARGV, 6 do
         results[#results + 1] = read_one(after, most, bytes, ARGV[at], tonumber(ARGV[at + 1]),
                                          { ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5] })
@@ -419,9 +421,9 @@ function commands.remove()
     if last then
         channel.trimmed = math.max(channel.trimmed, seq_of(last[1]))
     end
-    free(channel)
     head = head + 1 -- a place in the order: who subscribes behind it is not ended
     call('HSET', base .. 'meta', 'head', whole(head))
+    free(channel)
     carry(ARGV[6], 'e', head, 0, '')
     return { epoch, existed }
 end
@@ -439,8 +441,7 @@ local function facts_of(name, limits)
 end
 
 function commands.facts()
-    local results = {
-    epoch }
+    local results = { epoch }
     for at = 6, #ARGV, 5 do
         results[#results + 1] = facts_of(ARGV[at], { ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4] })
     end
@@ -452,8 +453,7 @@ function commands.list()
     local prefix, from, most = ARGV[6], ARGV[7], tonumber(ARGV[8])
     local lower = from > prefix and from or prefix
     local names = call('ZRANGEBYLEX', base .. 'names', '[' .. lower, '+', 'LIMIT', 0, most)
-    local results = {
-    epoch, tostring(call('HGET', base..'meta', 'names') or '0') }
+    local results = { epoch, tostring(call('HGET', base .. 'meta', 'names') or '0') }
     for _, name in ipairs(names) do
         if string.sub(name, 1, #prefix) ~= prefix then
             break

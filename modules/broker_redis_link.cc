@@ -313,17 +313,14 @@ void RedisBroker::on_message(std::string_view key, std::string_view text) {
 void RedisBroker::on_word(std::string_view text) {
     take_word(text);
     const uint64_t epoch = take_number(text), head = take_number(text);
-    if (stage_ == Stage::CatchingUp) {
-        if (text == word_)
-            on_caught_up(epoch, head);
-        return;
+    if (stage_ == Stage::CatchingUp && text == word_)
+        return on_caught_up(epoch, head);
+    if (stage_ == Stage::Up && epoch != epoch_)
+        catch_up();
+    if (stage_ == Stage::Up) {
+        seen_ = std::max(seen_, head);
+        known_ = std::max(known_, seen_);
     }
-    if (stage_ != Stage::Up)
-        return;
-    if (epoch != epoch_)
-        return catch_up();
-    seen_ = std::max(seen_, head);
-    known_ = std::max(known_, seen_);
     const auto found = placing_.find(std::string(text));
     if (found == placing_.end())
         return;

@@ -14,6 +14,23 @@ struct RedisBroker::Publishing {
     Home home;
 };
 
+// Who asked, and what for. Copied by nobody: what `done` holds may belong to the worker's thread.
+template <typename T> struct RedisBroker::Question {
+    std::function<void(T)> done;
+    Home home;
+
+    void answer(T value) {
+        home([done = std::move(done), value = std::move(value)]() mutable {
+            done(std::move(value));
+        });
+    }
+};
+
+template <typename T>
+std::shared_ptr<RedisBroker::Question<T>> RedisBroker::question(std::function<void(T)> done) {
+    return std::make_shared<Question<T>>(Question<T>{std::move(done), home()});
+}
+
 // A subscription, or the look of a reader that does not stay, on its way to a start.
 struct RedisBroker::Placing {
     std::vector<std::string> names;

@@ -18,7 +18,7 @@ MessageRef RedisBroker::message_of(std::string_view record, const std::string& c
 class RedisBroker::Reading : public std::enable_shared_from_this<Reading> {
   public:
     Reading(RedisBroker& broker, Stretch stretch, std::function<void(Page)> done)
-        : broker_(broker), stretch_(std::move(stretch)), done_(std::move(done)), home_(home()),
+        : broker_(broker), stretch_(std::move(stretch)), asked_(question<Page>(std::move(done))),
           settings_(broker.settings()) {}
 
     // Again when the server is back, if it goes away meanwhile.
@@ -208,15 +208,12 @@ class RedisBroker::Reading : public std::enable_shared_from_this<Reading> {
             std::max(stretch_.after, is_end ? head_ : std::max(last, count > 0 ? 0 : limit_));
         page_.is_end = is_end;
         page_.rest = std::move(stretch_);
-        home_([done = std::move(done_), page = std::move(page_)]() mutable {
-            done(std::move(page));
-        });
+        asked_->answer(std::move(page_));
     }
 
     RedisBroker& broker_;
     Stretch stretch_;
-    std::function<void(Page)> done_;
-    const Home home_;
+    const Asked<Page> asked_;
     const Snapshot settings_;
     std::vector<Part> named_;
     std::vector<bool> is_cut_; // of the parts: a wildcard that matches too much
@@ -233,13 +230,12 @@ void RedisBroker::read(Stretch stretch, std::function<void(Page)> done) {
 }
 
 void RedisBroker::remove(const std::string& channel, std::function<void(bool)> done) {
-    post([this, channel, done = std::move(done), home = home()]() mutable {
+    post([this, channel, asked = question<bool>(std::move(done))] {
         const bool is_wanted = topics_.contains(std::string_view(channel));
         call("remove", {channel, is_wanted ? "1" : "0"},
-             [this, is_wanted, done = std::move(done), home](const RedisReply& reply) {
-                 const bool existed = reply[1].text() == "1" || (is_wanted && !reply.is_error());
+             [this, is_wanted, asked](const RedisReply& reply) {
+                 asked->answer(reply[1].text() == "1" || (is_wanted && !reply.is_error()));
                  check_epoch(reply);
-                 home([done, existed] { done(existed); });
              });
     });
 }
@@ -269,14 +265,13 @@ ChannelFacts RedisBroker::facts_of(const std::string& name, const RedisReply& re
 
 void RedisBroker::facts(const std::string& channel,
                         std::function<void(std::optional<ChannelFacts>)> done) {
-    post([this, channel, done = std::move(done), home = home()]() mutable {
-        call("facts", facts_words({channel}),
-             [this, channel, done = std::move(done), home](const RedisReply& reply) {
-                 std::optional<ChannelFacts> facts;
-                 if (!reply[1][0].text().empty() || topics_.contains(std::string_view(channel)))
-                     facts = facts_of(channel, reply[1], reply[0].number());
-                 home([done, facts = std::move(facts)] { done(facts); });
-             });
+    post([this, channel, asked = question<std::optional<ChannelFacts>>(std::move(done))] {
+        call("facts", facts_words({channel}), [this, channel, asked](const RedisReply& reply) {
+            std::optional<ChannelFacts> facts;
+            if (!reply[1][0].text().empty() || topics_.contains(std::string_view(channel)))
+                facts = facts_of(channel, reply[1], reply[0].number());
+            asked->answer(std::move(facts));
+        });
     });
 }
 
@@ -294,34 +289,35 @@ RedisBroker::Words RedisBroker::facts_words(const std::vector<std::string>& name
 void RedisBroker::list(std::string_view prefix, std::string_view cursor, size_t limit,
                        std::function<void(ChannelList)> done) {
     post([this, prefix = std::string(prefix), cursor = std::string(cursor), limit,
-          done = std::move(done), home = home()]() mutable {
+          asked = question<ChannelList>(std::move(done))] {
         call("list", {prefix, cursor, std::to_string(limit + 1)},
-             [this, prefix, cursor, limit, done = std::move(done), home](const RedisReply& reply) {
+             [this, prefix, cursor, limit, asked](const RedisReply& reply) {
                  std::set<std::string> names;
                  for (size_t i = 2; i < reply.size(); ++i)
                      names.emplace(reply[i].text());
                  for (const auto& topic : topics_)
                      if (!topic->pattern && topic->name.starts_with(prefix) &&
-                         topic->name >= cursor)
+                         topic->name >= cursor && !is_reserved(topic->name))
                          names.insert(topic->name);
-                 list_facts({names.begin(), names.end()}, limit, done, home);
+                 list_facts({names.begin(), names.end()}, limit, asked);
              });
     });
 }
 
 void RedisBroker::list_facts(std::vector<std::string> names, size_t limit,
-                             const std::function<void(ChannelList)>& done, const Home& home) {
-    std::erase_if(names, [](const std::string& name) { return is_reserved(name); });
-    auto list = std::make_shared<ChannelList>();
+                             const Asked<ChannelList>& asked) {
+    std::string cursor;
     if (names.size() > limit) {
-        list->cursor = names[limit];
+        cursor = names[limit];
         names.resize(limit);
     }
-    call("facts", facts_words(names), [this, names, list, done, home](const RedisReply& reply) {
+    call("facts", facts_words(names), [this, names, cursor, asked](const RedisReply& reply) {
+        ChannelList list;
+        list.cursor = cursor;
         for (size_t i = 0; i < names.size(); ++i)
             if (!reply[i + 1][0].text().empty() || topics_.contains(std::string_view(names[i])))
-                list->channels.push_back(facts_of(names[i], reply[i + 1], reply[0].number()));
-        home([done, list] { done(std::move(*list)); });
+                list.channels.push_back(facts_of(names[i], reply[i + 1], reply[0].number()));
+        asked->answer(std::move(list));
     });
 }
 
@@ -337,20 +333,18 @@ void RedisBroker::mark(ReadMark mark, std::function<void(Marked)> done) {
                    std::to_string(snapshot.limits.user_read_markers),
                    snapshot.rules->settings_for(mark.told.channel) ? mark.told.channel : "",
                    encode_record(mark.told, shared_now())};
-    post([this, words = std::move(words), done = std::move(done), home = home()]() mutable {
-        call("mark", std::move(words),
-             [this, done = std::move(done), home](const RedisReply& reply) {
-                 Marked marked;
-                 marked.status = marked_status(reply[1].text());
-                 if (marked.status == Marked::Status::Moved ||
-                     marked.status == Marked::Status::Kept)
-                     marked.position = {reply[0].number(), reply[2].number()};
-                 for (uint64_t i = reply[3].number(); i > 0; --i)
-                     counters_.hit(Limit::ReadMarkers);
-                 for (uint64_t i = reply[4].number(); i > 0; --i)
-                     counters_.hit(Limit::UserReadMarkers);
-                 home([done, marked] { done(marked); });
-             });
+    post([this, words = std::move(words), asked = question<Marked>(std::move(done))]() mutable {
+        call("mark", std::move(words), [this, asked](const RedisReply& reply) {
+            Marked marked;
+            marked.status = marked_status(reply[1].text());
+            if (marked.status == Marked::Status::Moved || marked.status == Marked::Status::Kept)
+                marked.position = {reply[0].number(), reply[2].number()};
+            for (uint64_t i = reply[3].number(); i > 0; --i)
+                counters_.hit(Limit::ReadMarkers);
+            for (uint64_t i = reply[4].number(); i > 0; --i)
+                counters_.hit(Limit::UserReadMarkers);
+            asked->answer(marked);
+        });
     });
 }
 
@@ -368,16 +362,16 @@ void RedisBroker::markers(const std::vector<std::string>& channels, const std::s
                           std::function<void(std::vector<Position>)> done) {
     Words words = {user};
     words.insert(words.end(), channels.begin(), channels.end());
-    post([this, words = std::move(words), done = std::move(done), home = home()]() mutable {
+    post([this, words = std::move(words),
+          asked = question<std::vector<Position>>(std::move(done))]() mutable {
         const size_t count = words.size() - 1;
-        call("markers", std::move(words),
-             [count, done = std::move(done), home](const RedisReply& reply) {
-                 std::vector<Position> found(count);
-                 for (size_t i = 0; i < count; ++i)
-                     if (!reply[i + 1].text().empty())
-                         found[i] = {reply[0].number(), reply[i + 1].number()};
-                 home([done, found = std::move(found)] { done(found); });
-             });
+        call("markers", std::move(words), [count, asked](const RedisReply& reply) {
+            std::vector<Position> found(count);
+            for (size_t i = 0; i < count; ++i)
+                if (!reply[i + 1].text().empty())
+                    found[i] = {reply[0].number(), reply[i + 1].number()};
+            asked->answer(std::move(found));
+        });
     });
 }
 
