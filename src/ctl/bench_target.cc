@@ -67,7 +67,7 @@ Result<Target> read_target(std::string_view text) {
     const auto url = http::parse_url(http.substr(0, slash));
     if (!url)
         return Error{url.error()};
-    if (url->host.empty())
+    if (url->host.empty() || url->is_secure)
         return Error{"a benchmark needs http://HOST:PORT/PATH"};
     target.url = *url;
     if (const auto resolved = resolve(target); !resolved)

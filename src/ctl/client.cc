@@ -3,14 +3,13 @@
 
 #include "base/text.h"
 #include "ctl/json.h"
-#include "ctl/socket.h"
+#include "ctl/tls.h"
 #include "http/response_reader.h"
 
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <poll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <utility>
 
@@ -50,8 +49,8 @@ std::string request_text(const http::Url& url, const Request& request) {
 // One request and its answer, over one connection.
 class Exchange {
   public:
-    Exchange(int fd, const http::Url& url, const Request& request)
-        : fd_(fd), input_(request.input), unsent_(request_text(url, request)) {}
+    Exchange(ServerStream& stream, const http::Url& url, const Request& request)
+        : stream_(stream), input_(request.input), unsent_(request_text(url, request)) {}
 
     Result<Response> run(int silence_s, const std::function<bool(std::string_view)>& on_body);
 
@@ -66,7 +65,7 @@ class Exchange {
     void drop_unsent();
     size_t unsent() const { return unsent_.size() - sent_; }
 
-    int fd_;
+    ServerStream& stream_;
     Input* input_; // null once there is no more
     std::string unsent_;
     size_t sent_ = 0; // of unsent_
@@ -77,7 +76,9 @@ class Exchange {
 std::string Exchange::step(int silence_s) {
     const bool reads_input = input_ && unsent() < kMaxUnsentBytes;
     const bool may_idle = input_ && unsent() == 0;
-    pollfd watched[2] = {{fd_, POLLIN, 0}, {reads_input ? input_->fd : -1, POLLIN, 0}};
+    if (stream_.has_buffered())
+        return receive();
+    pollfd watched[2] = {{stream_.fd(), POLLIN, 0}, {reads_input ? input_->fd : -1, POLLIN, 0}};
     if (unsent() > 0)
         watched[0].events |= POLLOUT;
     const int ready = poll(watched, 2, may_idle ? kInputIdleMs : silence_s * 1000);
@@ -95,13 +96,13 @@ std::string Exchange::step(int silence_s) {
 }
 
 std::string Exchange::receive() {
-    char buffer[16384];
-    const ssize_t got = recv(fd_, buffer, sizeof buffer, MSG_DONTWAIT);
-    if (got < 0)
-        return errno == EINTR || errno == EAGAIN ? "" : std::strerror(errno);
-    if (got == 0)
+    bool is_over = false;
+    const std::string_view bytes = stream_.read(is_over);
+    if (is_over && !stream_.failure().empty())
+        return stream_.failure();
+    if (is_over)
         return reader_.end() ? "" : "the connection ended within the answer";
-    if (!reader_.feed({buffer, static_cast<size_t>(got)}))
+    if (!reader_.feed(bytes))
         return "the answer is not HTTP";
     if (reader_.has_head() && reader_.status() != 200)
         drop_unsent(); // refused: nobody wants the rest
@@ -110,11 +111,11 @@ std::string Exchange::receive() {
 
 // A peer that closes before it has the whole body has perhaps said why: the answer is still read.
 void Exchange::send_some() {
-    const ssize_t sent = send(fd_, unsent_.data() + sent_, unsent(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent >= 0) {
-        sent_ += static_cast<size_t>(sent);
-    } else if (errno != EINTR && errno != EAGAIN) {
-        send_failure_ = std::string("cannot send: ") + std::strerror(errno);
+    const auto sent = stream_.send(std::string_view(unsent_).substr(sent_));
+    if (sent) {
+        sent_ += *sent;
+    } else {
+        send_failure_ = sent.error();
         drop_unsent();
     }
     if (unsent() == 0) {
@@ -166,10 +167,11 @@ Result<Response> Exchange::run(int silence_s,
 
 Result<Response> follow(const http::Url& url, const Request& request, int silence_s,
                         const std::function<bool(std::string_view)>& on_body) {
-    const auto socket = connect_to_daemon(url);
-    if (!socket)
-        return Error{socket.error()};
-    return Exchange(socket->fd(), url, request).run(silence_s, on_body);
+    bool is_untrusted = false;
+    const auto stream = ServerStream::open(connect_to_daemon(url), url, "", is_untrusted);
+    if (!stream)
+        return Error{stream.error()};
+    return Exchange(**stream, url, request).run(silence_s, on_body);
 }
 
 Result<Response> ask(const http::Url& url, const Request& request) {

@@ -12,7 +12,7 @@ namespace fanhorn::ctl {
 namespace {
 
 constexpr Option kCommon[] = {
-    {"url", "URL", "the listener: http://HOST:PORT or unix:/PATH"},
+    {"url", "URL", "the listener: http://HOST:PORT, https://HOST:PORT or unix:/PATH"},
     {"help", "", "print this"},
 };
 

@@ -6,10 +6,7 @@
 #include "ctl/json.h"
 #include "ctl/output.h"
 
-#include <cerrno>
-#include <cstring>
 #include <fmt/core.h>
-#include <sys/socket.h>
 #include <utility>
 
 namespace fanhorn::ctl {
@@ -33,11 +30,13 @@ void RelayStream::push(std::string line) {
 
 pollfd RelayStream::watch() const {
     const bool has_output = !out_.empty();
-    return {socket_ ? socket_->fd() : -1, static_cast<short>(POLLIN | (has_output ? POLLOUT : 0)),
+    return {stream_ ? stream_->fd() : -1, static_cast<short>(POLLIN | (has_output ? POLLOUT : 0)),
             0};
 }
 
 int RelayStream::due_in_ms(Millis now) const {
+    if (stream_ && stream_->has_buffered())
+        return 0;
     Millis due = -1;
     if (state_ == State::Closed)
         due = lines() ? due_ : -1;
@@ -51,7 +50,7 @@ int RelayStream::due_in_ms(Millis now) const {
 }
 
 void RelayStream::turn(Millis now, bool is_ready) {
-    if (is_ready && socket_)
+    if (stream_ && (is_ready || stream_->has_buffered()))
         receive(now);
     if (sent_ == 0 && !again_.empty() && state_ != State::Ending) {
         lines_.insert(lines_.begin(), std::make_move_iterator(again_.begin()),
@@ -73,16 +72,19 @@ void RelayStream::turn(Millis now, bool is_ready) {
     const bool waits = state_ == State::Ending || sent_ > 0 || !out_.empty();
     if (state_ == State::Open && !waits && now - moved_ >= kInputIdleMs)
         rest(now);
-    else if (socket_ && waits && now - moved_ >= kAnswerMs)
+    else if (stream_ && waits && now - moved_ >= kAnswerMs)
         return lose(now, "no answer within 30 s");
     flush(now);
 }
 
 void RelayStream::connect(Millis now) {
-    auto made = connect_to_daemon(url_);
+    bool is_untrusted = false;
+    auto made = ServerStream::open(connect_to_daemon(url_), url_, "", is_untrusted);
+    if (is_untrusted)
+        failure_ = "the relay: " + made.error();
     if (!made)
         return lose(now, made.error());
-    socket_.emplace(std::move(*made));
+    stream_ = std::move(*made);
     state_ = State::Idle;
 }
 
@@ -112,33 +114,33 @@ void RelayStream::rest(Millis now) {
 }
 
 void RelayStream::flush(Millis now) {
-    if (out_.empty() || !socket_)
+    if (out_.empty() || !stream_)
         return;
-    const ssize_t sent = send(socket_->fd(), out_.data(), out_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0) {
-        if (errno != EAGAIN && errno != EINTR)
-            lose(now, std::string("cannot send: ") + std::strerror(errno));
+    const auto sent = stream_->send(out_);
+    if (!sent)
+        return lose(now, sent.error());
+    if (*sent == 0)
         return;
-    }
-    out_.erase(0, static_cast<size_t>(sent));
+    out_.erase(0, *sent);
     moved_ = now;
 }
 
 void RelayStream::receive(Millis now) {
-    char buffer[16384];
-    const ssize_t got = recv(socket_->fd(), buffer, sizeof buffer, MSG_DONTWAIT);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+    bool is_over = false;
+    const std::string_view bytes = stream_->read(is_over);
+    if (!bytes.empty())
+        return on_bytes(bytes, now);
+    if (!is_over)
         return;
-    if (got > 0)
-        return on_bytes({buffer, static_cast<size_t>(got)}, now);
     if (state_ == State::Idle) { // the daemon keeps no idle connection for ever
-        socket_.reset();
+        stream_.reset();
         state_ = State::Closed;
         return;
     }
     if (response_.has_head() && response_.status() != 200)
         return on_refusal(now);
-    lose(now, got == 0 ? "the connection ended" : std::strerror(errno));
+    const std::string why = stream_->failure();
+    lose(now, why.empty() ? "the connection ended" : why);
 }
 
 void RelayStream::on_bytes(std::string_view bytes, Millis now) {
@@ -205,13 +207,13 @@ void RelayStream::on_end(Millis now) {
     state_ = State::Idle;
     if (!equal_ignoring_case(response_.header("Connection"), "close"))
         return;
-    socket_.reset();
+    stream_.reset();
     state_ = State::Closed;
 }
 
 // What was not answered is sent again: it may have been published, and is then there twice.
 void RelayStream::lose(Millis now, const std::string& why, Millis asked_ms) {
-    socket_.reset();
+    stream_.reset();
     state_ = State::Closed;
     sent_ = 0;
     out_.clear();

@@ -4,12 +4,12 @@
 #pragma once
 
 #include "ctl/backoff.h"
-#include "ctl/socket.h"
+#include "ctl/tls.h"
 #include "http/response_reader.h"
 
 #include <deque>
 #include <functional>
-#include <optional>
+#include <memory>
 #include <poll.h>
 #include <string>
 #include <vector>
@@ -59,7 +59,7 @@ class RelayStream {
     const http::Url& url_;
     const std::function<void(const std::string&)> on_answer_;
     State state_ = State::Closed;
-    std::optional<Socket> socket_;
+    std::unique_ptr<ServerStream> stream_;
     http::ResponseReader response_;
     std::deque<std::string> lines_;
     size_t sent_ = 0;               // of lines_, in this request

@@ -53,7 +53,8 @@ void SseSource::connect(Millis now) {
     has_head_ = false;
     events_.reset();
     bool is_untrusted = false;
-    auto opened = ServerStream::open(upstream_, request(), is_untrusted);
+    auto opened =
+        ServerStream::open(connect_to(upstream_.url), upstream_.url, request(), is_untrusted);
     if (is_untrusted)
         return end(opened.error());
     if (!opened)

@@ -17,6 +17,7 @@ namespace fanhorn::ctl {
 namespace {
 
 constexpr int kSilenceS = 10;
+constexpr size_t kMostBytes = 1 << 20; // of one call; OpenSSL counts in int
 
 template <typename Value> void set(int fd, int level, int name, Value value) {
     setsockopt(fd, level, name, &value, sizeof value);
@@ -38,6 +39,24 @@ std::string openssl_reason() {
     return reason ? reason : "the connection ended";
 }
 
+// Whether a call that did nothing may be made again.
+bool is_later(const SSL* ssl, ssize_t result) {
+    if (!ssl)
+        return result < 0 && (errno == EAGAIN || errno == EINTR);
+    const int error = SSL_get_error(ssl, static_cast<int>(result));
+    return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
+}
+
+// "" for an end in order: with TLS, somebody on the way may have made any other.
+std::string fault_text(const SSL* ssl, ssize_t result) {
+    if (!ssl)
+        return result == 0 ? "" : std::strerror(errno);
+    const int error = SSL_get_error(ssl, static_cast<int>(result));
+    if (error == SSL_ERROR_ZERO_RETURN)
+        return {};
+    return error == SSL_ERROR_SYSCALL && errno ? std::strerror(errno) : openssl_reason();
+}
+
 // Of the process, with the system's store.
 SSL_CTX* context() {
     static SSL_CTX* const kContext = [] {
@@ -46,6 +65,7 @@ SSL_CTX* context() {
         SSL_CTX_set_min_proto_version(made, TLS1_2_VERSION);
         SSL_CTX_set_default_verify_paths(made);
         SSL_CTX_set_verify(made, SSL_VERIFY_PEER, nullptr);
+        SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
         return made;
     }();
     return kContext;
@@ -72,27 +92,28 @@ ServerStream::~ServerStream() {
     SSL_free(ssl_);
 }
 
-Result<std::unique_ptr<ServerStream>>
-ServerStream::open(const http::Upstream& upstream, std::string_view request, bool& is_untrusted) {
-    auto socket = connect_to(upstream.url);
+Result<std::unique_ptr<ServerStream>> ServerStream::open(Result<Socket> socket,
+                                                         const http::Url& url,
+                                                         std::string_view request,
+                                                         bool& is_untrusted) {
     if (!socket)
         return Error{socket.error()};
     configure(socket->fd());
     std::unique_ptr<ServerStream> stream(new ServerStream(std::move(*socket)));
-    if (upstream.is_secure)
-        if (const auto secured = stream->start_tls(upstream, is_untrusted); !secured)
-            return Error{upstream.url.authority + ": " + secured.error()};
+    if (url.is_secure)
+        if (const auto secured = stream->start_tls(url, is_untrusted); !secured)
+            return Error{url.authority + ": " + secured.error()};
     if (!stream->send_all(request))
-        return Error{upstream.url.authority + ": the request cannot be sent"};
+        return Error{url.authority + ": the request cannot be sent"};
     fcntl(stream->fd(), F_SETFL, fcntl(stream->fd(), F_GETFL) | O_NONBLOCK);
     return stream;
 }
 
-Result<void> ServerStream::start_tls(const http::Upstream& upstream, bool& is_untrusted) {
+Result<void> ServerStream::start_tls(const http::Url& url, bool& is_untrusted) {
     ERR_clear_error();
     ssl_ = SSL_new(context());
     CHECK(ssl_);
-    if (!expect_host(ssl_, upstream.url.host) || SSL_set_fd(ssl_, fd()) != 1)
+    if (!expect_host(ssl_, url.host) || SSL_set_fd(ssl_, fd()) != 1)
         return Error{openssl_reason()};
     if (SSL_connect(ssl_) == 1)
         return {};
@@ -107,13 +128,24 @@ Result<void> ServerStream::start_tls(const http::Upstream& upstream, bool& is_un
 
 bool ServerStream::send_all(std::string_view bytes) {
     while (!bytes.empty()) {
-        const ssize_t sent = ssl_ ? SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size()))
-                                  : send(fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-        if (sent <= 0)
+        const auto sent = send(bytes);
+        if (!sent || *sent == 0)
             return false;
-        bytes.remove_prefix(static_cast<size_t>(sent));
+        bytes.remove_prefix(*sent);
     }
     return true;
+}
+
+Result<size_t> ServerStream::send(std::string_view bytes) {
+    ERR_clear_error();
+    bytes = bytes.substr(0, kMostBytes);
+    const ssize_t sent = ssl_ ? SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size()))
+                              : ::send(fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent > 0)
+        return static_cast<size_t>(sent);
+    if (is_later(ssl_, sent))
+        return size_t{0};
+    return Error{"cannot send: " + fault_text(ssl_, sent)};
 }
 
 bool ServerStream::has_buffered() const {
@@ -126,8 +158,9 @@ std::string_view ServerStream::read(bool& is_over) {
         ssl_ ? SSL_read(ssl_, buffer_, sizeof buffer_) : recv(fd(), buffer_, sizeof buffer_, 0);
     if (got > 0)
         return {buffer_, static_cast<size_t>(got)};
-    is_over = ssl_ ? SSL_get_error(ssl_, static_cast<int>(got)) != SSL_ERROR_WANT_READ
-                   : got == 0 || (errno != EAGAIN && errno != EINTR);
+    is_over = !is_later(ssl_, got);
+    if (is_over)
+        failure_ = fault_text(ssl_, got);
     return {};
 }
 

@@ -7,8 +7,8 @@
 #include "http/url.h"
 
 #include <memory>
+#include <string>
 #include <string_view>
-#include <sys/types.h>
 
 struct ssl_st;
 
@@ -16,10 +16,11 @@ namespace fanhorn::ctl {
 
 class ServerStream {
   public:
-    // Connects, shakes hands and sends `request`; blocks, for 10 s of silence at most. The
-    // certificate is checked against the system's store (or $SSL_CERT_FILE) and the host's name:
-    // `is_untrusted` says that this is what went wrong. Reading does not block then.
-    static Result<std::unique_ptr<ServerStream>> open(const http::Upstream& upstream,
+    // Shakes hands over what connect_to(url) gave and sends `request`, which may be empty; blocks,
+    // for 10 s of silence at most. The certificate is checked against the system's store (or
+    // $SSL_CERT_FILE) and the host's name: `is_untrusted` says that this is what went wrong.
+    // Nothing blocks then.
+    static Result<std::unique_ptr<ServerStream>> open(Result<Socket> socket, const http::Url& url,
                                                       std::string_view request, bool& is_untrusted);
     ~ServerStream();
     ServerStream(const ServerStream&) = delete;
@@ -28,16 +29,21 @@ class ServerStream {
     int fd() const { return socket_.fd(); }
     // Bytes are here that poll() does not know of.
     bool has_buffered() const;
-    // Empty for now, or, with `is_over`, for good.
+    // Empty for now, or, with `is_over`, for good: failure() says why, and is empty at an end that
+    // the server made.
     std::string_view read(bool& is_over);
+    // How many of these went out; an error is for good.
+    Result<size_t> send(std::string_view bytes);
+    const std::string& failure() const { return failure_; }
 
   private:
     explicit ServerStream(Socket socket) : socket_(std::move(socket)) {}
-    Result<void> start_tls(const http::Upstream& upstream, bool& is_untrusted);
+    Result<void> start_tls(const http::Url& url, bool& is_untrusted);
     bool send_all(std::string_view bytes);
 
     Socket socket_;
     ssl_st* ssl_ = nullptr;
+    std::string failure_;
     char buffer_[16384];
 };
 

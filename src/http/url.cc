@@ -15,12 +15,12 @@ Result<Url> parse_url(std::string_view text) {
         url.path = text.substr(5);
         return url;
     }
-    if (text.starts_with("https:"))
-        return Error{
-            "https is not in this version; use http to the listener itself, or a proxy before it"};
-    if (!text.starts_with("http://"))
-        return Error{quoted + " is not http://HOST:PORT or unix:/PATH"};
-    text.remove_prefix(7);
+    url.is_secure = text.starts_with("https://");
+    if (!url.is_secure && !text.starts_with("http://"))
+        return Error{quoted + " is not http://HOST:PORT, https://HOST:PORT or unix:/PATH"};
+    if (url.is_secure)
+        url.port = "443";
+    text.remove_prefix(url.is_secure ? 8 : 7);
     url.authority = take_until(text, '/');
     if (!text.empty())
         return Error{quoted + " has a path; only the listener is named"};
@@ -39,21 +39,16 @@ Result<Url> parse_url(std::string_view text) {
 }
 
 Result<Upstream> parse_upstream(std::string_view text) {
-    Upstream upstream;
-    upstream.is_secure = text.starts_with("https://");
-    if (!upstream.is_secure && !text.starts_with("http://"))
+    if (!text.starts_with("https://") && !text.starts_with("http://"))
         return Error{"'" + std::string(text) + "' is not http://HOST/PATH or https://HOST/PATH"};
-    std::string_view rest = text.substr(upstream.is_secure ? 8 : 7);
-    rest = rest.substr(0, rest.find('#'));
-    const std::string_view authority = rest.substr(0, rest.find_first_of("/?"));
-    const auto url = parse_url("http://" + std::string(authority));
+    std::string_view rest = text.substr(0, text.find('#'));
+    const std::string_view root = rest.substr(0, rest.find_first_of("/?", rest.find("://") + 3));
+    const auto url = parse_url(root);
     if (!url)
         return Error{url.error()};
+    Upstream upstream;
     upstream.url = *url;
-    if (upstream.is_secure && upstream.url.host.size() + (authority[0] == '[' ? 2 : 0) ==
-                                  authority.size()) // no port is named
-        upstream.url.port = "443";
-    rest.remove_prefix(authority.size());
+    rest.remove_prefix(root.size());
     const auto is_unfit = [](char byte) {
         return static_cast<uint8_t>(byte) <= 0x20 || byte == 0x7f;
     };
@@ -67,7 +62,7 @@ Result<Upstream> parse_upstream(std::string_view text) {
 Result<Upstream> redirected(const Upstream& from, std::string_view location) {
     if (location.empty())
         return Error{"a redirect without a Location"};
-    const std::string scheme = from.is_secure ? "https:" : "http:";
+    const std::string scheme = from.url.is_secure ? "https:" : "http:";
     const std::string root = scheme + "//" + from.url.authority;
     std::string path = from.target.substr(0, from.target.find('?'));
     std::string next;
@@ -82,7 +77,7 @@ Result<Upstream> redirected(const Upstream& from, std::string_view location) {
     else
         next = root + path.substr(0, path.rfind('/') + 1) + std::string(location);
     auto upstream = parse_upstream(next);
-    if (upstream && from.is_secure && !upstream->is_secure)
+    if (upstream && from.url.is_secure && !upstream->url.is_secure)
         return Error{"a redirect from https to http is not followed"};
     return upstream;
 }

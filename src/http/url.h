@@ -9,19 +9,19 @@
 
 namespace fanhorn::http {
 
-// http://HOST[:PORT], http://[V6]:PORT, or unix:/PATH. A path behind the host is an error.
+// http://HOST[:PORT], https://[V6]:PORT, or unix:/PATH. A path behind the host is an error.
 struct Url {
     std::string host; // for connecting; "" for a unix socket
     std::string port = "80";
     std::string path;                    // of a unix socket
     std::string authority = "localhost"; // the Host field
+    bool is_secure = false;
 };
 Result<Url> parse_url(std::string_view text);
 
 // Where a stream comes from: http:// or https://, a host, perhaps a path and a query.
 struct Upstream {
     Url url;
-    bool is_secure = false;
     std::string target = "/";
 };
 Result<Upstream> parse_upstream(std::string_view text);

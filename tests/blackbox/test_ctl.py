@@ -11,7 +11,9 @@ import subprocess
 import threading
 import time
 import unittest
+from unittest import mock
 
+from certificates import Authority
 from harness import FANHORNCTL, TIMEOUT, FanhornTest, config, eventually, free_ports
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
@@ -298,7 +300,7 @@ class Ctl(FanhornTest):
         self.assertEqual(run("channel", self.channel, env=env).returncode, 0)
         done = run("subscribe", "--since", "earliest", "--count", "1", self.channel, env=env)
         self.assertEqual(done.stdout, b"over a unix socket\n")
-        self.assertIn("https", self.ctl("stats", url="https://127.0.0.1:1", code=2))
+        self.assertIn("cannot connect", self.ctl("stats", url="https://127.0.0.1:1", code=1))
         self.assertIn("cannot connect", self.ctl("stats", url="http://[::1]:1", code=1))
 
     def test_channels(self):
@@ -380,6 +382,51 @@ class Ctl(FanhornTest):
             self.assertIn(b"--url URL", done.stdout)
             self.assertIn(command.encode(), run("--help").stdout)
         self.assertRegex(run("--version").stdout, rb"^fanhornctl [0-9.]+\n$")
+
+
+class Secure(Ctl):
+    """All of it again, to listeners with TLS; and what only these can do."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.authority = Authority()
+        certificate, key = cls.authority.sign("site", "localhost")
+        (private, public) = free_ports(2)
+        cls.ports = {"private": private, "public": public}
+        cls.config = Ctl.config + (f"\n[tls main]\ncertificate = {certificate}\nkey = {key}\n"
+                                   f"[listener secret]\naddress = 127.0.0.1:{private}\ntls = main\n"
+                                   "serve = publish, control, metrics\n"
+                                   f"[listener secured]\naddress = 127.0.0.1:{public}\ntls = main\nserve = subscribe\n")
+        os.environ["SSL_CERT_FILE"] = str(cls.authority.folder / "ca.pem")
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        del os.environ["SSL_CERT_FILE"]
+        cls.authority.remove()
+
+    def url(self, listener="private"):
+        return f"https://localhost:{self.ports[listener]}"
+
+    def test_an_answer_of_many_records(self):
+        self.ctl("publish", self.channel, stdin="x" * 60_000)
+        process = self.follow("--since", "earliest", "--count", "1", self.channel)
+        self.assertEqual(self.line(process), "x" * 60_000)
+
+    def test_lines_in_great_number(self):
+        lines = "".join(f'{{"n":{number}}}\n' for number in range(3000))
+        self.ctl("publish", "--from-ndjson", "-", self.channel, stdin=lines)
+        self.assertEqual(self.daemon.facts(self.channel)["n"], 3000)
+
+    def test_who_is_not_trusted(self):
+        port = self.ports["private"]
+        self.assertIn("not trusted", self.ctl("stats", url=f"https://127.0.0.1:{port}", code=1))
+        with mock.patch.dict(os.environ, SSL_CERT_FILE=os.devnull):
+            self.assertIn("not trusted", self.ctl("stats", code=1))
+            self.assertIn("not trusted", self.ctl("publish", "--from-ndjson", "-", self.channel, stdin="{}\n", code=1))
+        self.assertIn("TLS", self.ctl("stats", url=super().url().replace("http:", "https:"), code=1))
+        self.assertEqual(self.kept(), [])
 
 
 if __name__ == "__main__":

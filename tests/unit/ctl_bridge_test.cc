@@ -14,7 +14,7 @@ namespace {
 std::string text_of(const Result<http::Upstream>& upstream) {
     if (!upstream)
         return "refused";
-    return (upstream->is_secure ? "tls " : "") + upstream->url.host + ' ' + upstream->url.port +
+    return (upstream->url.is_secure ? "tls " : "") + upstream->url.host + ' ' + upstream->url.port +
            ' ' + upstream->url.authority + ' ' + upstream->target;
 }
 

@@ -44,7 +44,7 @@ static void test_bad_words(void**) {
                                              {"--nothing", "x"},
                                              {"x", "--event"},
                                              {"x", "--json=1"},
-                                             {"--url", "https://x", "x"},
+                                             {"--url", "https://x/y", "x"},
                                              {"--url=", "x"},
                                              {"x", "---"}};
     for (const auto& words : kBad)

@@ -127,16 +127,19 @@ static void test_urls(void**) {
                  {"http://localhost/", "localhost", "80", ""},
                  {"http://[::1]:8081", "::1", "8081", ""},
                  {"http://[::1]", "::1", "80", ""},
+                 {"https://[::1]", "::1", "443", ""},
+                 {"https://relay.example:8443/", "relay.example", "8443", ""},
                  {"unix:/run/fanhorn/private.sock", "", "80", "/run/fanhorn/private.sock"}};
     for (const auto& row : kGood) {
         const auto url = http::parse_url(row.text);
         assert_row(row.text, url.ok());
         assert_row(row.text,
                    url->host == row.host && url->port == row.port && url->path == row.path);
+        assert_row(row.text, url->is_secure == std::string_view(row.text).starts_with("https:"));
     }
-    for (const char* bad :
-         {"", "127.0.0.1:8081", "https://x", "ftp://x", "http://", "http://x:", "http://x:65536",
-          "http://x/base", "http://u@x", "http://[::1", "http://::1", "http://x\r\nY: z", "unix:"})
+    for (const char* bad : {"", "127.0.0.1:8081", "https:x", "ftp://x", "http://",
+                            "http://x:", "http://x:65536", "http://x/base", "https://x/base",
+                            "http://u@x", "http://[::1", "http://::1", "http://x\r\nY: z", "unix:"})
         assert_row(bad, !http::parse_url(bad).ok());
 }
 
