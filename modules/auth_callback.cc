@@ -16,8 +16,6 @@ namespace fanhorn {
 
 namespace {
 
-// Answers that are kept; the oldest goes beyond, and its token is asked about again.
-constexpr size_t kMaxAnswers = 100'000;
 // How long it is believed that the application is away.
 constexpr Millis kAwayFor = 1000;
 
@@ -64,7 +62,7 @@ class CallbackAuthority final : public Authority {
         return *found;
     }
 
-    void learn(std::string_view token, int status, std::string_view body,
+    bool learn(std::string_view token, int status, std::string_view body,
                Millis now) const override {
         Verdict verdict = judge(status, body);
         const auto* refusal = std::get_if<TokenRefusal>(&verdict);
@@ -75,7 +73,7 @@ class CallbackAuthority final : public Authority {
         std::lock_guard lock(mutex_);
         answers_.insert_or_assign(key, Answer{std::move(verdict), until});
         order_.emplace_back(until, key);
-        forget_some(now);
+        return forget_some(now);
     }
 
   private:
@@ -108,13 +106,20 @@ class CallbackAuthority final : public Authority {
     }
 
     // In the order of learning, not quite that of `until`: what lasts short may stay a little.
-    void forget_some(Millis now) const {
-        while (!order_.empty() && (order_.front().first <= now || order_.size() > kMaxAnswers)) {
-            const auto found = answers_.find(order_.front().second);
-            if (found != answers_.end() && found->second.until == order_.front().first)
+    // Whether one goes that still held.
+    bool forget_some(Millis now) const {
+        bool is_early = false;
+        while (!order_.empty() &&
+               (order_.front().first <= now || order_.size() > settings_.cache_answers)) {
+            const auto& [until, key] = order_.front();
+            const auto found = answers_.find(key);
+            if (found != answers_.end() && found->second.until == until) {
+                is_early |= until > now;
                 answers_.erase(found);
+            }
             order_.pop_front();
         }
+        return is_early;
     }
 
     Verdict judge(int status, std::string_view body) const {
@@ -157,8 +162,9 @@ class CallbackAuthority final : public Authority {
 
 extern const AuthModule auth_callback;
 const AuthModule auth_callback = {"callback",
-                                  "url tls_ca tls_certificate tls_key timeout cache user_claim "
-                                  "channels_claim publish_claim info_claim cookie token_size",
+                                  "url tls_ca tls_certificate tls_key timeout cache cache_answers "
+                                  "user_claim channels_claim publish_claim info_claim cookie "
+                                  "token_size",
                                   &CallbackAuthority::create};
 
 } // namespace fanhorn

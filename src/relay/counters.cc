@@ -55,6 +55,7 @@ std::string_view limit_name(Limit limit) {
         "read_markers",
         "user_read_markers",
         "auth_requests",
+        "cache_answers",
         "handshakes",
         "http2_streams",
         "http2_resets",

@@ -68,6 +68,7 @@ enum class Limit : uint8_t {
     ReadMarkers,
     UserReadMarkers,
     AuthRequests,
+    CacheAnswers,
     Handshakes,
     Http2Streams,
     Http2Resets,
@@ -78,7 +79,7 @@ enum class Limit : uint8_t {
     Subscribers,
     Memory,
 };
-inline constexpr size_t kLimits = 36;
+inline constexpr size_t kLimits = 37;
 std::string_view limit_name(Limit limit);
 // The log line of Counters::hit alone, for who may not write one while it counts.
 void log_limit(Limit limit, std::string_view who = {});

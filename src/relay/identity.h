@@ -90,7 +90,8 @@ class Authority {
     virtual const Inquiry* inquiry() const { return nullptr; }
     virtual bool knows(std::string_view, Millis) const { return true; }
     // The application's answer, for a while. `status` 0: there was none, for the reason in `body`.
-    virtual void learn(std::string_view, int, std::string_view, Millis) const {}
+    // Whether another one that still held had to go for it.
+    virtual bool learn(std::string_view, int, std::string_view, Millis) const { return false; }
 
     const std::string& name() const { return name_; }
     // The cookie that may bring a token, "" for none.
@@ -121,6 +122,7 @@ struct AuthSettings {
     std::string url;
     std::string tls_ca, tls_certificate, tls_key; // paths
     Millis timeout = 2000, cache = 10'000;
+    uint32_t cache_answers = 100'000;
 
     AuthSettings() = default;
     AuthSettings(const AuthSettings&) = default;

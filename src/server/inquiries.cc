@@ -63,8 +63,9 @@ void Inquiries::on_answer(Section& section, const std::string& token,
         log_event(
             LogLevel::Error, "auth_callback_failed",
             {{"auth", section.authority->name()}, {"reason", fault}, {"detail", response.detail}});
-    section.authority->learn(token, response.status, is_answered ? response.body : fault,
-                             wall_millis());
+    if (section.authority->learn(token, response.status, is_answered ? response.body : fault,
+                                 wall_millis()))
+        counters_.hit(Limit::CacheAnswers, section.authority->name());
     auto waiting = section.waiting.extract(token);
     std::move(waiting.mapped().begin(), waiting.mapped().end(), std::back_inserter(answered_));
 }

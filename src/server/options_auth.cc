@@ -209,6 +209,14 @@ constexpr Row kAuthRows[] = {
      .max = kHour,
      .documentation = "How long its answer holds for the same token, a refusal as well.\n"
                       "A connection that is open stays open; exp and DELETE /users/USER end it."},
+    {.name = "cache_answers",
+     .type = Type::Count,
+     .binding = kField<&AuthSettings::cache_answers>,
+     .preset = "100k",
+     .min = 1,
+     .max = 10'000'000,
+     .documentation = "Answers that are kept at once, of all workers; beyond, the oldest goes, and "
+                      "its token is asked about again."},
 };
 
 } // namespace

@@ -238,6 +238,17 @@ class Callback(OwnDaemon):
         types = [wire.start_response().headers["Content-Type"] for wire in wires]
         self.assertEqual(len(types), 8)
 
+    def test_too_many_answers(self):
+        app = self.start("cache = 1h\ncache_answers = 3")
+        for token in ("a", "b", "c", "c", "b", "a"):
+            app.know(token, ALICE)
+            self.assertEqual(self.poll("chat:a", bearer(token)).status, 200)
+        self.assertEqual((len(app.asked), self.daemon.limit_hits("cache_answers")), (3, 0))
+        self.assertEqual(self.poll("chat:a", bearer("stranger")).status, 401)
+        self.assertEqual(self.daemon.limit_hits("cache_answers"), 1)
+        self.assertEqual(self.poll("chat:a", bearer("a")).status, 200)
+        self.assertEqual([app.times("Bearer " + token) for token in "abc"], [2, 1, 1])
+
     def test_a_unix_socket(self):
         class UnixServer(ThreadingHTTPServer):
             address_family = socket.AF_UNIX

@@ -17,11 +17,11 @@ LIMITS = {
     "send_timeout", "subscriptions", "channels", "mailbox_bytes", "ws_fragments", "max_connections",
     "descriptors", "message_size", "slow_consumer_limit", "heartbeat", "idempotency_keys", "filters", "wildcards", "wildcard_channels",
     "presence_users", "token_size", "publish_rate", "read_markers", "user_read_markers", "auth_requests",
-    "handshakes", "http2_streams", "http2_resets", "http2_frames", "connections_per_address", "connection_rate",
+    "cache_answers", "handshakes", "http2_streams", "http2_resets", "http2_frames", "connections_per_address", "connection_rate",
     "connections_per_user", "subscribers", "memory",
 }  # slow_consumer_limit is reached in test_slow, heartbeat in test_heartbeat, filters in test_filter,
    # token_size in test_auth, publish_rate in test_publish_rate, both read_markers in test_read,
-   # auth_requests in test_auth_callback, handshakes in test_tls, http2_* in test_http2_floods,
+   # auth_requests and cache_answers in test_auth_callback, handshakes in test_tls, http2_* in test_http2_floods,
    # those of addresses in test_addresses, connections_per_user and subscribers in test_subscribers,
    # memory in test_memory, the others here
 
