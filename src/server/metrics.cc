@@ -283,6 +283,9 @@ std::string metrics_json(const Shared& shared) {
     all.labelled("limits", limit_label, totals.limit_hits);
     all.labelled("refused", refusal_label, totals.auth_refused);
     all.labelled("peers_refused", peer_label, totals.peers_refused);
+    const std::span<const Counter> handshakes = totals.handshakes;
+    all.labelled("handshakes", success_label, handshakes.first(kHandshakeSuccesses));
+    all.labelled("handshake_failures", failure_label, handshakes.subspan(kHandshakeSuccesses));
     return std::move(all.out) + '}';
 }
 

@@ -16,7 +16,7 @@ CHANNEL = "$dashboard"
 GROUPS = {"connections": {"websocket", "sse", "longpoll", "poll", "http"},
           "deliveries": {"websocket", "sse", "longpoll", "poll"},
           "gaps": {"trimmed", "epoch", "ahead", "overflow", "broker"},
-          "slow": {"gap", "latest", "disconnect"}}
+          "slow": {"gap", "latest", "disconnect"}, "handshakes": {"full", "resumed"}}
 NUMBERS = {"time", "uptime", "workers", "draining", "channels", "memory", "descriptors", "subscriptions", "stalled",
            "accepted", "requests", "sent", "received", "published", "client_published", "commands", "command_errors",
            "tokens_expired"}
@@ -73,7 +73,8 @@ class Dashboard(Watching):
 
     def test_the_limits_and_refusals_are_those_of_the_metrics(self):
         metrics, figures = self.daemon.metrics(), self.figures(self.watch())
-        for group, family in (("limits", 'fanhorn_limit_hits_total{limit="'), ("refused", 'fanhorn_auth_refused_total{why="')):
+        for group, family in (("limits", 'fanhorn_limit_hits_total{limit="'), ("refused", 'fanhorn_auth_refused_total{why="'),
+                              ("handshake_failures", 'fanhorn_tls_handshake_failures_total{why="')):
             names = {name.removeprefix(family).removesuffix('"}') for name in metrics if name.startswith(family)}
             self.assertEqual(set(figures[group]), names)
 
