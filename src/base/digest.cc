@@ -28,13 +28,13 @@ const EVP_MD* fetch(const char* name) {
 } // namespace
 
 std::array<uint8_t, 20> sha1(std::string_view bytes) {
-    static const EVP_MD* const kind = fetch("SHA1");
-    return digest<20>(kind, bytes);
+    static const EVP_MD* const kKind = fetch("SHA1");
+    return digest<20>(kKind, bytes);
 }
 
 std::array<uint8_t, 32> sha256(std::string_view bytes) {
-    static const EVP_MD* const kind = fetch("SHA256");
-    return digest<32>(kind, bytes);
+    static const EVP_MD* const kKind = fetch("SHA256");
+    return digest<32>(kKind, bytes);
 }
 
 void load_digests() {

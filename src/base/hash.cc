@@ -71,8 +71,8 @@ uint64_t siphash13(SipKey key, std::string_view bytes) {
 }
 
 uint64_t keyed_hash(std::string_view bytes) {
-    static const SipKey key = draw_key();
-    return siphash13(key, bytes);
+    static const SipKey kKey = draw_key();
+    return siphash13(kKey, bytes);
 }
 
 } // namespace fanhorn

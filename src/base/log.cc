@@ -149,8 +149,8 @@ struct Log {
 
 // Never destroyed: threads may log until the very end.
 Log& the_log() {
-    static Log* const log = new Log;
-    return *log;
+    static Log* const kLog = new Log;
+    return *kLog;
 }
 
 bool is_path(std::string_view target) {

@@ -82,7 +82,7 @@ std::string to_text(const NetAddress& address) {
         return "-";
     if (address.kind == NetAddress::Kind::Unix)
         return "unix:";
-    const std::string text = address_text(address);
+    std::string text = address_text(address);
     if (address.port == 0)
         return text;
     const bool is_v6 = address.kind == NetAddress::Kind::V6;

@@ -126,7 +126,7 @@ struct Http2Session::Callbacks {
 
     // Constant, and made once.
     static const nghttp2_session_callbacks* all() {
-        static const nghttp2_session_callbacks* const made = [] {
+        static const nghttp2_session_callbacks* const kMade = [] {
             nghttp2_session_callbacks* callbacks = nullptr;
             CHECK(nghttp2_session_callbacks_new(&callbacks) == 0);
             nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
@@ -141,18 +141,18 @@ struct Http2Session::Callbacks {
             nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
             return callbacks;
         }();
-        return made;
+        return kMade;
     }
 
     static const nghttp2_option* options() {
-        static const nghttp2_option* const made = [] {
+        static const nghttp2_option* const kMade = [] {
             nghttp2_option* option = nullptr;
             CHECK(nghttp2_option_new(&option) == 0);
             nghttp2_option_set_no_auto_window_update(option, 1); // what is read makes room
             nghttp2_option_set_no_closed_streams(option, 1);     // only priorities needed them
             return option;
         }();
-        return made;
+        return kMade;
     }
 };
 

@@ -83,9 +83,9 @@ uint16_t number_at(std::string_view bytes, size_t at) {
     return static_cast<uint16_t>(byte_at(bytes, at) << 8 | byte_at(bytes, at + 1));
 }
 
-// Both addresses and ports of a family.
+// Both addresses and ports of a family; of a unix socket, both paths.
 size_t address_bytes(Family family) {
-    constexpr size_t kBytes[] = {0, 2 * 4 + 2 * 2, 2 * 16 + 2 * 2, 2 * 108};
+    constexpr size_t kBytes[] = {0, 12, 36, 216};
     return kBytes[family];
 }
 

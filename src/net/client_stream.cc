@@ -10,6 +10,7 @@
 #include <cstring>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <utility>
 
 namespace fanhorn {
 
@@ -92,7 +93,7 @@ void ClientStream::on_time() {
         return;
     case State::Connecting:
         if (!socket_)
-            return end(why_, reason_);
+            return end(why_, std::exchange(reason_, {}));
         note(End::TimedOut, "no answer in time");
         return connect();
     case State::Shaking:
@@ -102,7 +103,7 @@ void ClientStream::on_time() {
         const uint32_t connection = closed_;
         receive_some();
         if (connection == closed_)
-            end(End::Broken, reason_);
+            end(End::Broken, std::exchange(reason_, {}));
     }
 }
 
@@ -227,7 +228,7 @@ void ClientStream::receive_some() {
         case Received::State::WouldBlock:
             return;
         case Received::State::End:
-            return is_broken_ ? end(End::Broken, reason_) : end(End::Closed, "");
+            return is_broken_ ? end(End::Broken, std::exchange(reason_, {})) : end(End::Closed, "");
         case Received::State::Broken:
             return end(End::Broken, ssl_ ? tls_reason() : reason_of(errno));
         }
@@ -246,7 +247,7 @@ Received ClientStream::receive_tls(std::span<char> buffer) {
                                                                  : Received::State::Broken};
 }
 
-void ClientStream::end(End why, std::string reason) {
+void ClientStream::end(End why, const std::string& reason) {
     close();
     user_.on_end(why, reason);
 }

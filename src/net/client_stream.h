@@ -86,7 +86,7 @@ class ClientStream final : private EdgeWatch {
     void break_off();
     void receive_some();
     Received receive_tls(std::span<char> buffer);
-    void end(End why, std::string reason);
+    void end(End why, const std::string& reason);
     void disconnect();
 
     Loop& loop_;

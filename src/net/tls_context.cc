@@ -24,7 +24,7 @@ namespace {
 // processor does AES.
 constexpr const char* kCiphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
 // The session of a stream that has been open for a day is still good when it is cut.
-constexpr long kTicketSeconds = 24 * 3600;
+constexpr long kTicketSeconds = 24L * 3600;
 // The protocols of ALPN in the order of preference, each behind its length.
 constexpr std::string_view kProtocols = "\x02h2\x08http/1.1";
 constexpr size_t kHttp2Bytes = 3; // of them

@@ -27,11 +27,10 @@ bool Session::replay_some() {
     if (placements_.empty() || is_asked_)
         return false;
     Placement& placement = *placements_.front();
-    if (placement.members.empty())
-        placements_.pop_front();
-    else if (!placement.retained.empty())
+    const bool has_retained = !placement.members.empty() && !placement.retained.empty();
+    if (has_retained)
         send_retained(placement);
-    else if (placement.is_read && is_done(placement))
+    else if (placement.members.empty() || (placement.is_read && is_done(placement)))
         placements_.pop_front();
     else
         read_page(placement);
