@@ -101,6 +101,13 @@ static void test_epochs_are_eight_digits(void**) {
     assert_true(random_epoch() != random_epoch());
 }
 
+static void test_as_json(void**) {
+    std::string out = "[";
+    append_position_or_null(out, {parse_position("k3f9q2.0")->epoch, 1042});
+    append_position_or_null(out += ',', {0, 7});
+    assert_text(out, R"(["k3f9q2.1042",null)");
+}
+
 int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_no_position),
@@ -108,6 +115,7 @@ int main() {
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_since),
         cmocka_unit_test(test_epochs_are_eight_digits),
+        cmocka_unit_test(test_as_json),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/text.h"
 #include "http/grammar.h"
+#include "http/request.h"
 #include "http/target.h"
 
 #include "tests/unit/test.h"
@@ -77,12 +78,40 @@ static void test_authorities(void**) {
         assert_row(fanhorn::escape_for_log(bad), !is_authority(bad));
 }
 
+static void test_accept(void**) {
+    const struct {
+        std::vector<Header> headers;
+        bool is_accepted;
+    } kRows[] = {
+        {{}, false},
+        {{{"Accept", "text/event-stream"}}, true},
+        {{{"accept", "TEXT/Event-Stream"}}, true},
+        {{{"Accept", "application/json, text/event-stream;charset=utf-8"}}, true},
+        {{{"Accept", "application/json"}, {"Accept", "text/event-stream"}}, true},
+        {{{"Accept", "text/event-stream; q=0.1"}}, true},
+        {{{"Accept", "text/event-stream; q=0"}}, false},
+        {{{"Accept", "text/event-stream;a=b; Q=0.000"}}, false},
+        {{{"Accept", "text/event-stream;q=0, text/event-stream"}}, true},
+        {{{"Accept", "text/event-stream;q="}}, true}, // which says nothing
+        {{{"Accept", "*/*"}}, false},
+        {{{"Accept", "text/*"}}, false},
+        {{{"Accept", ""}}, false},
+        {{{"Accept", ", ;q=0,"}}, false},
+        {{{"Accept-Language", "text/event-stream"}}, false},
+    };
+    for (const auto& row : kRows) {
+        Request request;
+        request.headers = row.headers;
+        const std::string name = row.headers.empty() ? "none" : row.headers.back().value;
+        assert_row(name, request.accepts("text/event-stream") == row.is_accepted);
+    }
+}
+
 int main() {
     const CMUnitTest tests[] = {
-        cmocka_unit_test(test_query),
-        cmocka_unit_test(test_bad_queries),
-        cmocka_unit_test(test_most_parameters),
-        cmocka_unit_test(test_authorities),
+        cmocka_unit_test(test_query),           cmocka_unit_test(test_bad_queries),
+        cmocka_unit_test(test_most_parameters), cmocka_unit_test(test_authorities),
+        cmocka_unit_test(test_accept),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
