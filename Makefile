@@ -31,7 +31,7 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .PHONY: help build run test layers lists man unit blackbox blackbox-run clients clients-run npm soak \
         bench bench-long bench-record bench-programs asan tsan fuzz asan-build tsan-build fuzz-build \
-        format lint tidy cppcheck deb rpm package-test install clean build-packages test-packages \
+        coverage format lint tidy cppcheck deb rpm package-test install clean build-packages test-packages \
         clang-packages package-packages bench-packages
 
 help: ## print this
@@ -123,6 +123,11 @@ fuzz-build: build-packages clang-packages
 fuzz: fuzz-build ## each fuzz target for SECONDS=20, from its corpus
 	@tests/fuzz/run.sh build-fuzz $(SECONDS) $(JOBS)
 
+coverage: build-packages test-packages ## lines of the parsers that unit tests and fuzz corpora run
+	@$(call CMAKE,build-coverage,-DFANHORN_TESTS=ON -DFANHORN_COVERAGE=ON)
+	@$(call COMPILE,build-coverage) replays $$(tests/coverage.sh --tests)
+	@tests/coverage.sh build-coverage
+
 layers: ## check which room includes which
 	@tests/layers.sh
 
@@ -160,7 +165,8 @@ install: build ## install under PREFIX=/usr/local, the configuration in /etc/fan
 	@cmake --install build --prefix $(PREFIX)
 
 clean: ## remove everything built
-	rm -rf build build-asan build-tsan build-fuzz tests/clients/node_modules tests/bench/node_modules
+	rm -rf build build-asan build-tsan build-fuzz build-coverage \
+	    tests/clients/node_modules tests/bench/node_modules
 
 build-packages:
 	@$(INSTALL) $(LISTS).build
