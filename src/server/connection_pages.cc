@@ -11,7 +11,7 @@ namespace fanhorn {
 namespace {
 
 std::string page_name(std::string_view path) {
-    const std::string name(path.substr(1));
+    std::string name(path.substr(1));
     if (name.starts_with("fanhorn."))
         return name;
     return (name.empty() ? "demo" : name) + ".html";

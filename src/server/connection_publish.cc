@@ -144,7 +144,7 @@ void Connection::feed_lines(bool is_done) {
     Exchange& exchange = *exchange_;
     const std::string bytes = std::move(exchange.body);
     exchange.body = {};
-    const auto done = [owner = owner()](std::string lines) {
+    const auto done = [owner = owner()](const std::string& lines) {
         if (*owner)
             (*owner)->send_lines(lines);
     };

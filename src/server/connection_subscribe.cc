@@ -166,7 +166,7 @@ void Connection::subscribe(const std::string* since) {
     if (exchange_->is_head) {
         Answer answer;
         answer.content_type = transport.content_type();
-        return send_answer(std::move(answer));
+        return send_answer(answer);
     }
     start_subscription(transport, std::move(wish));
 }

@@ -130,7 +130,8 @@ char* IniReader::next_line(char* buffer, int size, void* user) {
     // inih's buffer: the line, '\n' and NUL.
     std::string ready = stream.reader->prepare(stream, line, static_cast<size_t>(size) - 2);
     std::memcpy(buffer, ready.data(), ready.size());
-    std::memcpy(buffer + ready.size(), "\n", 2);
+    buffer[ready.size()] = '\n';
+    buffer[ready.size() + 1] = '\0';
     wipe(ready);
     return buffer;
 }

@@ -63,7 +63,7 @@ void LinePublisher::publish(Attempts attempts, const std::function<void(std::str
         return;
     check_attempts(identity_.get(), attempts, publisher_.counters());
     ++*open_;
-    publisher_.publish(std::move(attempts), [open = open_, done](Attempts results) {
+    publisher_.publish(std::move(attempts), [open = open_, done](const Attempts& results) {
         --*open;
         std::string lines;
         lines.reserve(results.size() * kUsualResultBytes);

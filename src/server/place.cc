@@ -23,6 +23,7 @@ std::vector<std::string> Faults::list() const {
         return a.file != b.file ? a.file < b.file : a.line < b.line;
     });
     std::vector<std::string> lines;
+    lines.reserve(sorted.size());
     for (Fault& fault : sorted)
         lines.push_back(std::move(fault.text));
     if (lines.size() > kMaxShown) {

@@ -87,7 +87,7 @@ void notify_service_manager(std::string_view state) {
     if (!path || (path[0] != '/' && path[0] != '@') || std::strlen(path) >= sizeof address.sun_path)
         return;
     address.sun_family = AF_UNIX;
-    std::strcpy(address.sun_path, path);
+    std::memcpy(address.sun_path, path, std::strlen(path));
     if (path[0] == '@')
         address.sun_path[0] = '\0'; // the abstract namespace
     const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
