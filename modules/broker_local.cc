@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "modules/broker_local.h"
 
+#include "base/random.h"
+#include "modules/broker_durable.h"
 #include "modules/broker_local_channel.h"
 
 #include <algorithm>
@@ -60,7 +62,9 @@ bool LocalBroker::ByName::operator()(std::string_view a, const Channel* b) const
 
 LocalBroker::LocalBroker(const Clock& clock, Counters& counters)
     : clock_(clock), counters_(counters), epoch_(random_epoch()),
-      wheel_(std::make_unique<Wheel>()) {}
+      wheel_(std::make_unique<Wheel>()) {
+    random_bytes(&name_key_, sizeof name_key_);
+}
 
 LocalBroker::~LocalBroker() = default;
 
@@ -127,7 +131,7 @@ LocalBroker::Channel* LocalBroker::find_or_make(const std::string& name,
 }
 
 void LocalBroker::free_if_empty(Channel& channel) {
-    if (!channel.wanted.empty() || !channel.history.empty() || channel.retained)
+    if (!channel.wanted.empty() || !channel.history.empty() || channel.retained || channel.staged)
         return;
     uint64_t& mark = watermark(channel.name);
     mark = std::max(mark, channel.history.trimmed());
@@ -150,7 +154,7 @@ const ChannelSettings& LocalBroker::settings_of(Channel& channel) {
 }
 
 uint64_t& LocalBroker::watermark(std::string_view name) {
-    return watermarks_[keyed_hash(name) % watermarks_.size()];
+    return watermarks_[siphash13(name_key_, name) % watermarks_.size()];
 }
 
 void LocalBroker::reached(Limit limit) {
@@ -191,32 +195,50 @@ void LocalBroker::publish(std::vector<Draft> drafts,
 Published LocalBroker::publish_one(Draft& draft, const Digest* content, Millis now,
                                    Garbage& garbage) {
     Published result;
+    if (const Staged staged = stage(draft, content, now, result); staged.message)
+        result.subscribers = apply(staged, garbage);
+    return result;
+}
+
+LocalBroker::Staged LocalBroker::stage(Draft& draft, const Digest* content, Millis now,
+                                       Published& result) {
     if (content) {
         if (const auto* known = keys_.find(draft.channel, draft.idempotency_key, now)) {
             const bool same = known->content == *content;
             result.status = same ? Published::Status::Replayed : Published::Status::Mismatch;
             result.position = known->position;
             result.n = known->n;
-            return result;
+            return {};
         }
     }
     Channel* channel = find_or_make(draft.channel, result.status);
     if (!channel)
-        return result;
-
-    const std::string key = std::move(draft.idempotency_key);
+        return {};
     const uint64_t n = draft.store ? ++channel->n : 0;
-    const MessageRef message(new Message(std::move(draft), {epoch_, ++head_}, n, now));
-    result = {Published::Status::Published, message->position, n, deliver(*channel, message)};
-    if (content && keys_.insert(channel->name, key, {*content, message->position, n}, now))
+    MessageRef message(new Message(std::move(draft), {epoch_, ++given_}, n, now));
+    result.position = message->position;
+    result.n = n;
+    if (content &&
+        keys_.insert(channel->name, draft.idempotency_key, {*content, message->position, n}, now))
         reached(Limit::IdempotencyKeys);
-    remember(*channel, message, garbage);
-    return result;
+    ++channel->staged;
+    return {channel, std::move(message)};
+}
+
+uint32_t LocalBroker::apply(const Staged& staged, Garbage& garbage) {
+    --staged.channel->staged;
+    head_ = staged.message->position.seq;
+    const uint32_t subscribers = deliver(*staged.channel, staged.message);
+    remember(*staged.channel, staged.message, garbage);
+    return subscribers;
 }
 
 void LocalBroker::remember(Channel& channel, const MessageRef& message, Garbage& garbage) {
-    if (message->stored)
+    if (message->stored) {
+        kept_bytes_ -= channel.history.bytes();
         channel.history.append(message, settings_of(channel), message->stored_at, garbage);
+        kept_bytes_ += channel.history.bytes();
+    }
     if (message->retained)
         channel.retained = message;
     if (message->expires)
@@ -260,17 +282,7 @@ void LocalBroker::remove(const std::string& name, std::function<void(bool)> done
         std::lock_guard lock(mutex_);
         if (Channel* channel = find(name)) {
             existed = true;
-            channel->history.clear(garbage);
-            channel->retained = nullptr;
-            ++head_; // a place in the order: who subscribes behind it is not ended
-            for (const uint16_t worker : channel->wanted) {
-                auto notice = std::make_unique<Notice>();
-                notice->kind = Notice::Kind::Ended;
-                notice->channel = name;
-                notice->seq = head_;
-                push(worker, std::move(notice));
-            }
-            free_if_empty(*channel);
+            end_channel(*channel, ++given_, garbage);
             pushed_.store(head_, std::memory_order_release);
         }
         filled.swap(filled_);
@@ -278,6 +290,22 @@ void LocalBroker::remove(const std::string& name, std::function<void(bool)> done
     for (const Mailbox* box : filled)
         box->wake();
     done(existed);
+}
+
+// The end has a place in the order: who subscribes behind it is not ended.
+void LocalBroker::end_channel(Channel& channel, uint64_t seq, Garbage& garbage) {
+    kept_bytes_ -= channel.history.bytes();
+    channel.history.clear(garbage);
+    channel.retained = nullptr;
+    head_ = seq;
+    for (const uint16_t worker : channel.wanted) {
+        auto notice = std::make_unique<Notice>();
+        notice->kind = Notice::Kind::Ended;
+        notice->channel = channel.name;
+        notice->seq = seq;
+        push(worker, std::move(notice));
+    }
+    free_if_empty(channel);
 }
 
 void LocalBroker::schedule(Channel& channel) {
@@ -289,7 +317,9 @@ void LocalBroker::schedule(Channel& channel) {
 }
 
 void LocalBroker::expire(Channel& channel, Millis now, Garbage& garbage) {
+    kept_bytes_ -= channel.history.bytes();
     channel.history.trim(settings_of(channel), now, garbage);
+    kept_bytes_ += channel.history.bytes();
     if (channel.retained && channel.retained->is_expired(now))
         channel.retained = nullptr;
 }
@@ -314,8 +344,12 @@ void LocalBroker::tick() {
 }
 
 namespace {
-std::unique_ptr<Broker> create(const BrokerSettings&, const Clock& clock, Counters& counters) {
-    return std::make_unique<LocalBroker>(clock, counters);
+std::unique_ptr<Broker> create(const BrokerSettings& settings, const Clock& clock,
+                               Counters& counters) {
+    if (settings.path.empty())
+        return std::make_unique<LocalBroker>(clock, counters);
+    return std::make_unique<DurableBroker>(settings, DurableBroker::system_seams(settings.path),
+                                           clock, counters);
 }
 } // namespace
 

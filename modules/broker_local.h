@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "base/named_set.h"
 #include "modules/idempotency.h"
+#include "modules/log_entry.h"
 #include "relay/broker.h"
 #include "relay/history.h"
 #include "relay/read_markers.h"
@@ -16,7 +17,7 @@
 
 namespace fanhorn {
 
-class LocalBroker final : public Broker {
+class LocalBroker : public Broker {
   public:
     // `counters` is written under the sequencer's lock only.
     LocalBroker(const Clock& clock, Counters& counters);
@@ -49,7 +50,7 @@ class LocalBroker final : public Broker {
     size_t channel_count() const override;
     void tick() override;
 
-  private:
+  protected:
     struct Channel;
     struct Wildcard;
     struct ByName {
@@ -71,6 +72,12 @@ class LocalBroker final : public Broker {
         }
     };
 
+    // A message that has its place in the order and is not there for anybody yet.
+    struct Staged {
+        Channel* channel = nullptr; // which stays until then
+        MessageRef message;         // null: there is none
+    };
+
     // All below: under mutex_.
     Channel* find(std::string_view name);
     Channel* find_or_make(const std::string& name, Published::Status& refused);
@@ -79,6 +86,11 @@ class LocalBroker final : public Broker {
     const ChannelSettings& settings_of(Channel& channel);
     uint64_t& watermark(std::string_view name);
     Published publish_one(Draft& draft, const Digest* content, Millis now, Garbage& garbage);
+    // Leaves the draft its idempotency key.
+    Staged stage(Draft& draft, const Digest* content, Millis now, Published& result);
+    // Returns for how many subscribers it is.
+    uint32_t apply(const Staged& staged, Garbage& garbage);
+    void end_channel(Channel& channel, uint64_t seq, Garbage& garbage);
     void remember(Channel& channel, const MessageRef& message, Garbage& garbage);
     Start::Status want(uint16_t worker, const std::vector<std::string>& names);
     void unwant(uint16_t worker, const std::string& name);
@@ -101,10 +113,16 @@ class LocalBroker final : public Broker {
     void reached(Limit limit);
     void schedule(Channel& channel);
     void expire(Channel& channel, Millis now, Garbage& garbage);
-    void tell(const std::string& channel, MessageKind kind, const Attendee& who,
-              const ConnectionId& exclude);
+    virtual void tell(const std::string& channel, MessageKind kind, const Attendee& who,
+                      const ConnectionId& exclude);
+    Staged stage_told(const std::string& channel, MessageKind kind, const Attendee& who,
+                      const ConnectionId& exclude);
     void tell_who_left(Millis now);
+    // Moved: it is one that may move.
+    Marked judge(const ReadMark& mark) const;
     Marked move_marker(ReadMark& mark, Garbage& garbage);
+    ReadMarkers::Moved move_marker_to(const ReadMark& mark);
+    const LostStretch* lost_behind(uint64_t seq) const;
     void take(After& after) {
         after.reached.swap(reached_);
         after.filled.swap(filled_);
@@ -112,12 +130,16 @@ class LocalBroker final : public Broker {
 
     const Clock& clock_;
     Counters& counters_;
-    const uint64_t epoch_;
+    uint64_t epoch_;  // constant once workers run
+    SipKey name_key_; // likewise
     std::atomic<uint64_t> pushed_{0};
     std::atomic<size_t> channel_count_{0};
 
     mutable std::mutex mutex_;
-    uint64_t head_ = 0;
+    uint64_t head_ = 0;               // the newest seq that anybody has seen
+    uint64_t given_ = 0;              // the newest one; above head_ while something is staged
+    size_t kept_bytes_ = 0;           // of all histories
+    std::vector<LostStretch> losses_; // rising
     std::shared_ptr<const Rules> rules_;
     uint32_t generation_ = 0; // of rules_
     BrokerLimits limits_;

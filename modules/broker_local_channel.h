@@ -14,6 +14,7 @@ struct LocalBroker::Channel {
     std::string name;
     const ChannelSettings* settings = nullptr; // of rules_ when generation is generation_
     uint32_t generation = 0;
+    uint32_t staged = 0; // messages and ends that are on their way to it
     uint64_t n = 0;
     History history;
     MessageRef retained;

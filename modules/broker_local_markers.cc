@@ -4,12 +4,15 @@
 
 namespace fanhorn {
 
-// Under the lock.
-Marked LocalBroker::move_marker(ReadMark& mark, Garbage& garbage) {
+Marked LocalBroker::judge(const ReadMark& mark) const {
     if (mark.position.epoch != epoch_)
         return {Marked::Status::Epoch, {}};
     if (mark.position.seq > head_)
         return {Marked::Status::Ahead, {}};
+    return {Marked::Status::Moved, mark.position};
+}
+
+ReadMarkers::Moved LocalBroker::move_marker_to(const ReadMark& mark) {
     const ReadMarkers::Moved moved =
         markers_.move(mark.user, mark.channel, mark.position.seq,
                       {.all = limits_.read_markers, .user = limits_.user_read_markers});
@@ -17,6 +20,13 @@ Marked LocalBroker::move_marker(ReadMark& mark, Garbage& garbage) {
         reached(Limit::ReadMarkers);
     if (moved.has_forgotten_own)
         reached(Limit::UserReadMarkers);
+    return moved;
+}
+
+Marked LocalBroker::move_marker(ReadMark& mark, Garbage& garbage) {
+    if (const Marked judged = judge(mark); judged.status != Marked::Status::Moved)
+        return judged;
+    const ReadMarkers::Moved moved = move_marker_to(mark);
     if (moved.has_moved && find(mark.told.channel)) {
         publish_one(mark.told, nullptr, clock_.now(), garbage);
         pushed_.store(head_, std::memory_order_release);

@@ -7,10 +7,18 @@ namespace fanhorn {
 // In the order of the channel's messages, to those who are there now.
 void LocalBroker::tell(const std::string& channel, MessageKind kind, const Attendee& who,
                        const ConnectionId& exclude) {
+    Garbage garbage;
+    if (const Staged staged = stage_told(channel, kind, who, exclude); staged.message)
+        apply(staged, garbage);
+    pushed_.store(head_, std::memory_order_release);
+}
+
+LocalBroker::Staged LocalBroker::stage_told(const std::string& channel, MessageKind kind,
+                                            const Attendee& who, const ConnectionId& exclude) {
     const ChannelSettings* settings = rules_->settings_for(channel);
     Channel* found = find(channel);
     if (!found || !settings || !settings->joins)
-        return;
+        return {};
     settings_of(*found);
     Draft draft;
     draft.channel = channel;
@@ -18,9 +26,8 @@ void LocalBroker::tell(const std::string& channel, MessageKind kind, const Atten
     draft.store = false;
     draft.kind = kind;
     draft.exclude = exclude;
-    const MessageRef message(new Message(std::move(draft), {epoch_, ++head_}, 0, clock_.now()));
-    deliver(*found, message);
-    pushed_.store(head_, std::memory_order_release);
+    ++found->staged;
+    return {found, MessageRef(new Message(std::move(draft), {epoch_, ++given_}, 0, clock_.now()))};
 }
 
 bool LocalBroker::attend(const std::string& channel, const Attendee& who,

@@ -215,7 +215,19 @@ class LocalBroker::Reading {
     Reading(LocalBroker& broker, Stretch& stretch, Page& page)
         : broker_(broker), stretch_(stretch), page_(page), now_(broker.clock_.now()) {}
 
+    void run() {
+        do
+            open();
+        while (take());
+    }
+
+    Garbage garbage;
+
+  private:
     void open() {
+        merge_ = {};
+        named_.clear();
+        lost_ = broker_.lost_behind(stretch_.after);
         const size_t count = stretch_.parts.size();
         for (size_t i = 0; i < count; ++i)
             if (!is_wildcard(stretch_.parts[i].channel))
@@ -226,26 +238,31 @@ class LocalBroker::Reading {
                 add_matched(i);
     }
 
-    void take() {
+    // Not beyond where something was lost: that is told before what comes behind it. Returns
+    // whether there is nothing before it.
+    bool take() {
         size_t bytes = 0;
+        const bool is_before_loss = lost_ && stretch_.after < lost_->after;
+        const uint64_t last = is_before_loss ? lost_->after : UINT64_MAX;
         while (!merge_.empty() && page_.messages.size() < stretch_.max_messages) {
             const MessageRef& message = merge_.top();
+            if (message->position.seq > last)
+                break;
             bytes += message->bytes();
             if (bytes > stretch_.max_bytes && !page_.messages.empty())
-                break;
+                return false;
             if (!message->is_expired(now_))
                 page_.messages.push_back(message);
             stretch_.after = message->position.seq;
             merge_.pop();
         }
-        page_.is_end = merge_.empty();
-        if (page_.is_end)
-            stretch_.after = std::max(stretch_.after, broker_.head_);
+        const bool is_through = merge_.empty() || merge_.top()->position.seq > last;
+        if (is_through)
+            stretch_.after = std::max(stretch_.after, std::min(last, broker_.head_));
+        page_.is_end = is_through && !is_before_loss;
+        return is_through && is_before_loss && page_.messages.empty();
     }
 
-    Garbage garbage;
-
-  private:
     void add_named(StretchPart& part) {
         Channel* channel = broker_.find(part.channel);
         if (channel)
@@ -267,6 +284,9 @@ class LocalBroker::Reading {
         if (lower < freed) {
             add_gap(part.channel, lower, nullptr);
             stretch_.parts[index].floor = freed;
+        } else if (is_in_loss() && lower < lost_->upto) {
+            add_gap(part.channel, lower, nullptr, Gap::Why::Broker);
+            stretch_.parts[index].floor = lost_->upto;
         }
         for (Channel* channel : matched) {
             if (std::binary_search(named_.begin(), named_.end(), channel))
@@ -286,16 +306,26 @@ class LocalBroker::Reading {
         if (lower < trimmed) {
             add_gap(name, lower, channel);
             floor = trimmed;
+        } else if (is_in_loss() && lower < lost_->upto) {
+            add_gap(name, lower, channel, Gap::Why::Broker);
+            floor = lost_->upto;
         }
         if (channel)
             merge_.add(channel->history, std::max(floor, stretch_.after));
         return floor;
     }
 
-    void add_gap(const std::string& name, uint64_t after, const Channel* channel) {
-        Gap gap{name, {broker_.epoch_, after}, {}, Gap::Why::Trimmed};
-        if (channel && !channel->history.empty())
-            gap.next = channel->history.at(0).position;
+    // Whether what comes next is what was lost.
+    bool is_in_loss() const { return lost_ && stretch_.after >= lost_->after; }
+
+    void add_gap(const std::string& name, uint64_t after, const Channel* channel,
+                 Gap::Why why = Gap::Why::Trimmed) {
+        Gap gap{name, {broker_.epoch_, after}, {}, why};
+        if (channel) {
+            const History& history = channel->history;
+            if (const size_t next = history.first_after(after); next < history.size())
+                gap.next = history.at(next).position;
+        }
         page_.gaps.push_back(std::move(gap));
     }
 
@@ -305,7 +335,16 @@ class LocalBroker::Reading {
     const Millis now_;
     Merge merge_;
     std::vector<const Channel*> named_;
+    const LostStretch* lost_ = nullptr; // the next one
 };
+
+// The first that is not wholly at or below that seq, or null.
+const LostStretch* LocalBroker::lost_behind(uint64_t seq) const {
+    for (const LostStretch& lost : losses_)
+        if (lost.upto > seq)
+            return &lost;
+    return nullptr;
+}
 
 void LocalBroker::read(Stretch stretch, std::function<void(Page)> done) {
     Page page;
@@ -315,8 +354,7 @@ void LocalBroker::read(Stretch stretch, std::function<void(Page)> done) {
         std::lock_guard lock(mutex_);
         page.epoch = epoch_;
         Reading reading(*this, stretch, page);
-        reading.open();
-        reading.take();
+        reading.run();
         garbage.swap(reading.garbage);
         take(after);
     }

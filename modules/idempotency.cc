@@ -52,6 +52,13 @@ bool IdempotencyKeys::insert(const std::string& channel, const std::string& key,
 void IdempotencyKeys::pop() {
     entries_.erase(expiry_.front().second);
     expiry_.pop_front();
+    ++gone_;
+}
+
+void IdempotencyKeys::take_back(const std::string& channel, const std::string& key) {
+    CHECK(!expiry_.empty() && expiry_.back().second == joined(channel, key));
+    entries_.erase(expiry_.back().second);
+    expiry_.pop_back();
 }
 
 } // namespace fanhorn

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "relay/message.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -34,6 +35,23 @@ class IdempotencyKeys {
     const Entry* find(const std::string& channel, const std::string& key, Millis now);
     // Returns whether an older key had to be forgotten before its time.
     bool insert(const std::string& channel, const std::string& key, const Entry& entry, Millis now);
+    // The one that was inserted last, and was in vain.
+    void take_back(const std::string& channel, const std::string& key);
+
+    // For who writes them down, some at a time: calls see(channel, key, entry, used_at) for at most
+    // `count` of them, from number `next` on, and returns the number behind. A key keeps its
+    // number; they begin at 0.
+    template <typename See> uint64_t each(uint64_t next, size_t count, See see) const {
+        next = std::max(next, gone_);
+        for (; count > 0 && next - gone_ < expiry_.size(); --count, ++next) {
+            const auto& [until, name] = expiry_[next - gone_];
+            const size_t comma = name.find(',');
+            see(name.substr(0, comma), name.substr(comma + 1), entries_.find(name)->second,
+                until - kLifetime);
+        }
+        return next;
+    }
+    bool is_behind(uint64_t next) const { return next >= gone_ + expiry_.size(); }
 
   private:
     static std::string joined(const std::string& channel, const std::string& key);
@@ -41,6 +59,7 @@ class IdempotencyKeys {
 
     std::unordered_map<std::string, Entry, KeyedHash, std::equal_to<>> entries_;
     std::deque<std::pair<Millis, std::string>> expiry_;
+    uint64_t gone_ = 0; // from its front
 };
 
 } // namespace fanhorn

@@ -71,8 +71,8 @@ void append_group(std::string& out, std::string_view salt, const LogGroup& group
     out.append(salt);
     for (const uint64_t value : {group.value, group.synced, group.ceiling})
         put(out, value);
+    put(out, static_cast<uint64_t>(group.entries.size()));
     put(out, group.kind);
-    put(out, static_cast<uint32_t>(group.entries.size()));
     put(out, crc32_of(group.entries));
     put(out, crc32_of(std::string_view(out).substr(begin)));
     out.append(group.entries);
@@ -89,10 +89,11 @@ std::optional<LogGroup> read_group_header(std::string_view bytes, size_t at,
     LogGroup group;
     for (uint64_t* value : {&group.value, &group.synced, &group.ceiling})
         *value = take<uint64_t>(rest);
+    const auto size = take<uint64_t>(rest);
     group.kind = take<uint32_t>(rest);
-    const auto size = take<uint32_t>(rest);
     rest.remove_prefix(4);
-    if (take<uint32_t>(rest) != sum)
+    constexpr uint64_t kMaxSize = 1ull << 62;
+    if (take<uint32_t>(rest) != sum || size > kMaxSize)
         return std::nullopt;
     group.entries = bytes.substr(at + kGroupHeaderBytes, size);
     group.end = at + kGroupHeaderBytes + size;

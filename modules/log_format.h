@@ -14,7 +14,7 @@ namespace fanhorn {
 
 inline constexpr size_t kSaltBytes = 16, kBootBytes = 16;
 inline constexpr size_t kSegmentHeaderBytes = 16 + kSaltBytes + kBootBytes + 8 * 8 + 4;
-inline constexpr size_t kGroupHeaderBytes = kSaltBytes + 3 * 8 + 4 * 4;
+inline constexpr size_t kGroupHeaderBytes = kSaltBytes + 4 * 8 + 3 * 4;
 
 struct SegmentHeader {
     std::string salt; // begins each group: nobody can publish what looks like one

@@ -109,8 +109,8 @@ void log_limit(Limit limit, std::string_view who) {
 // A counter that is new is to be added up as well.
 static_assert(sizeof(Counters) ==
               sizeof(Counter) * (2 * kUses + kGapReasons + 3 + kLimits + kSheds + kAuthRefusals +
-                                 kPeerRefusals + 12 + 14) +
-                  2 * sizeof(DurationHistogram));
+                                 kPeerRefusals + 12 + 18) +
+                  3 * sizeof(DurationHistogram));
 
 void Counters::add(const Counters& other) {
     const auto each = [](auto& own, const auto& others) {
@@ -131,10 +131,12 @@ void Counters::add(const Counters& other) {
           &Counters::sent_bytes, &Counters::received_bytes, &Counters::published,
           &Counters::client_published, &Counters::commands, &Counters::command_errors,
           &Counters::tokens_expired, &Counters::handshakes_waiting, &Counters::http2_connections,
-          &Counters::http2_streams})
+          &Counters::http2_streams, &Counters::log_bytes, &Counters::log_errors,
+          &Counters::log_refused, &Counters::log_checkpoints})
         (this->*single).add((other.*single).value());
     mailbox.add(other.mailbox);
     flush.add(other.flush);
+    log_commit.add(other.log_commit);
 }
 
 void Counters::hit(Limit limit, std::string_view who) {

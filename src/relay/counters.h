@@ -137,6 +137,12 @@ struct Counters {
     Counter http2_connections;          // now
     Counter http2_streams;
     DurationHistogram mailbox, flush;
+    // Of brokers that write a log.
+    Counter log_bytes;   // now, on the disk
+    Counter log_errors;  // times that the disk failed
+    Counter log_refused; // publishes that could not be stored
+    Counter log_checkpoints;
+    DurationHistogram log_commit; // of a group, on the disk or written
 
     void count(Limit limit) { limit_hits[static_cast<size_t>(limit)].add(1); }
     // Counts it and writes a log line, which a storm of them does not multiply. `who` it was, as

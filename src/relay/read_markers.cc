@@ -28,6 +28,7 @@ ReadMarkers::Moved ReadMarkers::move(std::string_view user, std::string_view cha
         make_room(owner, room, moved);
     }
     marker->seq = seq;
+    skip_in_copy(*marker);
     marker->moved.unlink();
     marker->moved_of_user.unlink();
     by_age_.push_back(*marker);
@@ -53,7 +54,13 @@ ReadMarkers::Marker& ReadMarkers::make(User& user, std::string&& name) {
     return **markers_.insert(std::move(made)).first;
 }
 
+void ReadMarkers::skip_in_copy(const Marker& marker) {
+    if (copied_next_ == &marker)
+        copied_next_ = by_age_.next(*copied_next_);
+}
+
 void ReadMarkers::forget(Marker& marker) {
+    skip_in_copy(marker);
     User& user = *marker.user;
     markers_.erase(markers_.find(marker.key()));
     if (--user.count == 0)

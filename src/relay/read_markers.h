@@ -32,6 +32,24 @@ class ReadMarkers {
     std::optional<uint64_t> find(std::string_view user, std::string_view channel) const;
     size_t size() const { return markers_.size(); }
 
+    // For who writes all of them down, some at a time, and whatever moves meanwhile as well: after
+    // begin_copy(), each copy() calls see(user, channel, seq) for at most `count` of those that
+    // have not moved since, and returns whether there may be more.
+    void begin_copy() {
+        copied_next_ = by_age_.front();
+        to_copy_ = size();
+    }
+    template <typename See> bool copy(size_t count, See see) {
+        for (; count > 0 && to_copy_ > 0 && copied_next_; --count, --to_copy_) {
+            const Marker& marker = *copied_next_;
+            const std::string_view name = marker.name;
+            see(name.substr(0, marker.user->name.size()), name.substr(marker.user->name.size() + 1),
+                marker.seq);
+            copied_next_ = by_age_.next(*copied_next_);
+        }
+        return to_copy_ > 0 && copied_next_;
+    }
+
   private:
     struct User;
     struct Marker {
@@ -52,11 +70,14 @@ class ReadMarkers {
     Marker& make(User& user, std::string&& name);
     User& find_or_make(std::string_view user);
     void forget(Marker& marker);
+    void skip_in_copy(const Marker& marker);
     void make_room(User& user, const Room& room, Moved& moved);
 
     NamedSet<User> users_;
     NamedSet<Marker> markers_;
     List<Marker, &Marker::moved> by_age_; // the least recently moved first
+    Marker* copied_next_ = nullptr;
+    size_t to_copy_ = 0;
 };
 
 } // namespace fanhorn

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "relay/log_sync.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +20,8 @@ struct BrokerSettings {
     std::string name, origin; // "": the built-in one; where it is written
     std::string type = "local";
     std::string url, prefix = "fanhorn:", mode; // of a server behind it
+    std::string path; // local: the folder of its log; "": its messages are in memory alone
+    LogSync sync = LogSync::Always;
 };
 
 // What happens to a subscriber whose unsent live messages exceed slow_consumer_limit.

@@ -159,9 +159,9 @@ void Control::remove(const std::string& name, Reply reply) const {
     Broker& broker = *directory_.end_for(*settings).broker;
     if (!broker.is_up())
         return reply(broker_away());
-    broker.remove(name, [name, reply = std::move(reply)](bool existed) {
+    broker.remove(name, [name, &broker, reply = std::move(reply)](bool existed) {
         if (!existed)
-            return reply(unknown(name));
+            return reply(broker.is_up() ? unknown(name) : broker_away());
         Answer answer;
         answer.status = 204;
         reply(std::move(answer));

@@ -247,6 +247,16 @@ std::string metrics_text(const Shared& shared, const Config& config) {
                totals.http2_connections.value());
     all.counter("fanhorn_http2_streams_total", "Streams that they opened.", totals.http2_streams);
     all.certificates(config.tls);
+    all.single("fanhorn_log_bytes", "gauge", "Logs of brokers with a path, on the disk.",
+               totals.log_bytes.value());
+    all.counter("fanhorn_log_errors_total", "Times that the disk of a log failed.",
+                totals.log_errors);
+    all.counter("fanhorn_log_refused_total", "Publishes that could not be stored.",
+                totals.log_refused);
+    all.counter("fanhorn_log_checkpoints_total", "Times that a log was written anew.",
+                totals.log_checkpoints);
+    all.histogram("fanhorn_log_commit_seconds", "A group of publishes, until it was stored.",
+                  totals.log_commit);
     all.histogram("fanhorn_mailbox_seconds", "From a broker to its worker.", totals.mailbox);
     all.histogram("fanhorn_flush_seconds", "One turn's flush to subscribers.", totals.flush);
     return std::move(all.out);

@@ -317,6 +317,38 @@ constexpr Row kBrokerRows[] = {
      .meta = "Ar text",
      .documentation = "What all keys of this broker on the Redis server begin with; daemons that "
                       "share it are one relay."},
+    {.name = "path",
+     .type = Type::Text,
+     .binding = kField<&BrokerSettings::path>,
+     .preset = "",
+     .max = kMaxTextBytes,
+     .check = check_path,
+     .reloadable = false,
+     .meta = "Ar path",
+     .documentation =
+         "Of type local: a folder for a log of what it keeps, made if need be; no other daemon or "
+         "broker may use it.\n"
+         "What was published and answered is there again after a restart, with its ids: histories, "
+         "retained values, idempotency keys, read markers.\n"
+         "All of it is in memory too; the log is as large as what is kept, twice, and 64 MB.\n"
+         "When the disk is full or fails, publishers are answered with 503 until it works again, "
+         "which is tried once a second; so they are when 64 MB of publishes wait for it.\n"
+         "A torn end of the log, which a crash leaves, is cut at the start; other damage is "
+         "refused.\n"
+         "Do not put an older copy of the folder in its place: ids would be given twice.\n"
+         "Empty: a restart forgets everything, and subscribers that come back are told so."},
+    {.name = "sync",
+     .type = Type::Choice,
+     .binding = kField<&BrokerSettings::sync>,
+     .preset = "always",
+     .choices = "always 1s",
+     .reloadable = false,
+     .documentation =
+         "With path, when a message is stored, and its publisher answered: always, when it is on "
+         "the disk; messages that come at once go there together.\n"
+         "With 1s, when it is written, and once a second all is put on the disk: a crash of the "
+         "daemon loses nothing, one of the system a second, which subscribers that come back are "
+         "told."},
 };
 
 } // namespace
@@ -342,7 +374,7 @@ std::span<const SectionType> section_types() {
          "A token comes in the header Authorization: Bearer, in the query parameter access_token, "
          "or "
          "in a cookie; never in more than one of them."},
-        {"broker", "broker NAME", Naming::Name, "", kBrokerRows, "path sync mode sentinels master",
+        {"broker", "broker NAME", Naming::Name, "", kBrokerRows, "mode sentinels master",
          "What orders and keeps messages, where the memory of this daemon is not meant."},
         {"defaults", "defaults channel", Naming::Single, "channel", channel_rows(), "",
          "What every [channel] section starts from."},

@@ -245,6 +245,7 @@ Result<void> Server::hand_over(std::vector<std::vector<NewListener>> listeners) 
 
 int Server::run() {
     std::signal(SIGPIPE, SIG_IGN); // a log that is a closed pipe is no reason to end
+    std::signal(SIGXFSZ, SIG_IGN); // nor is a file that may not grow
     std::latch parted(static_cast<ptrdiff_t>(workers_.size()));
     for (const auto& worker : workers_)
         worker->start(config_->server, parted);

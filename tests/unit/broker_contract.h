@@ -4,6 +4,8 @@
 // behind it is waited for: what a call has led to has happened when it returns.
 #pragma once
 
+#include "modules/broker_durable.h"
+#include "tests/unit/fake_disk.h"
 #include "tests/unit/redis_server.h"
 #include "tests/unit/relay_fakes.h"
 
@@ -183,14 +185,32 @@ inline std::vector<uint64_t> drain(Mailbox& box) {
 
 using Seqs = std::vector<uint64_t>;
 
+// The local broker with a log, on a disk in memory that is new for each.
+template <DurableBroker::Turn turn>
+std::unique_ptr<Broker> create_durable(const BrokerSettings& settings, const Clock& clock,
+                                       Counters& counters) {
+    DurableBroker::Seams seams;
+    seams.disk = std::make_unique<FakeDisk>(std::make_shared<FakeFolder>());
+    seams.turn = turn;
+    seams.slack_bytes = seams.segment_bytes = 10'000;
+    return std::make_unique<DurableBroker>(settings, std::move(seams), clock, counters);
+}
+inline constexpr BrokerModule kDurableModules[] = {
+    {"durable", create_durable<DurableBroker::Turn::Caller>},
+    {"durable, with a thread", create_durable<DurableBroker::Turn::Thread>},
+};
+
 enum class Servers : uint8_t { Too, No };
 
 // Runs the tests on every module, or those without a server behind them.
 template <size_t count>
 int run_broker_contract(const CMUnitTest (&tests)[count], Servers servers = Servers::Too) {
     int failed = 0;
-    for (const BrokerModule* module : broker_modules()) {
-        if (servers == Servers::No && module->name != "local")
+    std::vector<const BrokerModule*> modules(broker_modules().begin(), broker_modules().end());
+    for (const BrokerModule& module : kDurableModules)
+        modules.push_back(&module);
+    for (const BrokerModule* module : modules) {
+        if (servers == Servers::No && module->name == "redis")
             continue;
         std::vector<CMUnitTest> all(tests, tests + count);
         for (CMUnitTest& test : all)

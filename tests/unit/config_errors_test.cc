@@ -60,12 +60,14 @@ static void unknown_keys(void**) {
          "f:5: unknown key 'address' in [channel]; it is a [listener] key\n"},
         {"[channel a]\nbody_size = 1m\n",
          "f:5: unknown key 'body_size' in [channel]; it is a [limits] key\n"},
-        {"[broker a]\nurl = x\n", "f:5: 'url' in [broker] is not in this version\n"},
+        {"[broker a]\nmode = x\n", "f:5: 'mode' in [broker] is not in this version\n"},
         {"[auth a]\nurl = x\n",
          "f:4: [auth a] needs 'type'\n"
          "f:5: url: 'x' is not http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH or "
          "http://unix:/SOCKET:/PATH\n"},
-        {"[broker a]\nsync = always\n", "f:5: 'sync' in [broker] is not in this version\n"},
+        {"[broker a]\nsync = 2s\n",
+         "f:5: sync: '2s' is not one of always, 1s; did you mean '1s'?\n"},
+        {"[broker a]\npath = log\n", "f:5: path: 'log' is not an absolute path\n"},
         {"[channel a]\nHistory = 1\n",
          "f:5: unknown key 'History' in [channel]; did you mean 'history'?\n"},
         {"[log]\ninclude = x\n", "f:5: 'include' must stand before the first section\n"},

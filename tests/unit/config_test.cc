@@ -82,15 +82,15 @@ static void most_specific_first(void**) {
 }
 
 static void whole_config(void**) {
-    auto config =
-        good("[server]\nworkers = 2\npid_file = /run/p\n[log]\nformat = json\n"
-             "[limits]\nws_fragments = 2k\n"
-             "[listener l]\naddress = [::1]:${PORT}, fd:x\nserve = client, subscribe\n"
-             "origins = https://a.example\n  https://b.example\nhosts = A.b\n"
-             "proxy_protocol = on\ntrusted_proxies = 10.0.0.0/8 unix\n  2001:DB8::1\n"
-             "allow = 0.0.0.0/0\nbacklog = 5\n[broker one]\n[channel a]\nbroker = one\ncompress = "
-             "off\nfilter = off\nwildcard = on\n"
-             "slow_consumer = latest\n[server]\ndrain = 1m\n");
+    auto config = good("[server]\nworkers = 2\npid_file = /run/p\n[log]\nformat = json\n"
+                       "[limits]\nws_fragments = 2k\n"
+                       "[listener l]\naddress = [::1]:${PORT}, fd:x\nserve = client, subscribe\n"
+                       "origins = https://a.example\n  https://b.example\nhosts = A.b\n"
+                       "proxy_protocol = on\ntrusted_proxies = 10.0.0.0/8 unix\n  2001:DB8::1\n"
+                       "allow = 0.0.0.0/0\nbacklog = 5\n[broker one]\npath = /log\nsync = "
+                       "1s\n[channel a]\nbroker = one\ncompress = "
+                       "off\nfilter = off\nwildcard = on\n"
+                       "slow_consumer = latest\n[server]\ndrain = 1m\n");
     assert_text(config->file, "f");
     assert_int_equal(config->server.workers, 2);
     assert_int_equal(config->server.drain, 60'000);

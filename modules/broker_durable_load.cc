@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a durable broker begins: its log becomes what it keeps in memory.
+#include "base/log.h"
+#include "modules/broker_durable.h"
+#include "modules/broker_local_channel.h"
+
+#include <algorithm>
+
+namespace fanhorn {
+
+namespace {
+constexpr size_t kMaxLosses = 64; // beyond, two become one
+}
+
+// Before anybody else knows of the broker: no lock.
+class DurableBroker::Loader final : public LogReader {
+  public:
+    explicit Loader(DurableBroker& broker) : broker_(broker), now_(broker.clock_.now()) {}
+
+    bool on_message(LoggedMessage&& logged) override {
+        prepare();
+        last_ = std::max(last_, logged.seq);
+        if (logged.content)
+            remember_key(logged.draft.channel, logged.draft.idempotency_key,
+                         {*logged.content, {broker_.epoch_, logged.seq}, logged.n},
+                         broker_.clock_of(logged.stored_at));
+        Channel* channel = find_or_make(logged.draft.channel, logged.seq);
+        if (!channel)
+            return true;
+        const Millis stored_at = broker_.clock_of(logged.stored_at);
+        const MessageRef message(new Message(std::move(logged.draft), {broker_.epoch_, logged.seq},
+                                             logged.n, stored_at));
+        ++messages_;
+        channel->n = std::max(channel->n, message->n);
+        if (message->retained && !message->is_expired(now_) &&
+            (!channel->retained || channel->retained->position.seq < logged.seq))
+            channel->retained = message;
+        return !message->stored || logged.is_past || append(*channel, message);
+    }
+    bool on_removal(const std::string& name, uint64_t seq) override {
+        prepare();
+        last_ = std::max(last_, seq);
+        if (Channel* channel = broker_.find(name)) {
+            reset(*channel, [&](History& history) { history.clear(garbage_); });
+            channel->retained = nullptr;
+        }
+        garbage_.clear();
+        return true;
+    }
+    bool on_marker(const std::string& user, const std::string& channel, uint64_t seq) override {
+        prepare();
+        ReadMark mark;
+        mark.user = user;
+        mark.channel = channel;
+        mark.position = {broker_.epoch_, seq};
+        broker_.move_marker_to(mark);
+        return true;
+    }
+    bool on_channel(const std::string& name, uint64_t n, uint64_t trimmed) override {
+        prepare();
+        Channel* channel = find_or_make(name, trimmed);
+        if (!channel)
+            return true;
+        reset(*channel, [&](History& history) {
+            history = History();
+            history.raise_trimmed(trimmed);
+        });
+        channel->retained = nullptr;
+        channel->n = n;
+        return true;
+    }
+    bool on_watermark(size_t index, uint64_t seq) override {
+        prepare();
+        if (index >= broker_.watermarks_.size())
+            return false;
+        broker_.watermarks_[index] = std::max(broker_.watermarks_[index], seq);
+        return true;
+    }
+    bool on_key(LoggedKey&& key) override {
+        prepare();
+        last_ = std::max(last_, key.entry.position.seq);
+        key.entry.position.epoch = broker_.epoch_;
+        remember_key(key.channel, key.key, key.entry, broker_.clock_of(key.used_at));
+        return true;
+    }
+    bool on_loss(const LostStretch& lost) override {
+        if (lost.after > lost.upto)
+            return false;
+        broker_.add_loss(lost);
+        return true;
+    }
+
+    // Behind the last entry.
+    void finish() {
+        prepare();
+        std::vector<Channel*> all(broker_.by_name_.begin(), broker_.by_name_.end());
+        for (Channel* channel : all) {
+            broker_.expire(*channel, now_, garbage_);
+            broker_.schedule(*channel);
+            broker_.free_if_empty(*channel);
+        }
+        broker_.reached_.clear(); // once for each message that had no place
+        broker_.earlier_watermark_ =
+            *std::max_element(broker_.watermarks_.begin(), broker_.watermarks_.end());
+    }
+    uint64_t last() const { return last_; }
+    uint64_t messages() const { return messages_; }
+
+  private:
+    // The first segment's header has been read by now.
+    void prepare() {
+        broker_.epoch_ = broker_.store_->epoch();
+        broker_.name_key_ = broker_.store_->key();
+    }
+
+    // Null where the configuration has no place for it any more: what it had is gone.
+    Channel* find_or_make(const std::string& name, uint64_t seq) {
+        auto refused = Published::Status::Published;
+        Channel* channel = broker_.find_or_make(name, refused);
+        if (!channel) {
+            uint64_t& mark = broker_.watermark(name);
+            mark = std::max(mark, seq);
+        }
+        return channel;
+    }
+
+    template <typename Change> void reset(Channel& channel, Change change) {
+        broker_.kept_bytes_ -= channel.history.bytes();
+        change(channel.history);
+        broker_.kept_bytes_ += channel.history.bytes();
+    }
+
+    bool append(Channel& channel, const MessageRef& message) {
+        History& history = channel.history;
+        if (!history.empty() &&
+            history.at(history.size() - 1).position.seq >= message->position.seq)
+            return false;
+        reset(channel, [&](History& to) { to.append(message, *channel.settings, now_, garbage_); });
+        garbage_.clear();
+        return true;
+    }
+
+    void remember_key(const std::string& channel, const std::string& key,
+                      const IdempotencyKeys::Entry& entry, Millis used_at) {
+        if (used_at + IdempotencyKeys::kLifetime > now_ &&
+            !broker_.keys_.find(channel, key, used_at))
+            broker_.keys_.insert(channel, key, entry, used_at);
+    }
+
+    DurableBroker& broker_;
+    const Millis now_;
+    uint64_t last_ = 0, messages_ = 0;
+    Garbage garbage_;
+};
+
+void DurableBroker::add_loss(const LostStretch& lost) {
+    if (std::find(losses_.begin(), losses_.end(), lost) != losses_.end())
+        return; // a checkpoint says it again
+    losses_.push_back(lost);
+    std::sort(losses_.begin(), losses_.end(),
+              [](const LostStretch& a, const LostStretch& b) { return a.after < b.after; });
+    if (losses_.size() > kMaxLosses) {
+        losses_[1].after = losses_[0].after;
+        losses_.erase(losses_.begin());
+    }
+}
+
+Result<void> DurableBroker::start() {
+    const int64_t begin = monotonic_micros();
+    wall_offset_ = wall_() - clock_.now();
+    Loader loader(*this);
+    const auto opened = store_->open(loader);
+    if (!opened)
+        return Error{opened.error()};
+    loader.finish();
+    given_ = head_ = std::max(opened->head, loader.last());
+    pushed_.store(head_, std::memory_order_release);
+    if (opened->cut_bytes)
+        log_event(LogLevel::Warning, "broker_log_cut",
+                  {{"broker", name_}, {"bytes", opened->cut_bytes}});
+    if (opened->may_have_lost) {
+        log_event(LogLevel::Warning, "broker_log_lost",
+                  {{"broker", name_}, {"after", loader.last()}, {"upto", head_}});
+        add_loss({loader.last(), head_});
+        std::string entries;
+        log_loss(entries, losses_.back());
+        if (auto written = store_->commit(entries, head_ + 1); !written)
+            return written;
+    }
+    is_checkpoint_wanted_ = !opened->was_closed;
+    log_event(LogLevel::Notice, "broker_log_opened",
+              {{"broker", name_},
+               {"messages", loader.messages()},
+               {"channels", channels_.size()},
+               {"bytes", store_->bytes()},
+               {"ms", (monotonic_micros() - begin) / 1000}});
+    has_started_ = true;
+    if (turn_ == Turn::Thread)
+        writer_ = std::thread([this] { write(); });
+    return {};
+}
+
+} // namespace fanhorn

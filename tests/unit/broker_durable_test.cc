@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: Apache-2.0
+// What only a durable broker can: it ends, and begins again with what it had.
+#include "tests/unit/durable_bench.h"
+
+#include <map>
+#include <random>
+
+using namespace fanhorn;
+
+namespace {
+
+Draft keyed(const std::string& payload, const std::string& key) {
+    Draft draft = fanhorn::draft("c", payload);
+    draft.idempotency_key = key;
+    return draft;
+}
+
+Draft state(const std::string& channel, const std::string& payload, Millis ttl = 0) {
+    Draft draft = fanhorn::draft(channel, payload);
+    draft.retain = true;
+    draft.ttl = ttl;
+    return draft;
+}
+
+std::string retained(DurableBench& bench, const std::string& channel) {
+    const Start start = bench.locate({channel}, {});
+    return start.channels.at(0).retained ? start.channels[0].retained->payload : "-";
+}
+
+Marked mark(DurableBench& bench, const std::string& user, uint64_t seq) {
+    ReadMark mark;
+    mark.channel = "c";
+    mark.user = user;
+    mark.position = bench.behind(seq).position;
+    return bench.mark(std::move(mark));
+}
+
+// What each way of ending has to keep.
+void keep_everything(const std::function<void(DurableBench&)>& end) {
+    DurableBench bench;
+    bench.settle([](ChannelSettings& settings) { settings.history = 3; });
+    const uint64_t epoch = bench.broker->pushed().epoch;
+    for (int i = 0; i < 5; ++i)
+        bench.say("c", std::to_string(i));
+    Draft full = draft("d", std::string("a\0b", 3));
+    full.content_type = "text/x";
+    full.event = "e";
+    full.tags = "k=v";
+    full.exclude[1] = 5;
+    full.binary = true;
+    bench.publish(std::move(full));
+    bench.publish(state("e", "old"));
+    for (int i = 0; i < 4; ++i)
+        bench.say("e"); // the retained one leaves the history
+    bench.publish(state("f", "unstored"));
+    const Published first = bench.publish(keyed("once", "key"));
+    bench.say("gone");
+    assert_true(bench.remove("gone"));
+    assert_true(mark(bench, "bob", 3).status == Marked::Status::Moved);
+    const std::string before = story(bench, {"c", "d", "e"}, earliest());
+    const uint64_t head = bench.broker->pushed().seq;
+
+    end(bench);
+    assert_int_equal(bench.broker->pushed().epoch, epoch);
+    assert_true(bench.broker->pushed().seq >= head);
+    assert_text(story(bench, {"c", "d", "e"}, earliest()), before);
+    const Page page = bench.read({"d"}, earliest());
+    const Message& message = *page.messages.at(0);
+    assert_true(message.payload == std::string("a\0b", 3) && message.binary && message.stored);
+    assert_text(message.content_type + message.event + message.tags, "text/xek=v");
+    assert_true(message.exclude[1] == 5 && message.n == 1);
+    assert_text(retained(bench, "e"), "old");
+    assert_text(retained(bench, "f"), "unstored");
+    assert_int_equal(bench.facts("c")->n, 6);
+    assert_true(bench.publish(keyed("once", "key")).status == Published::Status::Replayed);
+    assert_true(bench.publish(keyed("once", "key")).position == first.position);
+    assert_true(bench.publish(keyed("twice", "key")).status == Published::Status::Mismatch);
+    assert_text(story(bench, {"gone"}, earliest()), "");
+    assert_true(story(bench, {"c"}, bench.behind(1)).starts_with("trimmed 1>"));
+    assert_int_equal(bench.markers({"c"}, "bob").at(0).seq, 3);
+    assert_true(mark(bench, "bob", 2).status == Marked::Status::Kept);
+    assert_true(bench.say("c") > head);
+    assert_int_equal(bench.facts("c")->n, 7);
+}
+
+} // namespace
+
+static void test_everything_is_kept(void**) {
+    keep_everything([](DurableBench& bench) { bench.stop_and_begin(); });
+    keep_everything([](DurableBench& bench) { bench.crash_and_begin(); });
+    keep_everything([](DurableBench& bench) { bench.lose_power_and_begin(); });
+}
+
+static void test_a_checkpoint_says_it_all(void**) {
+    keep_everything([](DurableBench& bench) {
+        bench.crash_and_begin(); // the first thing then is one
+        bench.write_checkpoint();
+        bench.lose_power_and_begin();
+    });
+    keep_everything([](DurableBench& bench) {
+        for (int i = 0; i < 3; ++i) {
+            bench.crash_and_begin();
+            bench.write_checkpoint();
+        }
+        bench.stop_and_begin();
+        bench.stop_and_begin();
+    });
+}
+
+static void test_a_clean_end_skips_no_seq(void**) {
+    DurableBench bench;
+    const uint64_t last = bench.say("c");
+    bench.stop_and_begin();
+    assert_int_equal(bench.say("c"), last + 1);
+    bench.crash_and_begin();
+    const uint64_t skipped = bench.say("c");
+    assert_true(skipped > last + 2);
+    // Nobody can have missed anything in between.
+    assert_text(story(bench, {"c"}, bench.behind(last + 1)), std::to_string(skipped) + " ");
+}
+
+// Unstored messages and joins are not in the log, and yet their seqs are never given again.
+static void test_unstored_seqs_are_not_given_again(void**) {
+    DurableBench bench;
+    Draft typing = draft("c", "typing");
+    typing.store = false;
+    const uint64_t seq = bench.publish(std::move(typing)).position.seq;
+    bench.lose_power_and_begin();
+    assert_true(bench.say("c") > seq);
+    assert_text(story(bench, {"c"}, bench.behind(seq)),
+                std::to_string(bench.broker->pushed().seq) + " ");
+}
+
+static void test_a_freed_channel_has_its_gap(void**) {
+    for (const bool has_checkpoint : {false, true}) {
+        DurableBench bench;
+        bench.settle([](ChannelSettings& settings) { settings.history_ttl = 1000; });
+        const uint64_t first = bench.say("c");
+        bench.say("c");
+        bench.clock.advance(3000);
+        bench.broker->tick();
+        assert_int_equal(bench.broker->channel_count(), 0);
+        bench.crash_and_begin();
+        if (has_checkpoint) {
+            bench.write_checkpoint();
+            bench.crash_and_begin();
+        }
+        assert_true(story(bench, {"c"}, bench.behind(first)).starts_with("trimmed "));
+    }
+}
+
+static void test_age_goes_on(void**) {
+    DurableBench bench;
+    bench.settle([](ChannelSettings& settings) { settings.history_ttl = 60'000; });
+    bench.publish(state("s", "brief", 5000));
+    bench.say("c");
+    bench.stop_and_begin();
+    assert_text(retained(bench, "s"), "brief");
+    bench.clock.advance(5000);
+    assert_text(retained(bench, "s"), "-");
+    bench.clock.advance(56'000);
+    bench.broker->tick();
+    assert_int_equal(bench.broker->channel_count(), 0);
+}
+
+static void test_a_section_that_went_takes_its_channels(void**) {
+    DurableBench bench;
+    const uint64_t seq = bench.say("c");
+    bench.say("d");
+    bench.broker->stop();
+    bench.rules = std::make_shared<TestRules>();
+    bench.rules->exact["d"] = *bench.rules->others;
+    bench.rules->others = nullptr;
+    assert_true(bench.begin());
+    assert_false(bench.facts("c").has_value());
+    assert_true(bench.facts("d").has_value());
+    assert_true(story(bench, {"c"}, bench.behind(seq - 1)).starts_with("trimmed"));
+}
+
+static void test_room_is_given_back(void**) {
+    DurableBench bench;
+    bench.slack_bytes = 20'000;
+    bench.stop_and_begin();
+    bench.settle([](ChannelSettings& settings) {
+        settings.history = 10;
+        settings.history_ttl = 60'000;
+    });
+    uint64_t most = 0;
+    for (int i = 0; i < 3000; ++i) {
+        bench.say("c" + std::to_string(i % 5), std::string(200, 'x'));
+        most = std::max(most, bench.disk_bytes());
+    }
+    assert_true(bench.counters.log_checkpoints.value() > 3);
+    // Twice what is kept and the slack, and what is written while a checkpoint is.
+    assert_true(most < 2 * (2 * 50 * 900 + 20'000));
+    bench.clock.advance(100'000);
+    for (int i = 0; i < 50; ++i)
+        bench.broker->tick(); // by age alone
+    assert_true(bench.disk_bytes() <= 20'000 + 2000);
+    assert_int_equal(bench.counters.log_bytes.value(), bench.disk_bytes());
+    bench.crash_and_begin();
+    assert_int_equal(bench.broker->channel_count(), 0);
+}
+
+static void test_nobody_is_sent_what_is_not_stored(void**) {
+    DurableBench bench;
+    Mailbox box(SIZE_MAX, [] {});
+    bench.subscribe(bench.broker->add_worker(box), {"c"});
+    const uint64_t head = bench.broker->pushed().seq;
+    size_t looks = 0;
+    bench.folder->fails = [&](size_t) {
+        assert_true(drain(box).empty());
+        assert_int_equal(bench.broker->pushed().seq, head);
+        ++looks;
+        return false;
+    };
+    const uint64_t seq = bench.say("c");
+    assert_true(looks >= 2); // a write and a sync
+    bench.fail_never();
+    assert_true(drain(box) == Seqs({seq}));
+}
+
+static void test_the_disk_fails(void**) {
+    DurableBench bench;
+    Mailbox box(SIZE_MAX, [] {});
+    bench.subscribe(bench.broker->add_worker(box), {"c"});
+    const uint64_t before = bench.say("c", "before");
+    assert_true(drain(box) == Seqs({before}));
+    bench.fail_always();
+    assert_true(bench.publish(keyed("lost", "key")).status == Published::Status::Down);
+    std::vector<Draft> twice;
+    twice.push_back(keyed("lost", "key"));
+    twice.push_back(keyed("lost", "key"));
+    for (const Published& each : bench.publish_all(std::move(twice)))
+        assert_true(each.status == Published::Status::Down && each.position == Position());
+    assert_true(mark(bench, "bob", before).status == Marked::Status::Down);
+    assert_int_equal(bench.markers({"c"}, "bob").at(0).epoch, 0);
+    assert_false(bench.remove("c"));
+    assert_true(bench.publish(draft("new", "x")).status == Published::Status::Down);
+    assert_false(bench.facts("new").has_value());
+    assert_true(drain(box).empty());
+    assert_text(story(bench, {"c"}, earliest()), std::to_string(before) + " ");
+    assert_true(bench.counters.log_errors.value() > 0);
+    assert_int_equal(bench.counters.log_refused.value(), 4);
+
+    bench.fail_never();
+    bench.broker->tick();
+    const Published after = bench.publish(keyed("after", "key"));
+    assert_true(after.status == Published::Status::Published);
+    assert_true(after.position.seq > before);
+    assert_true(drain(box) == Seqs({after.position.seq}));
+    bench.lose_power_and_begin();
+    assert_true(payloads(bench.read({"c"}, earliest())) ==
+                std::vector<std::string>({"before", "after"}));
+}
+
+// Who comes and goes is told though nothing can be stored.
+static void test_joins_go_on(void**) {
+    DurableBench bench;
+    bench.settle([](ChannelSettings& settings) { settings.joins = settings.presence = true; });
+    bench.say("c");
+    Mailbox box(SIZE_MAX, [] {});
+    bench.subscribe(bench.broker->add_worker(box), {"c"});
+    bench.fail_always();
+    assert_true(bench.publish(draft("c", "x")).status == Published::Status::Down);
+    assert_true(bench.broker->attend("c", {"bob", "", 0}, kNoConnection));
+    assert_int_equal(drain(box).size(), 1);
+}
+
+static void test_repeats_of_one_group(void**) {
+    DurableBench bench;
+    std::vector<Draft> drafts;
+    drafts.push_back(keyed("a", "key"));
+    drafts.push_back(keyed("a", "key"));
+    drafts.push_back(keyed("b", "key"));
+    const auto results = bench.publish_all(std::move(drafts));
+    assert_true(results[0].status == Published::Status::Published);
+    assert_true(results[1].status == Published::Status::Replayed);
+    assert_true(results[2].status == Published::Status::Mismatch);
+}
+
+static void test_a_lost_stretch_is_told(void**) {
+    DurableBench bench(LogSync::EverySecond);
+    bench.settle([](ChannelSettings& settings) { settings.wildcard = true; });
+    bench.say("s:2");
+    bench.stop_and_begin();
+    const uint64_t kept = bench.say("s:1"); // synced, for the ceiling rises
+    const uint64_t lost = bench.say("s:1");
+    bench.say("s:1");
+    bench.boot = "another";
+    bench.lose_power_and_begin();
+    const uint64_t later = bench.say("s:1");
+    assert_true(later > lost + 1);
+    const auto text = [](uint64_t seq) { return std::to_string(seq); };
+    // Before it, in it, behind it; a channel that has nothing; all of them.
+    assert_text(story(bench, {"s:1"}, bench.behind(kept - 1)),
+                text(kept) + " broker " + text(kept) + ">" + text(later) + " " + text(later) + " ");
+    assert_text(story(bench, {"s:1"}, bench.behind(kept)),
+                "broker " + text(kept) + ">" + text(later) + " " + text(later) + " ");
+    assert_text(story(bench, {"s:1"}, bench.behind(lost)),
+                "broker " + text(lost) + ">" + text(later) + " " + text(later) + " ");
+    assert_text(story(bench, {"s:1"}, bench.behind(later - 1)), text(later) + " ");
+    assert_text(story(bench, {"s:9"}, bench.behind(kept)), "broker " + text(kept) + ">0 ");
+    assert_text(story(bench, {"s:9"}, {}), "");
+    // It stays known.
+    bench.crash_and_begin();
+    bench.write_checkpoint();
+    bench.stop_and_begin();
+    assert_text(story(bench, {"s:9"}, bench.behind(kept)), "broker " + text(kept) + ">0 ");
+    assert_true(story(bench, {"s:1"}, bench.behind(lost)).starts_with("broker "));
+}
+
+static void test_a_wildcard_is_told_as_well(void**) {
+    DurableBench bench(LogSync::EverySecond);
+    bench.settle([](ChannelSettings& settings) { settings.wildcard = true; });
+    const uint64_t kept = bench.say("s:1");
+    bench.stop_and_begin();
+    bench.say("s:2");
+    bench.boot = "another";
+    bench.lose_power_and_begin();
+    Mailbox box(SIZE_MAX, [] {});
+    const Start start = bench.subscribe(bench.broker->add_worker(box), {"s:*"}, bench.behind(kept));
+    assert_true(start.status == Start::Status::Placed);
+    assert_true(story(bench, {"s:*"}, bench.behind(kept)).find("broker ") != std::string::npos);
+}
+
+static void test_nothing_lost_nothing_told(void**) {
+    DurableBench bench; // always
+    const uint64_t first = bench.say("c"), second = bench.say("c");
+    bench.boot = "another";
+    bench.lose_power_and_begin();
+    assert_text(story(bench, {"c"}, bench.behind(first)), std::to_string(second) + " ");
+    DurableBench lazy(LogSync::EverySecond);
+    const uint64_t one = lazy.say("c"), two = lazy.say("c");
+    lazy.crash_and_begin(); // the process alone
+    assert_text(story(lazy, {"c"}, lazy.behind(one)), std::to_string(two) + " ");
+}
+
+// All that is kept is written anew before anything else is acknowledged.
+static void test_a_failed_sync_loses_nothing(void**) {
+    DurableBench bench(LogSync::EverySecond);
+    bench.say("c", "one");
+    bench.say("c", "two");
+    bench.sync_micros = 0;
+    bench.stop_and_begin();
+    const size_t before = bench.folder->calls;
+    bench.folder->fails = [&](size_t call) { return call == before + 4; };
+    bench.say("c", "three"); // written and synced, for the ceiling rises
+    bench.say("c", "four");  // written; the sync fails
+    assert_true(bench.folder->calls == before + 4 && bench.counters.log_errors.value() == 1);
+    bench.say("c", "five");
+    assert_int_equal(bench.counters.log_checkpoints.value(), 1);
+    bench.boot = "another";
+    bench.lose_power_and_begin();
+    assert_true(payloads(bench.read({"c"}, earliest())) ==
+                std::vector<std::string>({"one", "two", "three", "four", "five"}));
+}
+
+static void test_it_does_not_start(void**) {
+    DurableBench bench;
+    for (int i = 0; i < 100; ++i)
+        bench.say("c", std::string(100, 'x'));
+    bench.broker->stop();
+    FakeFolder::File& first = bench.folder->files.begin()->second;
+    first.bytes[first.bytes.size() / 2] ^= 1;
+    assert_false(bench.begin());
+    assert_true(bench.error.find("log.00000001") == 0);
+    assert_true(bench.error.find("damaged at byte") != std::string::npos);
+}
+
+// Some hundred steps of every kind on a disk whose every nth call fails, then the power goes: what
+// was acknowledged is there, in its order, and nothing was sent that is not.
+static void run_on_a_bad_disk(uint32_t seed) {
+    std::mt19937 random(seed);
+    const auto below = [&](uint32_t bound) { return static_cast<uint32_t>(random() % bound); };
+    DurableBench bench;
+    bench.slack_bytes = 3000;
+    bench.stop_and_begin();
+    bench.settle([](ChannelSettings& settings) { settings.history = 1'000'000; });
+    std::map<std::string, std::vector<std::pair<uint64_t, std::string>>> acknowledged;
+    Mailbox box(SIZE_MAX, [] {});
+    bench.subscribe(bench.broker->add_worker(box), {"c0", "c1", "c2"});
+    std::vector<uint64_t> sent;
+    uint64_t last = 0;
+    for (int step = 0; step < 300; ++step) {
+        const uint32_t odds = 2 + below(12);
+        const bool is_bad = below(3) == 0;
+        bench.folder->fails = [&, odds, is_bad](size_t) { return is_bad && below(odds) == 0; };
+        const std::string channel = "c" + std::to_string(below(3));
+        if (below(40) == 0 && bench.remove(channel))
+            acknowledged[channel].clear();
+        if (below(5) == 0)
+            bench.broker->tick();
+        const std::string payload = std::to_string(step);
+        const Published published = bench.publish(draft(channel, payload));
+        if (published.status == Published::Status::Published) {
+            assert_true(published.position.seq > last);
+            last = published.position.seq;
+            acknowledged[channel].emplace_back(last, payload);
+        }
+    }
+    bench.fail_never();
+    sent = drain(box);
+    assert_true(std::is_sorted(sent.begin(), sent.end()));
+    bench.lose_power_and_begin(below(100));
+    assert_true(bench.broker->pushed().seq >= last);
+    for (const auto& [channel, messages] : acknowledged) {
+        const Page page = [&] {
+            Stretch stretch;
+            stretch.parts = {{channel, 0}};
+            stretch.max_messages = stretch.max_bytes = SIZE_MAX;
+            return bench.read(std::move(stretch));
+        }();
+        auto next = page.messages.begin();
+        for (const auto& [seq, payload] : messages) {
+            while (next != page.messages.end() && (*next)->position.seq < seq)
+                ++next;
+            assert_true(next != page.messages.end() && (*next)->position.seq == seq);
+            assert_text((*next)->payload, payload);
+        }
+        for (const MessageRef& message : page.messages)
+            assert_true(message->channel == channel);
+    }
+}
+
+static void test_bad_disks(void**) {
+    for (uint32_t seed = 1; seed <= 150; ++seed)
+        run_on_a_bad_disk(seed);
+}
+
+int main() {
+    const CMUnitTest tests[] = {
+        cmocka_unit_test(test_everything_is_kept),
+        cmocka_unit_test(test_a_checkpoint_says_it_all),
+        cmocka_unit_test(test_a_clean_end_skips_no_seq),
+        cmocka_unit_test(test_unstored_seqs_are_not_given_again),
+        cmocka_unit_test(test_a_freed_channel_has_its_gap),
+        cmocka_unit_test(test_age_goes_on),
+        cmocka_unit_test(test_a_section_that_went_takes_its_channels),
+        cmocka_unit_test(test_room_is_given_back),
+        cmocka_unit_test(test_nobody_is_sent_what_is_not_stored),
+        cmocka_unit_test(test_the_disk_fails),
+        cmocka_unit_test(test_joins_go_on),
+        cmocka_unit_test(test_repeats_of_one_group),
+        cmocka_unit_test(test_a_lost_stretch_is_told),
+        cmocka_unit_test(test_a_wildcard_is_told_as_well),
+        cmocka_unit_test(test_nothing_lost_nothing_told),
+        cmocka_unit_test(test_a_failed_sync_loses_nothing),
+        cmocka_unit_test(test_it_does_not_start),
+        cmocka_unit_test(test_bad_disks),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
