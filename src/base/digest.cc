@@ -5,6 +5,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 namespace fanhorn {
 namespace {
@@ -35,6 +36,16 @@ std::array<uint8_t, 20> sha1(std::string_view bytes) {
 std::array<uint8_t, 32> sha256(std::string_view bytes) {
     static const EVP_MD* const kKind = fetch("SHA256");
     return digest<32>(kKind, bytes);
+}
+
+std::array<uint8_t, 32> hmac_sha256(std::string_view key, std::string_view bytes) {
+    std::array<uint8_t, 32> out{};
+    unsigned int written = 0;
+    CHECK(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+               reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), out.data(),
+               &written));
+    CHECK(written == out.size());
+    return out;
 }
 
 void load_digests() {

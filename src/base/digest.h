@@ -10,6 +10,7 @@ namespace fanhorn {
 
 std::array<uint8_t, 20> sha1(std::string_view bytes);
 std::array<uint8_t, 32> sha256(std::string_view bytes);
+std::array<uint8_t, 32> hmac_sha256(std::string_view key, std::string_view bytes); // RFC 2104
 
 // The first digest has the library read its configuration and load what it needs, 130 KiB: before a
 // loop runs, on which nothing may block.

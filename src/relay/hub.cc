@@ -285,6 +285,8 @@ Channel& Hub::make_channel(BrokerEnd& end, const std::string& name,
     if (is_wildcard(name))
         wildcards_.insert(
             std::make_unique<Wildcard>(Wildcard{std::move(*Pattern::parse(name)), &channel}));
+    if (observer_)
+        observer_->on_channel(name, true);
     return channel;
 }
 
@@ -329,6 +331,8 @@ void Hub::leave(Subscription& subscription) {
     if (!channel.members.empty())
         return;
     channel.end().broker->unsubscribe(channel.end().worker, channel.name());
+    if (observer_)
+        observer_->on_channel(channel.name(), false);
     if (is_wildcard(channel.name()))
         wildcards_.erase(*wildcards_.find(channel.name()));
     channels_.erase(channels_.find(channel.key()));

@@ -6,6 +6,7 @@
 #include "base/pool.h"
 #include "relay/broker.h"
 #include "relay/feed.h"
+#include "relay/observer.h"
 #include "relay/subscriber.h"
 #include "relay/wildcards.h"
 
@@ -59,6 +60,9 @@ class Hub {
 
     // Used where many subscribers are sent the same; may be null.
     void set_batch_writer(BatchWriter* writer) { writer_ = writer; }
+    // Before the first channel; it outlives the hub. Null: nobody.
+    void set_observer(Observer* observer) { observer_ = observer; }
+    Observer* observer() const { return observer_; }
     // The settings of all channels change; `rules` outlives its use here.
     void configure(std::shared_ptr<const Rules> rules);
 
@@ -134,6 +138,7 @@ class Hub {
     List<Feed, &Feed::dirty> dirty_;
     List<Feed, &Feed::swollen> swollen_;
     BatchWriter* writer_ = nullptr;
+    Observer* observer_ = nullptr;
     uint64_t turn_ = 1;
     List<Subscriber, &Subscriber::turn> ready_;   // several channels, something to send
     List<Subscriber, &Subscriber::turn> stalled_; // their sockets are full

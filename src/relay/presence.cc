@@ -2,7 +2,7 @@
 #include "relay/presence.h"
 
 #include "base/text.h"
-#include "relay/broker.h"
+#include "relay/hub.h"
 
 #include <algorithm>
 
@@ -104,14 +104,20 @@ std::vector<PresenceBook::Left> PresenceBook::expire(Millis now) {
     return left;
 }
 
-Attendance::Attendance(Broker& broker, std::string channel, const Attendee& who,
+Attendance::Attendance(BrokerEnd& end, std::string channel, const Attendee& who,
                        const ConnectionId& connection)
-    : broker_(broker), channel_(std::move(channel)), user_(who.user),
-      is_counted_(broker_.attend(channel_, who, connection)) {}
+    : end_(end), channel_(std::move(channel)), user_(who.user),
+      is_counted_(end_.broker->attend(channel_, who, connection)) {
+    if (Observer* observer = end_.hub->observer(); observer && is_counted_)
+        observer->on_attendee(channel_, user_, who.info, true);
+}
 
 Attendance::~Attendance() {
-    if (is_counted_)
-        broker_.depart(channel_, user_);
+    if (!is_counted_)
+        return;
+    end_.broker->depart(channel_, user_);
+    if (Observer* observer = end_.hub->observer())
+        observer->on_attendee(channel_, user_, "", false);
 }
 
 } // namespace fanhorn

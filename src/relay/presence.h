@@ -66,20 +66,20 @@ class PresenceBook {
     size_t size_ = 0;
 };
 
-class Broker;
+struct BrokerEnd;
 
-// One connection of a user on a channel, for as long as this lives. On the worker's thread; the
-// broker outlives it.
+// One connection of a user on a channel, for as long as this lives. On the worker's thread,
+// whose end it is.
 class Attendance {
   public:
-    Attendance(Broker& broker, std::string channel, const Attendee& who,
+    Attendance(BrokerEnd& end, std::string channel, const Attendee& who,
                const ConnectionId& connection);
     ~Attendance();
     Attendance(const Attendance&) = delete;
     Attendance& operator=(const Attendance&) = delete;
 
   private:
-    Broker& broker_;
+    BrokerEnd& end_;
     const std::string channel_, user_;
     const bool is_counted_;
 };

@@ -120,8 +120,8 @@ void Session::on_placed(Step& step, const std::vector<Member*>& members, const S
         if (each.is_shared || each.pattern)
             each.feed->keep_messages();
         if (!user_.empty() && step.settings[i]->presence && !each.pattern)
-            each.attendance = std::make_unique<Attendance>(*end_->broker, each.name,
-                                                           Attendee{user_, info_}, connection_);
+            each.attendance =
+                std::make_unique<Attendance>(*end_, each.name, Attendee{user_, info_}, connection_);
         if (channel.retained && each.feed->wants(*channel.retained))
             encoding_.retained(out, *channel.retained);
         for (const MessageRef& retained : channel.matched_retained)

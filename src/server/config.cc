@@ -5,6 +5,7 @@
 #include "server/auth_config.h"
 #include "server/dashboard.h"
 #include "server/effective.h"
+#include "server/hook_config.h"
 #include "server/sections.h"
 #include "server/surroundings.h"
 #include "server/tls_config.h"
@@ -182,9 +183,9 @@ void add_section(const Section& section, const Authorities& authorities, Config&
     }
 }
 
-std::shared_ptr<const Config> build(const std::string& file, const std::vector<Section>& sections,
-                                    const Authorities& authorities, Endpoints endpoints,
-                                    std::vector<TlsSection> tls) {
+std::shared_ptr<Config> build(const std::string& file, const std::vector<Section>& sections,
+                              const Authorities& authorities, Endpoints endpoints,
+                              std::vector<TlsSection> tls) {
     auto config = std::make_shared<Config>();
     config->endpoints = std::move(endpoints);
     config->file = file;
@@ -235,9 +236,12 @@ LoadedConfig load_config(const std::string& file, const std::vector<std::string>
     Endpoints endpoints;
     const Authorities authorities = make_authorities(sections, world, endpoints, faults);
     std::vector<TlsSection> tls = make_tls(sections, world, faults);
-    std::shared_ptr<const Config> config;
-    if (faults.empty())
+    std::vector<HookSettings> hooks = make_hooks(sections, world, faults);
+    std::shared_ptr<Config> config;
+    if (faults.empty()) {
         config = build(file, sections, authorities, std::move(endpoints), std::move(tls));
+        config->hooks = std::move(hooks);
+    }
     wipe_secrets(inis);
     wipe_secrets(sections);
     return {config, faults.list(), config ? effective_text(sections) : ""};

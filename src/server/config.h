@@ -9,7 +9,7 @@
 #include "relay/identity.h"
 #include "relay/pattern.h"
 #include "relay/settings.h"
-#include "server/endpoint.h"
+#include "server/hook_settings.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -138,6 +138,7 @@ struct Config {
     std::vector<TlsSection> tls;
     std::vector<BrokerSettings> brokers;
     std::vector<std::shared_ptr<const Authority>> authorities; // by name
+    std::vector<HookSettings> hooks;
     std::map<std::string, Endpoint> endpoints; // of those that ask the application, by name
     ChannelSettings defaults;                  // of [defaults channel]: of who has no channel yet
     std::vector<ChannelSection> channels;      // most specific first

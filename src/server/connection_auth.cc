@@ -121,7 +121,7 @@ void Connection::attend(const Wish& wish) {
     for (size_t i = 0; i < wish.channels.size(); ++i)
         if (wish.settings[i]->presence)
             standing_->attendances.push_back(std::make_unique<Attendance>(
-                *wish.end->broker, wish.channels[i],
+                *wish.end, wish.channels[i],
                 Attendee{standing_->user, std::string(standing_->identities.info())},
                 wish.connection));
 }

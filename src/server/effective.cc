@@ -128,6 +128,8 @@ std::vector<std::string> unreloadable_changes(const Config& before, const Config
     compare("limits", "", &before.limits, &after.limits, changes);
     compare_named("listener", before.listeners, after.listeners, changes);
     compare_named("broker", before.brokers, after.brokers, changes);
+    if (before.hooks.empty() && !after.hooks.empty())
+        changes.push_back("[hooks]"); // nobody has been counted
     return changes;
 }
 

@@ -70,9 +70,42 @@ class Exposition {
     }
     void histogram(std::string_view name, std::string_view help, const DurationHistogram& values);
     void certificates(const std::vector<TlsSection>& sections);
+    void hooks(const std::vector<HookFigures>& sections);
 
     std::string out;
 };
+
+// Nothing where there are none.
+void Exposition::hooks(const std::vector<HookFigures>& sections) {
+    const auto one = [&](std::string_view name, std::string_view type, std::string_view help,
+                         auto value) {
+        family(name, type, help);
+        for (const HookFigures& each : sections)
+            sample(name, "{hooks=\"" + each.name + "\"}", value(each));
+    };
+    if (sections.empty())
+        return;
+    one("fanhorn_hook_events_total", "counter", "Events of a [hooks] section.",
+        [](const HookFigures& each) { return each.raised; });
+    one("fanhorn_hook_events_delivered_total", "counter", "Those that its application has.",
+        [](const HookFigures& each) { return each.taken; });
+    one("fanhorn_hook_events_waiting", "gauge", "Those that it has not yet.",
+        [](const HookFigures& each) { return each.events; });
+    one("fanhorn_hook_bytes_waiting", "gauge", "Their bytes.",
+        [](const HookFigures& each) { return each.bytes; });
+    one("fanhorn_hook_requests_total", "counter", "Requests to it.",
+        [](const HookFigures& each) { return each.requests; });
+    one("fanhorn_hook_request_failures_total", "counter", "Those that it did not answer with 2xx.",
+        [](const HookFigures& each) { return each.failures; });
+    const std::string_view dropped = "fanhorn_hook_events_dropped_total";
+    family(dropped, "counter", "Events dropped, by the bound that was reached.");
+    for (const HookFigures& each : sections)
+        for (size_t i = 0; i < HookQueue::kDrops; ++i)
+            sample(dropped,
+                   "{hooks=\"" + each.name + "\",bound=\"" + std::string(HookQueue::drop_name(i)) +
+                       "\"}",
+                   each.dropped[i]);
+}
 
 // A JSON object of numbers.
 class Figures {
@@ -257,6 +290,7 @@ std::string metrics_text(const Shared& shared, const Config& config) {
                 totals.log_checkpoints);
     all.histogram("fanhorn_log_commit_seconds", "A group of publishes, until it was stored.",
                   totals.log_commit);
+    all.hooks(shared.hooks.figures());
     all.histogram("fanhorn_mailbox_seconds", "From a broker to its worker.", totals.mailbox);
     all.histogram("fanhorn_flush_seconds", "One turn's flush to subscribers.", totals.flush);
     return std::move(all.out);

@@ -376,6 +376,18 @@ std::span<const SectionType> section_types() {
          "in a cookie; never in more than one of them."},
         {"broker", "broker NAME", Naming::Name, "", kBrokerRows, "mode sentinels master",
          "What orders and keeps messages, where the memory of this daemon is not meant."},
+        {"hooks", "hooks NAME", Naming::Name, "", hooks_rows(), "",
+         "An application that is told who comes and goes: a JSON object "
+         "{\"dropped\":0,\"events\":[...]} by POST, events in the order in which they happened, "
+         "each of them at least once.\n"
+         "An event is an object with id, event, time (milliseconds since 1970) and, as fits it, "
+         "channel, user, info and message, the id of the message that nobody heard.\n"
+         "The id is START.N: N rises by one from event to event of a section, so that what comes "
+         "twice, and what was dropped, is known by it.\n"
+         "With another START the daemon has started anew, and who was here before is gone.\n"
+         "At its end all that are here are told to be gone, and what waits is sent for two seconds "
+         "more, or ten when it drains.\n"
+         "A daemon that was started without such a section needs a restart for the first one."},
         {"defaults", "defaults channel", Naming::Single, "channel", channel_rows(), "",
          "What every [channel] section starts from."},
         {"channel", "channel PATTERN", Naming::Pattern, "", channel_rows(), "",

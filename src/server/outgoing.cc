@@ -149,7 +149,8 @@ std::string_view Outgoing::fault_text(Fault fault) {
 
 // While it is tried again, one request at a time.
 bool Outgoing::is_paused() const {
-    return failures_ >= kFailures && (clock_.now() < paused_until_ || busy_ > 0);
+    return settings_.is_left_alone && failures_ >= kFailures &&
+           (clock_.now() < paused_until_ || busy_ > 0);
 }
 
 void Outgoing::ask(std::string request, Done done) {
@@ -188,7 +189,7 @@ void Outgoing::finish(Job& job, const Response& response) {
 
 void Outgoing::count(bool is_good) {
     failures_ = is_good ? 0 : failures_ + 1;
-    if (failures_ < kFailures)
+    if (failures_ < kFailures || !settings_.is_left_alone)
         return;
     const Millis pause = std::min(kMostPause, kLeastPause << std::min(failures_ - kFailures, 5));
     paused_until_ = clock_.now() + pause / 2 + random_below(static_cast<uint32_t>(pause / 2 + 1));

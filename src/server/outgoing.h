@@ -15,7 +15,7 @@
 
 namespace fanhorn {
 
-// One worker's, on its thread. Whoever asks is answered once. When the endpoint fails several times
+// On its loop's thread. Whoever asks is answered once. When the endpoint fails several times
 // in a row (a status of 500 and more is a failure, too) it is left alone for a while, longer each
 // time (1 s to 30 s, jittered), and whoever asks then is told at once; after that one request tries
 // it.
@@ -25,6 +25,7 @@ class Outgoing {
         Millis timeout = 2000;       // of a request as a whole, its wait included
         size_t requests = 64;        // under way and waiting; beyond: none
         size_t body_size = 64 << 10; // of an answer
+        bool is_left_alone = true;   // when it fails; else its owner sees to that
     };
     static constexpr size_t kConnections = 8;
     static constexpr int kFailures = 5; // in a row, until it is left alone

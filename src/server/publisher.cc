@@ -2,6 +2,7 @@
 #include "server/publisher.h"
 
 #include "base/text.h"
+#include "server/users.h"
 
 #include <map>
 #include <memory>
@@ -59,8 +60,13 @@ const ChannelSettings* Publisher::check(Attempt& attempt) {
 void Publisher::settle(Attempt& attempt, const Published& published) {
     attempt.published = published;
     attempt.problem = problem_of(published, attempt.channel);
-    if (published.status == Published::Status::Published)
-        counters_.published.add(1);
+    if (published.status != Published::Status::Published)
+        return;
+    counters_.published.add(1);
+    if (!observer_ || published.subscribers > 0)
+        return;
+    if (const auto user = user_of_channel(attempt.channel); !user.empty())
+        observer_->on_unheard(std::string(user), published.position);
 }
 
 void Publisher::publish_one(Attempt&& attempt, std::function<void(const Attempt&)> done) {

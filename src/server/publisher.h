@@ -6,6 +6,7 @@
 #include "http/problem.h"
 #include "http/request.h"
 #include "relay/broker.h"
+#include "relay/observer.h"
 #include "server/directory.h"
 #include "server/memory_watch.h"
 
@@ -48,8 +49,10 @@ std::optional<http::Problem> read_batch(std::string_view json, Attempts& attempt
 // Belongs to a worker.
 class Publisher {
   public:
-    Publisher(const Directory& directory, Counters& counters, const MemoryWatch& memory)
-        : directory_(directory), counters_(counters), memory_(memory) {}
+    // `observer` may be null.
+    Publisher(const Directory& directory, Counters& counters, const MemoryWatch& memory,
+              Observer* observer)
+        : directory_(directory), counters_(counters), memory_(memory), observer_(observer) {}
 
     // Hands those without a problem to their brokers. `done` runs on this worker, perhaps before
     // the call returns, when all have been answered.
@@ -66,6 +69,7 @@ class Publisher {
     const Directory& directory_;
     Counters& counters_;
     const MemoryWatch& memory_;
+    Observer* const observer_;
 };
 
 // Of a result; a reserve that is usually enough.

@@ -20,6 +20,8 @@ namespace {
 constexpr Millis kTickMs = 200;
 // For the last words of a drain to be heard.
 constexpr Millis kDrainGraceMs = 6000;
+// For the last events to be told to the application, behind a drain's end, and at a stop.
+constexpr Millis kHooksDrainMs = 10'000, kHooksEndMs = 2000;
 // Descriptors that are not connections: loops, listeners, log, reserves.
 constexpr uint64_t kOtherDescriptors = 56;
 constexpr uint64_t kWorkerDescriptors = 10; // and these for each worker
@@ -64,6 +66,9 @@ Server::Server(std::shared_ptr<const Config> config, std::function<LoadedConfig(
     shared_.descriptors = config_->server.descriptors;
     shared_.memory.set_budget(config_->limits.memory);
     make_brokers();
+    shared_.hooks.configure(config_->hooks);
+    hook_sender_.configure(config_->hooks);
+    shared_.observer = config_->hooks.empty() ? nullptr : &shared_.hooks;
     for (size_t i = 0; i < shared_.workers; ++i)
         workers_.push_back(std::make_unique<Worker>(shared_, i, config_));
     for (const auto& worker : workers_) {
@@ -269,15 +274,24 @@ int Server::run() {
         named->broker->stop();
     for (const auto& worker : workers_)
         worker->forget_mail();
+    end_hooks();
     remove_pid_file(pid_file_);
     log_event(LogLevel::Notice, "stopped");
     return 0;
+}
+
+void Server::end_hooks() {
+    if (!shared_.observer)
+        return;
+    const Millis now = shared_.clock.now();
+    hook_sender_.finish(std::max(now + kHooksEndMs, std::min(drain_until_, now + kHooksDrainMs)));
 }
 
 void Server::on_signal(int signal) {
     switch (signal) {
     case SIGTERM:
     case SIGINT:
+        drain_until_ = 0;
         return stop();
     case SIGQUIT:
         return begin_drain();
@@ -340,6 +354,7 @@ void Server::reload() {
     const auto rules = std::make_shared<ConfigRules>(config_);
     for (const auto& named : shared_.brokers)
         named->broker->configure(rules, broker_limits(config_->limits));
+    reload_hooks();
     for (const auto& worker : workers_)
         worker->post([raw = worker.get(), config = config_] { raw->reload(config); });
     if (auto added = hand_over(std::move(*opened)); !added)
@@ -347,6 +362,14 @@ void Server::reload() {
     shared_.reloads.fetch_add(1, std::memory_order_relaxed);
     log_event(LogLevel::Notice, "reloaded", {{"file", config_->file}});
     notify_service_manager("READY=1");
+}
+
+void Server::reload_hooks() {
+    if (!shared_.observer)
+        return;
+    hook_sender_.let_go();
+    shared_.hooks.configure(config_->hooks);
+    hook_sender_.configure(config_->hooks);
 }
 
 void Server::begin_drain() {
@@ -374,6 +397,7 @@ void Server::tick() {
     shared_.memory.tick(now);
     shared_.addresses.tick(now);
     dashboard_.tick();
+    hook_sender_.tick();
     if (state_ == State::Draining && (shared_.connections.load() == 0 || now >= drain_until_))
         stop();
     feed_watchdog(now);

@@ -5,6 +5,7 @@
 #include "net/loop.h"
 #include "server/config.h"
 #include "server/dashboard.h"
+#include "server/hook_sender.h"
 #include "server/privileges.h"
 #include "server/shared.h"
 #include "server/worker.h"
@@ -44,6 +45,8 @@ class Server {
     void reopen_log();
     void reload_log(const LogSettings& log);
     void reload();
+    void reload_hooks();
+    void end_hooks();
     void begin_drain();
     void stop();
     void tick();
@@ -54,6 +57,7 @@ class Server {
     Shared shared_;
     Dashboard dashboard_{shared_};
     Loop loop_;
+    HookSender hook_sender_{loop_, shared_.clock, shared_.hooks};
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<std::string> open_keys_; // addresses
     std::string pid_file_;

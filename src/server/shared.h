@@ -6,6 +6,7 @@
 #include "relay/broker.h"
 #include "server/address_limiter.h"
 #include "server/config.h"
+#include "server/hooks.h"
 #include "server/memory_watch.h"
 #include "server/posted_sessions.h"
 #include "server/users.h"
@@ -40,7 +41,9 @@ struct Shared {
     std::atomic<bool> is_draining{false};
     size_t workers = 0;
     PostedSessions posted_sessions;
-    std::vector<Worker*> crew; // they, from before the first loop runs to behind the last
+    Hooks hooks{clock};
+    Observer* observer = nullptr; // they, when there are any from the start on
+    std::vector<Worker*> crew;    // they, from before the first loop runs to behind the last
     Descriptors descriptors = Descriptors::Process;
 };
 

@@ -3,8 +3,15 @@
 
 namespace fanhorn {
 
+static constexpr std::string_view kUserPrefix = "$user:";
+
 std::string user_channel(std::string_view user) {
-    return "$user:" + std::string(user);
+    return std::string(kUserPrefix) + std::string(user);
+}
+
+std::string_view user_of_channel(std::string_view channel) {
+    return channel.starts_with(kUserPrefix) ? channel.substr(kUserPrefix.size())
+                                            : std::string_view();
 }
 
 void UserCounts::add(std::string_view user) {
@@ -42,6 +49,8 @@ void Users::add(Standing& standing) {
         auto made = std::make_unique<User>();
         made->name = name;
         found = users_.insert(std::move(made)).first;
+        if (observer_)
+            observer_->on_user((*found)->name, true);
     }
     standing.users = this;
     standing.user = name;
@@ -54,8 +63,11 @@ void Users::remove(Standing& standing) {
     standing.of_user.unlink();
     everywhere_.remove(standing.user);
     standing.users = nullptr;
-    if (found != users_.end() && (*found)->standings.empty())
-        users_.erase(found);
+    if (found == users_.end() || !(*found)->standings.empty())
+        return;
+    if (observer_)
+        observer_->on_user((*found)->name, false);
+    users_.erase(found);
 }
 
 } // namespace fanhorn

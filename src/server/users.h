@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "base/named_set.h"
+#include "relay/observer.h"
 #include "server/standing.h"
 
 #include <cstdint>
@@ -16,6 +17,8 @@ namespace fanhorn {
 
 // The implicit channel of a user, on which what is sent to him goes.
 std::string user_channel(std::string_view user);
+// Whose it is; "" for any other channel.
+std::string_view user_of_channel(std::string_view channel);
 
 // How many subscribed connections each user has, on all workers. Any thread.
 class UserCounts {
@@ -36,7 +39,9 @@ class UserCounts {
 // One a worker. A Standing leaves by itself when it dies.
 class Users {
   public:
-    explicit Users(UserCounts& everywhere) : everywhere_(everywhere) {}
+    // `observer` may be null.
+    explicit Users(UserCounts& everywhere, Observer* observer = nullptr)
+        : everywhere_(everywhere), observer_(observer) {}
 
     // Of the user that its tokens name; nothing when they name none, or it is here already.
     void add(Standing& standing);
@@ -68,6 +73,7 @@ class Users {
         std::string_view key() const { return name; }
     };
     UserCounts& everywhere_;
+    Observer* const observer_;
     NamedSet<User> users_;
 };
 

@@ -52,12 +52,13 @@ class RingWriter final : public BatchWriter {
 Worker::Worker(Shared& shared, size_t number, std::shared_ptr<const Config> config)
     : shared_(shared), number_(number), loop_(std::make_unique<Loop>()),
       mailbox_(config->limits.mailbox_bytes, [this] { wake(); }), hub_(shared.clock, counters_),
-      publisher_(directory_, counters_, shared.memory), control_(directory_),
+      publisher_(directory_, counters_, shared.memory, shared.observer), control_(directory_),
       read_buffer_(kReadBufferBytes), stream_buffer_(kStreamBufferBytes), handshakes_(counters_),
-      users_(shared.user_counts), inquiries_(*loop_, shared.clock, counters_) {
+      users_(shared.user_counts, shared.observer), inquiries_(*loop_, shared.clock, counters_) {
     inquiries_.set_config(*config);
     waker_ = std::make_unique<Waker>(*loop_, [this] { deliver(); });
     ticker_ = std::make_unique<Ticker>(*loop_, kTickMs, [this] { tick(); });
+    hub_.set_observer(shared.observer);
     hub_.configure(std::make_shared<ConfigRules>(config));
     directory_.set_config(std::move(config));
     for (const auto& named : shared_.brokers)

@@ -36,6 +36,7 @@ struct Everything {
     ListenerSettings listener;
     BrokerSettings broker;
     AuthSettings auth;
+    HookSettings hooks;
     ChannelSettings channel;
 
     void* of(std::string_view type) {
@@ -46,6 +47,7 @@ struct Everything {
                : type == "listener" ? static_cast<void*>(&listener)
                : type == "broker"   ? static_cast<void*>(&broker)
                : type == "auth"     ? static_cast<void*>(&auth)
+               : type == "hooks"    ? static_cast<void*>(&hooks)
                                     : static_cast<void*>(&channel);
     }
 };
@@ -153,7 +155,8 @@ static void shipped_file_shows_every_key(void**) {
                    {"/etc/fanhorn/tls/fullchain.pem", certified.certificate},
                    {"/etc/fanhorn/tls/key.pem", certified.key},
                    {"/etc/fanhorn/users.pem", SigningKey::ed25519().public_pem()},
-                   {"/etc/fanhorn/backend.token", "0123456789abcdef\n"}};
+                   {"/etc/fanhorn/backend.token", "0123456789abcdef\n"},
+                   {"/etc/fanhorn/hooks.secret", std::string(32, 's')}};
     assert_true(load_config("shipped", {}, world).errors.empty());
     auto set = load_config("set", {}, world);
     assert_text(set.errors.empty() ? "" : set.errors[0], "");
