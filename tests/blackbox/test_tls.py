@@ -502,10 +502,10 @@ class Storm(TlsTest):
             self.assertLess(statistics.median(latencies), 0.1 * PATIENCE)
         with self.storming(1000):  # as good as no limit
             unlimited, _ = self.storm()
-        print(f"a delivery while {self.COUNT} shake hands, by 4 and by 1000 a turn: "
+        print(f"{len(latencies)} and {len(unlimited)} deliveries while {self.COUNT} shake hands, by 4 and by 1000 a turn: "
               f"median {statistics.median(latencies):.4f} and {statistics.median(unlimited):.4f} s, "
               f"longest {max(latencies):.4f} and {max(unlimited):.4f} s")
-        self.assertLess(statistics.median(latencies), max(unlimited) / 3)
+        self.assertGreater(len(latencies), 2 * len(unlimited))
 
     @contextlib.contextmanager
     def storming(self, limit):
