@@ -282,8 +282,8 @@ void DurableBroker::answer(Jobs jobs) {
         if (is_stopping_) // there is nobody
             return;
     }
-    for (const auto& [box, of_box] : of_boxes)
-        box->post([done = of_box] {
+    for (auto& [box, of_box] : of_boxes) // they end where they are answered
+        box->post([done = std::move(of_box)] {
             for (const auto& job : *done)
                 job->answer();
         });

@@ -32,7 +32,7 @@ class DurableBroker::Loader final : public LogReader {
                                              logged.n, stored_at));
         ++messages_;
         channel->n = std::max(channel->n, message->n);
-        if (message->retained && !message->is_expired(now_) &&
+        if (message->retained &&
             (!channel->retained || channel->retained->position.seq < logged.seq))
             channel->retained = message;
         return !message->stored || logged.is_past || append(*channel, message);

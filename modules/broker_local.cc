@@ -227,6 +227,7 @@ LocalBroker::Staged LocalBroker::stage(Draft& draft, const Digest* content, Mill
 
 uint32_t LocalBroker::apply(const Staged& staged, Garbage& garbage) {
     --staged.channel->staged;
+    settings_of(*staged.channel); // a reload may have come meanwhile
     head_ = staged.message->position.seq;
     const uint32_t subscribers = deliver(*staged.channel, staged.message);
     remember(*staged.channel, staged.message, garbage);

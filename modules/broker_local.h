@@ -105,7 +105,7 @@ class LocalBroker : public Broker {
     ChannelStart start_wildcard(const std::string& name, const Since& since, Millis now,
                                 uint64_t& lowest);
     class Reading;
-    Start start(const std::vector<std::string>& names, const Since& since, Millis now);
+    Start begin_at(const std::vector<std::string>& names, const Since& since, Millis now);
     ChannelStart start_channel(const std::string& name, const Since& since, Millis now,
                                uint64_t& lowest);
     ChannelFacts facts_of(Channel& channel);

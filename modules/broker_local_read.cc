@@ -70,7 +70,7 @@ void LocalBroker::subscribe(size_t worker, std::vector<std::string> names, Since
         std::lock_guard lock(mutex_);
         result.status = want(static_cast<uint16_t>(worker), names);
         if (result.status == Start::Status::Placed)
-            result = start(names, since, clock_.now());
+            result = begin_at(names, since, clock_.now());
         limits.swap(reached_);
     }
     for (const Limit limit : limits)
@@ -133,12 +133,12 @@ void LocalBroker::locate(std::vector<std::string> names, Since since,
     Start result;
     {
         std::lock_guard lock(mutex_);
-        result = start(names, since, clock_.now());
+        result = begin_at(names, since, clock_.now());
     }
     done(std::move(result));
 }
 
-Start LocalBroker::start(const std::vector<std::string>& names, const Since& since, Millis now) {
+Start LocalBroker::begin_at(const std::vector<std::string>& names, const Since& since, Millis now) {
     Start start;
     start.epoch = epoch_;
     start.head = head_;

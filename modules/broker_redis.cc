@@ -64,12 +64,14 @@ void RedisBroker::run(std::latch& ready) {
     loop_ = std::make_unique<Loop>();
     waker_ = std::make_unique<Waker>(*loop_, [this] { run_tasks(); });
     make_connections();
-    const Ticker ticker(*loop_, kLookMs, [this] { look_after(); });
-    connect();
-    ready.count_down();
-    while (!is_stopping_) {
-        loop_->turn(Loop::Wait::ForEvents);
-        finish_turn();
+    {
+        const Ticker ticker(*loop_, kLookMs, [this] { look_after(); });
+        connect();
+        ready.count_down();
+        while (!is_stopping_) {
+            loop_->turn(Loop::Wait::ForEvents);
+            finish_turn();
+        }
     }
     stage_ = Stage::Away;
     is_stopped_ = true;
@@ -160,16 +162,12 @@ bool RedisBroker::is_up() const {
 }
 
 void RedisBroker::append_limits(Words& words, const ChannelSettings* settings) {
-    static const ChannelSettings kNone = [] {
-        ChannelSettings none;
-        none.history = 0;
-        return none;
-    }();
-    const ChannelSettings& of = settings ? *settings : kNone;
-    words.push_back(std::to_string(of.history));
-    words.push_back(std::to_string(of.history_bytes));
-    words.push_back(std::to_string(of.history_ttl));
-    words.push_back(of.pattern);
+    if (!settings) // it stays as others have settled it
+        return static_cast<void>(words.insert(words.end(), 4, ""));
+    words.push_back(std::to_string(settings->history));
+    words.push_back(std::to_string(settings->history_bytes));
+    words.push_back(std::to_string(settings->history_ttl));
+    words.push_back(settings->pattern);
 }
 
 RedisBroker::Words RedisBroker::draft_words(const Draft& draft,

@@ -68,6 +68,7 @@ class RedisBroker final : public Broker {
         Mailbox* box;
         std::unordered_map<std::string, uint32_t> unsettled;
     };
+    struct Placing;
     // A channel, or wildcard, that workers of this node want.
     struct Topic {
         std::string name;
@@ -76,13 +77,13 @@ class RedisBroker final : public Broker {
         std::u16string wanted;   // numbers of workers
         uint32_t uses = 0;       // requests that are being placed on it
         uint32_t confirming = 0; // subscriptions of ours that the server has not confirmed
+        std::vector<std::shared_ptr<Placing>> waiting; // for that
         Ref<Audience> audience = make_ref<Audience>();
     };
     struct Snapshot {
         std::shared_ptr<const Rules> rules;
         BrokerLimits limits;
     };
-    struct Placing;
     struct Publishing;
     class Reading;
     template <typename T> struct Question;
@@ -92,6 +93,8 @@ class RedisBroker final : public Broker {
 
     // To find a channel that a wildcard matches it may look at so many: those begin as it does.
     static constexpr size_t kLooksForOne = 16;
+    // So often names are listed for a start before what wildcards matched is given up, and told.
+    static constexpr int kMostRounds = 3;
 
     // Any thread.
     void post(std::function<void()> task);
@@ -101,6 +104,7 @@ class RedisBroker final : public Broker {
     static void append_limits(Words& words, const ChannelSettings* settings);
     Words draft_words(const Draft& draft, const ChannelSettings& settings) const;
     void begin(std::shared_ptr<Placing> placing);
+    void tell_who_left();
     void tell(const std::string& channel, MessageKind kind, const Attendee& who,
               const ConnectionId& exclude);
     static Marked::Status marked_status(std::string_view word);
@@ -109,8 +113,10 @@ class RedisBroker final : public Broker {
     void run(std::latch& ready);
     void run_tasks();
     void finish_turn();
+    void expire();
     void tell_pushed();
     void look_after();
+    void run_parked();
     void make_connections();
     void connect();
     void lose_server(std::string_view reason);
@@ -125,7 +131,7 @@ class RedisBroker final : public Broker {
     std::string next_word();
 
     void on_carried(const RedisReply& reply);
-    void on_confirmed(std::string_view key);
+    void on_confirmed(std::string_view key, bool is_pattern);
     void on_message(std::string_view key, std::string_view text);
     void on_word(std::string_view text);
     template <typename Mail> void push(uint16_t worker, Mail&& mail);
@@ -135,10 +141,10 @@ class RedisBroker final : public Broker {
     template <typename Visit> void each_topic_of(const std::string& channel, Visit visit) const;
     uint32_t audience_of(const std::string& channel) const;
     std::string key_of(const Topic& topic) const;
-    std::vector<Topic*> confirming_topics(std::string_view key) const;
+    std::vector<Topic*> confirming_topics(std::string_view key, bool is_pattern) const;
 
     void place(const std::shared_ptr<Placing>& placing);
-    Start::Status use_topics(Placing& placing);
+    Start::Status use_topics(const std::shared_ptr<Placing>& placing);
     Topic* find_or_make(const Placing& placing, const std::string& name, Start::Status& refused);
     void ask_for(Topic& topic);
     void release_topics(const Placing& placing);
@@ -164,7 +170,6 @@ class RedisBroker final : public Broker {
     ChannelFacts facts_of(const std::string& name, const RedisReply& reply, uint64_t epoch);
     Words facts_words(const std::vector<std::string>& names) const;
     void list_facts(std::vector<std::string> names, size_t limit, const Asked<ChannelList>& asked);
-    void tell_who_left();
 
     const BrokerSettings settings_;
     const Clock& clock_;           // of messages

@@ -10,7 +10,7 @@
 --   names       sorted set of the channels that have either
 --   due         sorted set of them by when something in them ends
 --   gone        hash: what channels of a bucket, or of a section, had trimmed when they were freed
---   i:CHANNEL:KEY  an idempotency key: stored at, digest, seq, n
+--   i:CHANNEL,KEY  an idempotency key: stored at, digest, seq, n
 -- ARGV: command, run_id of the server, an epoch that nobody has, the newest seq the caller has seen,
 -- now (milliseconds), and the command's own.
 
@@ -61,7 +61,7 @@ end
 
 -- ---- a channel
 
--- `limits`: count, bytes, age and section as the caller's configuration has them; nil: as stored.
+-- `limits`: count, bytes, age and section as the caller's configuration has them; nil, or '': as stored.
 local function open(name, limits)
     local channel = { name = name, key = base .. 'c:' .. name, stream = base .. 'h:' .. name }
     local v = call('HMGET', channel.key, 'n', 'bytes', 'trimmed', 'section', 'count', 'most', 'age', 'soonest',
@@ -71,7 +71,7 @@ local function open(name, limits)
     channel.trimmed = tonumber(v[3]) or tonumber(call('HGET', base .. 'gone', bucket(name))) or 0
     channel.section, channel.soonest = v[4], tonumber(v[8]) or 0
     channel.count, channel.most, channel.age = tonumber(v[5]), tonumber(v[6]), tonumber(v[7])
-    if limits then
+    if limits and limits[1] ~= '' then
         channel.section, channel.count, channel.most, channel.age = limits[4], tonumber(limits[1]),
             tonumber(limits[2]), tonumber(limits[3])
     end
@@ -237,7 +237,7 @@ local function publish_one(at, most_channels)
     local name, store, retain, key, digest = ARGV[at], ARGV[at + 1] == '1', ARGV[at + 2] == '1', ARGV[at + 3],
         ARGV[at + 4]
     local expires, bytes, message = tonumber(ARGV[at + 9]), tonumber(ARGV[at + 10]), ARGV[at + 11]
-    local key_name = base .. 'i:' .. name .. ':' .. key
+    local key_name = base .. 'i:' .. name .. ',' .. key
     if key ~= '' then
         local known = call('HMGET', key_name, 'at', 'digest', 'seq', 'n')
         if known[1] and tonumber(known[1]) + KEY_AGE > now then
@@ -402,7 +402,7 @@ end
 
 function commands.read()
     local after, most, bytes = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-    local results = { epoch, whole(first_seq), whole(head) }
+    local results = { epoch, whole(first_seq), whole(head), tostring(call('HGET', base .. 'meta', 'names') or '0') }
     for at = 9, #ARGV, 6 do
         results[#results + 1] = read_one(after, most, bytes, ARGV[at], tonumber(ARGV[at + 1]),
                                          { ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5] })
@@ -410,13 +410,12 @@ function commands.read()
     return results
 end
 
--- channel, whether it is to be told although nothing is kept
+-- channel
 function commands.remove()
     local channel = open(ARGV[6])
-    if not channel.exists and ARGV[7] ~= '1' then
+    if not channel.exists and call('PUBSUB', 'NUMSUB', base .. 'm:' .. ARGV[6])[2] == 0 then
         return { epoch, '0' }
     end
-    local existed = channel.exists and '1' or '0'
     local last = call('XREVRANGE', channel.stream, '+', '-', 'COUNT', 1)[1]
     if last then
         channel.trimmed = math.max(channel.trimmed, seq_of(last[1]))
@@ -425,7 +424,7 @@ function commands.remove()
     call('HSET', base .. 'meta', 'head', whole(head))
     free(channel)
     carry(ARGV[6], 'e', head, 0, '')
-    return { epoch, existed }
+    return { epoch, '1' }
 end
 
 -- Of each channel named: '' or name, messages, bytes, first and last seq, n, section
@@ -464,9 +463,10 @@ function commands.list()
 end
 
 -- A channel to carry a word to, which has told all before it: how many channels there are, when what
--- was due has gone.
+-- was due has gone, and whether there is more of that.
 function commands.tick()
-    for _, name in ipairs(call('ZRANGEBYSCORE', base .. 'due', '-inf', whole(now), 'LIMIT', 0, 256)) do
+    local due = call('ZRANGEBYSCORE', base .. 'due', '-inf', whole(now), 'LIMIT', 0, 256)
+    for _, name in ipairs(due) do
         local channel = open(name)
         if channel.exists then
             trim(channel)
@@ -476,7 +476,7 @@ function commands.tick()
         end
     end
     call('PUBLISH', ARGV[6], table.concat({ 's', epoch, whole(head), '' }, ' '))
-    return { epoch, whole(head), call('ZCARD', base .. 'names') }
+    return { epoch, whole(head), call('ZCARD', base .. 'names'), #due == 256 and '1' or '0' }
 end
 
 -- ---- how far users have read

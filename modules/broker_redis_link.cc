@@ -93,15 +93,25 @@ void RedisBroker::lose_server(std::string_view reason) {
     const auto placing = std::exchange(placing_, {});
     for (const auto& [word, each] : placing)
         give_up(*each, Start::Status::Down);
-    for (const auto& topic : topics_)
-        topic->confirming = 0;
     awaited_.clear();
+    std::vector<Topic*> topics;
+    for (const auto& topic : topics_)
+        topics.push_back(topic.get());
+    for (Topic* topic : topics) {
+        topic->confirming = 0;
+        topic->waiting.clear();
+        drop_if_unused(*topic);
+    }
+    for (const auto& task : std::exchange(parked_, {})) // who does not stay is told
+        task();
 }
 
 void RedisBroker::on_commands_open() {
     const std::vector<std::string> info = {"INFO", "server"};
     commands_->ask(info, [this](const RedisReply& reply) {
         run_id_ = info_value(reply.text(), "run_id");
+        if (run_id_.empty())
+            return lose_server("INFO does not tell us its run_id");
         join_if_greeted();
     });
     const std::vector<std::string> load = {"SCRIPT", "LOAD", std::string(redis_script())};
@@ -165,8 +175,7 @@ void RedisBroker::on_caught_up(uint64_t epoch, uint64_t head) {
     was_told_away_ = false;
     pause_ = kLeastPause;
     log_event(LogLevel::Notice, "broker_up", {{"broker", settings_.name}});
-    for (const auto& task : std::exchange(parked_, {}))
-        task();
+    run_parked();
 }
 
 void RedisBroker::look_after() {
@@ -178,23 +187,32 @@ void RedisBroker::look_after() {
     if (now < asked_at_ + 1000)
         return;
     asked_at_ = now;
-    if (stage_ == Stage::Up) {
-        static const std::vector<std::string> kPing = {"PING"};
-        carrier_->ask(kPing, nullptr);
-        commands_->ask(kPing, [](const RedisReply&) {});
-    }
+    static const std::vector<std::string> kPing = {"PING"};
+    carrier_->ask(kPing, nullptr);
+    commands_->ask(kPing, [](const RedisReply&) {});
+    run_parked();
+}
+
+// What the server was away, or too busy, for.
+void RedisBroker::run_parked() {
+    if (stage_ == Stage::Up)
+        for (const auto& task : std::exchange(parked_, {}))
+            task();
 }
 
 void RedisBroker::tick() {
-    post([this] {
-        tell_who_left();
-        Words words = {inbox_};
-        call("tick", std::move(words), [this](const RedisReply& reply) {
-            if (reply.size() == 3)
-                channel_count_ =
-                    std::max<size_t>(reply[2].number(), topics_.size() - wildcards_.size());
-            check_epoch(reply);
-        });
+    tell_who_left();
+    post([this] { expire(); });
+}
+
+void RedisBroker::expire() {
+    call("tick", {inbox_}, [this](const RedisReply& reply) {
+        if (reply.size() == 4)
+            channel_count_ =
+                std::max<size_t>(reply[2].number(), topics_.size() - wildcards_.size());
+        if (reply[3].text() == "1")
+            expire();
+        check_epoch(reply);
     });
 }
 
@@ -251,30 +269,32 @@ void RedisBroker::on_carried(const RedisReply& reply) {
     else if (kind == "pmessage")
         on_message(reply[2].text(), reply[3].text());
     else if (kind == "subscribe" || kind == "psubscribe")
-        on_confirmed(reply[1].text());
+        on_confirmed(reply[1].text(), kind == "psubscribe");
     else if (reply.is_error())
         lose_server(reply.text());
 }
 
-void RedisBroker::on_confirmed(std::string_view key) {
-    for (const auto& topic : confirming_topics(key))
-        if (topic->confirming > 0)
-            --topic->confirming;
-    if (stage_ == Stage::Joining) {
-        if (--joining_ == 0)
-            catch_up();
-        return;
+void RedisBroker::on_confirmed(std::string_view key, bool is_pattern) {
+    for (Topic* topic : confirming_topics(key, is_pattern)) {
+        if (topic->confirming == 0 || --topic->confirming > 0)
+            continue;
+        for (const auto& placing : std::exchange(topic->waiting, {}))
+            place_if_confirmed(placing);
+        drop_if_unused(*topic);
     }
-    const auto placing = placing_; // some of them go
-    for (const auto& [word, each] : placing)
-        place_if_confirmed(each);
+    if (stage_ == Stage::Joining && --joining_ == 0)
+        catch_up();
 }
 
-std::vector<RedisBroker::Topic*> RedisBroker::confirming_topics(std::string_view key) const {
+std::vector<RedisBroker::Topic*> RedisBroker::confirming_topics(std::string_view key,
+                                                                bool is_pattern) const {
     std::vector<Topic*> found;
-    for (Topic* topic : wildcards_)
-        if (key == key_of(*topic))
-            found.push_back(topic);
+    if (is_pattern) {
+        for (Topic* topic : wildcards_)
+            if (key == key_of(*topic))
+                found.push_back(topic);
+        return found;
+    }
     const std::string prefix = base_ + "m:";
     if (key.starts_with(prefix))
         if (const auto named = topics_.find(key.substr(prefix.size())); named != topics_.end())

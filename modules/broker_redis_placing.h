@@ -43,6 +43,7 @@ struct RedisBroker::Placing {
     std::vector<std::vector<std::string>> matched; // one for each of the names
     std::vector<bool> is_cut;                      // too many
     std::string version;
+    int rounds = 0;
     size_t listing = 0; // wildcards still to be listed
     std::string word;
     bool is_moved = false;                     // there were other names between two listings

@@ -29,11 +29,9 @@ bool RedisBroker::attend(const std::string& channel, const Attendee& who,
                          const ConnectionId& connection) {
     const ChannelSettings* settings = this->settings().rules->settings_for(channel);
     const uint32_t most = settings ? settings->presence_users : 0;
-    PresenceBook::Entry entry;
-    {
-        std::lock_guard lock(presence_mutex_);
-        entry = presence_.enter(channel, who.user, who.info, most);
-    }
+    std::lock_guard lock(
+        presence_mutex_); // what is told is told in the order in which it became so
+    const auto entry = presence_.enter(channel, who.user, who.info, most);
     if (entry == PresenceBook::Entry::Joined || entry == PresenceBook::Entry::Renewed)
         tell(channel, MessageKind::Join, who, connection);
     if (entry == PresenceBook::Entry::Full)
@@ -58,12 +56,8 @@ void RedisBroker::attendance(const std::string& channel,
 }
 
 void RedisBroker::tell_who_left() {
-    std::vector<PresenceBook::Left> left;
-    {
-        std::lock_guard lock(presence_mutex_);
-        left = presence_.expire(clock_.now());
-    }
-    for (const PresenceBook::Left& each : left)
+    std::lock_guard lock(presence_mutex_);
+    for (const PresenceBook::Left& each : presence_.expire(clock_.now()))
         tell(each.channel, MessageKind::Leave, {each.user, {}}, kNoConnection);
 }
 

@@ -29,9 +29,12 @@ class RedisBroker::Reading : public std::enable_shared_from_this<Reading> {
         for (const StretchPart& part : stretch_.parts)
             if (!is_wildcard(part.channel))
                 named_.push_back({part.channel, part.floor, kNoWildcard});
-        is_cut_.assign(stretch_.parts.size(), false);
+        version_.clear();
+        is_moved_ = false;
+        const bool is_unsteady = ++rounds_ > kMostRounds; // new names all the time
+        is_cut_.assign(stretch_.parts.size(), is_unsteady);
         listing_ = 1;
-        for (size_t i = 0; i < stretch_.parts.size(); ++i)
+        for (size_t i = 0; i < stretch_.parts.size() && !is_unsteady; ++i)
             if (is_wildcard(stretch_.parts[i].channel))
                 list(i);
         on_listed();
@@ -39,6 +42,7 @@ class RedisBroker::Reading : public std::enable_shared_from_this<Reading> {
 
   private:
     static constexpr size_t kNoWildcard = SIZE_MAX;
+    static constexpr int kMostRounds = 3;
     struct Part {
         std::string channel;
         uint64_t floor = 0;
@@ -65,6 +69,8 @@ class RedisBroker::Reading : public std::enable_shared_from_this<Reading> {
 
     void take_list(size_t index, const RedisReply& reply) {
         std::vector<std::string> matched;
+        is_moved_ = is_moved_ || (!version_.empty() && version_ != reply[1].text());
+        version_ = reply[1].text();
         if (reply.is_error())
             has_failed_ = true;
         else
@@ -101,23 +107,25 @@ class RedisBroker::Reading : public std::enable_shared_from_this<Reading> {
                 add(part.channel, 0, settings_.rules->settings_for_wildcard(*pattern));
         for (const Part& part : named_)
             add(part.channel, part.floor, settings_.rules->settings_for(part.channel));
-        broker_.call("read", std::move(words),
-                     [self = shared_from_this()](const RedisReply& reply) {
-                         if (reply.size() < 3)
-                             self->again();
-                         else
-                             self->take(reply);
-                         self->broker_.check_epoch(reply);
-                     });
+        broker_.call(
+            "read", std::move(words), [self = shared_from_this()](const RedisReply& reply) {
+                const bool has_moved = !self->version_.empty() && self->version_ != reply[3].text();
+                if (reply.size() < 4)
+                    self->again();
+                else if (self->is_moved_ || has_moved) // a channel came between
+                    self->begin();
+                else
+                    self->take(reply);
+                self->broker_.check_epoch(reply);
+            });
     }
 
     void take(const RedisReply& reply) {
         page_ = Page();
         page_.epoch = reply[0].number();
-        first_seq_ = reply[1].number();
         head_ = reply[2].number();
         limit_ = UINT64_MAX;
-        size_t at = 3;
+        size_t at = 4;
         const size_t count = stretch_.parts.size();
         for (size_t i = 0; i < count; ++i)
             if (is_wildcard(stretch_.parts[i].channel))
@@ -133,6 +141,9 @@ class RedisBroker::Reading : public std::enable_shared_from_this<Reading> {
         finish();
     }
 
+    // What the reader had is of an epoch before this one: what came between may be lost.
+    bool is_other() const { return stretch_.epoch && stretch_.epoch != page_.epoch; }
+
     // The next part that is no wildcard.
     StretchPart* plain_part(size_t& index) {
         while (is_wildcard(stretch_.parts[index].channel))
@@ -145,10 +156,11 @@ class RedisBroker::Reading : public std::enable_shared_from_this<Reading> {
         StretchPart& part = stretch_.parts[index];
         const uint64_t lower = std::max(part.floor, stretch_.after);
         const uint64_t freed = is_cut_[index] ? head_ : gone;
-        if (lower >= freed)
-            return;
-        page_.gaps.push_back({part.channel, {page_.epoch, lower}, {}, Gap::Why::Trimmed});
-        part.floor = freed;
+        if (is_other())
+            page_.gaps.push_back({part.channel, {stretch_.epoch, lower}, {}, Gap::Why::Broker});
+        else if (lower < freed)
+            page_.gaps.push_back({part.channel, {page_.epoch, lower}, {}, Gap::Why::Trimmed});
+        part.floor = std::max(part.floor, freed);
     }
 
     // Returns from where on the channel has been told, or will be read.
@@ -156,17 +168,18 @@ class RedisBroker::Reading : public std::enable_shared_from_this<Reading> {
         uint64_t floor = part.floor;
         const uint64_t lower = std::max(floor, stretch_.after);
         const Found found = {reply[0].number(), reply[1].number()};
-        // What a reader had of an epoch before this one is followed by what this one has.
-        const bool is_other = lower > 0 && lower < first_seq_;
-        if (lower < found.trimmed || is_other) {
-            Gap gap{part.channel, {page_.epoch, lower}, {}, Gap::Why::Trimmed};
-            if (is_other)
-                gap.why = Gap::Why::Broker;
-            if (found.oldest)
-                gap.next = {page_.epoch, found.oldest};
+        if (lower < found.trimmed || is_other()) {
+            Gap gap{part.channel,
+                    {is_other() ? stretch_.epoch : page_.epoch, lower},
+                    {},
+                    is_other() ? Gap::Why::Broker : Gap::Why::Trimmed};
+            if (reply.size() > 3) // the first that it gets
+                gap.next = {page_.epoch, reply[3].number()};
             page_.gaps.push_back(std::move(gap));
-            floor = std::max(found.trimmed, is_other ? first_seq_ : 0);
+            floor = std::max(floor, found.trimmed);
         }
+        if (!settings_.rules->settings_for(part.channel)) // a reload took its section away
+            return floor;
         uint64_t last = 0;
         for (size_t i = 3; i + 4 < reply.size(); i += 5)
             last = take_message(part.channel, reply, i);
@@ -207,6 +220,7 @@ class RedisBroker::Reading : public std::enable_shared_from_this<Reading> {
         stretch_.after =
             std::max(stretch_.after, is_end ? head_ : std::max(last, count > 0 ? 0 : limit_));
         page_.is_end = is_end;
+        stretch_.epoch = page_.epoch;
         page_.rest = std::move(stretch_);
         asked_->answer(std::move(page_));
     }
@@ -218,9 +232,11 @@ class RedisBroker::Reading : public std::enable_shared_from_this<Reading> {
     std::vector<Part> named_;
     std::vector<bool> is_cut_; // of the parts: a wildcard that matches too much
     size_t listing_ = 0, most_ = 0;
-    bool has_failed_ = false;
+    bool has_failed_ = false, is_moved_ = false;
+    std::string version_; // of the server's names, when they were listed
+    int rounds_ = 0;
     Page page_;
-    uint64_t first_seq_ = 0, head_ = 0;
+    uint64_t head_ = 0;
     uint64_t limit_ = UINT64_MAX; // behind it some channel has more than was asked for
 };
 
@@ -231,12 +247,10 @@ void RedisBroker::read(Stretch stretch, std::function<void(Page)> done) {
 
 void RedisBroker::remove(const std::string& channel, std::function<void(bool)> done) {
     post([this, channel, asked = question<bool>(std::move(done))] {
-        const bool is_wanted = topics_.contains(std::string_view(channel));
-        call("remove", {channel, is_wanted ? "1" : "0"},
-             [this, is_wanted, asked](const RedisReply& reply) {
-                 asked->answer(reply[1].text() == "1" || (is_wanted && !reply.is_error()));
-                 check_epoch(reply);
-             });
+        call("remove", {channel}, [this, asked](const RedisReply& reply) {
+            asked->answer(reply[1].text() == "1");
+            check_epoch(reply);
+        });
     });
 }
 

@@ -46,32 +46,37 @@ void RedisBroker::begin(std::shared_ptr<Placing> placing) {
 }
 
 void RedisBroker::place(const std::shared_ptr<Placing>& placing) {
-    if (stage_ != Stage::Up)
-        return give_up(*placing, Start::Status::Down);
-    if (placing->worker)
-        if (const auto status = use_topics(*placing); status != Start::Status::Placed)
-            return give_up(*placing, status);
+    if (stage_ == Stage::CatchingUp)
+        return parked_.push_back([this, placing] { place(placing); });
+    auto status = stage_ == Stage::Up ? Start::Status::Placed : Start::Status::Down;
+    if (placing->worker && status == Start::Status::Placed)
+        status = use_topics(placing);
+    if (status != Start::Status::Placed) {
+        placing->worker.reset(); // it uses no topic
+        return give_up(*placing, status);
+    }
     placing->word = next_word();
     placing_[placing->word] = placing;
     place_if_confirmed(placing);
 }
 
 // All of them or none.
-Start::Status RedisBroker::use_topics(Placing& placing) {
+Start::Status RedisBroker::use_topics(const std::shared_ptr<Placing>& placing) {
     auto status = Start::Status::Placed;
     size_t used = 0;
-    for (const std::string& name : placing.names) {
-        Topic* topic = find_or_make(placing, name, status);
+    for (const std::string& name : placing->names) {
+        Topic* topic = find_or_make(*placing, name, status);
         if (!topic)
             break;
         ++topic->uses;
         ++used;
+        if (topic->confirming > 0)
+            topic->waiting.push_back(placing);
     }
     if (status == Start::Status::Placed)
         return status;
-    placing.names.resize(used);
-    release_topics(placing);
-    placing.worker.reset();
+    placing->names.resize(used);
+    release_topics(*placing);
     return status;
 }
 
@@ -122,7 +127,7 @@ void RedisBroker::release_topics(const Placing& placing) {
 }
 
 void RedisBroker::drop_if_unused(Topic& topic) {
-    if (topic.uses > 0 || !topic.wanted.empty())
+    if (topic.uses > 0 || !topic.wanted.empty() || topic.confirming > 0)
         return;
     const std::vector<std::string> words = {topic.pattern ? "PUNSUBSCRIBE" : "UNSUBSCRIBE",
                                             key_of(topic)};
@@ -178,13 +183,14 @@ void RedisBroker::place_if_confirmed(const std::shared_ptr<Placing>& placing) {
 // What the wildcards match comes first: the server knows names, and we know what they mean.
 void RedisBroker::list_matched(const std::shared_ptr<Placing>& placing) {
     placing->matched.assign(placing->names.size(), {});
-    placing->is_cut.assign(placing->names.size(), false);
+    const bool is_unsteady = ++placing->rounds > kMostRounds; // new names all the time
+    placing->is_cut.assign(placing->names.size(), is_unsteady);
     placing->version.clear();
     placing->is_moved = false;
     placing->listing = static_cast<size_t>(
         std::count_if(placing->names.begin(), placing->names.end(),
                       [](const std::string& name) { return is_wildcard(name); }));
-    if (placing->listing == 0)
+    if (placing->listing == 0 || is_unsteady)
         return ask_where(placing);
     for (size_t i = 0; i < placing->names.size(); ++i) {
         if (!is_wildcard(placing->names[i]))

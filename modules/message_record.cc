@@ -57,8 +57,9 @@ class Cursor {
 };
 
 bool is_line(std::string_view text) {
-    return std::none_of(text.begin(), text.end(),
-                        [](char c) { return static_cast<uint8_t>(c) < 0x20 || c == 0x7f; });
+    return std::none_of(text.begin(), text.end(), [](char c) {
+        return (static_cast<uint8_t>(c) < 0x20 && c != '\t') || c == 0x7f;
+    });
 }
 
 } // namespace

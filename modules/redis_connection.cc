@@ -72,10 +72,10 @@ void RedisConnection::flush() {
 }
 
 void RedisConnection::on_bytes(std::string_view bytes) {
-    asked_at_ = waiting_.empty() ? 0 : clock_.now();
     if (!reader_.feed(bytes))
         return fail("the server does not speak its protocol");
     take_replies();
+    asked_at_ = waiting_.empty() ? 0 : clock_.now();
 }
 
 void RedisConnection::take_replies() {

@@ -104,6 +104,7 @@ struct Start {
 struct Stretch {
     std::vector<StretchPart> parts; // each channel once; a wildcard stands for those not named
     uint64_t after = 0;
+    uint64_t epoch = 0; // whose seqs these are; 0: the current one's
     size_t max_messages = 1000;
     size_t max_bytes = 1 << 20; // but at least one message
 };

@@ -66,8 +66,10 @@ void FixedSubscriber::place(Wish&& wish) {
                                         end->hub->decline(*end, line->wish.channels);
                                     return;
                                 }
-                                if (!is_placed)
+                                if (!is_placed) {
+                                    end->hub->decline(*end, line->wish.channels);
                                     return subscriber->refuse(start.status);
+                                }
                                 subscriber->enter_feeds(line->wish, start);
                                 subscriber->on_start(std::move(start));
                             });
@@ -141,6 +143,7 @@ size_t FixedSubscriber::bytes_behind() const {
 Stretch FixedSubscriber::put_away_all() {
     Stretch stretch;
     stretch.after = position_.seq; // a later epoch of the broker begins above it
+    stretch.epoch = position_.epoch;
     for (size_t i = 0; i < count_; ++i) {
         Subscription& subscription = this->subscription(i);
         if (!subscription.feed || subscription.place == Subscription::Place::Gone)

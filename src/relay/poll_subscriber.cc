@@ -53,6 +53,7 @@ void PollSubscriber::on_start(Start start) {
 Stretch PollSubscriber::stretch_behind(const Start& start) {
     Stretch stretch;
     stretch.after = start.after;
+    stretch.epoch = start.epoch;
     for (size_t i = 0; i < start.channels.size(); ++i) {
         const std::string& name =
             poll_.may_wait ? subscription(i).feed->channel().name() : names_[i];

@@ -98,6 +98,7 @@ void Session::subscribe(Step step) {
 
 void Session::on_placed(Step& step, const std::vector<Member*>& members, const Start& start) {
     if (start.status != Start::Status::Placed) {
+        hub().decline(*end_, step.channels);
         for (Member* each : members)
             drop(*each);
         return refuse(step, start);
@@ -109,6 +110,7 @@ void Session::on_placed(Step& step, const std::vector<Member*>& members, const S
     auto placement = std::make_unique<Placement>();
     placement->members = members;
     placement->rest.after = start.after;
+    placement->rest.epoch = epoch_ = start.epoch;
     placement->is_read = placement->is_end = start.after >= start.head;
     for (size_t i = 0; i < members.size(); ++i) {
         const ChannelStart& channel = start.channels[i];

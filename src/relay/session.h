@@ -172,6 +172,7 @@ class Session final : public Subscriber, public Pooled<Session> {
     std::string user_, info_;
     std::string head_;          // until it is sent
     Member* rest_of_ = nullptr; // whose frame is half sent
+    uint64_t epoch_ = 0;        // of what was placed or read last
     bool is_asked_ = false;     // a page will come
     bool is_flushing_ = false;
 };

@@ -126,6 +126,7 @@ void Session::take(Placement& placement, Page page) {
         encoding_.message(outbox_.own(), *message);
         sent(*member, 1, 0);
     }
+    epoch_ = page.epoch;
     for (Member* each : placement.members)
         each->to = std::max(each->to, page.rest.after);
     std::erase_if(page.rest.parts,
@@ -153,6 +154,7 @@ void Session::fall_back(Member& member, std::unique_ptr<Conflation> conflation) 
     placement->is_ours = true;
     placement->conflation = std::move(conflation);
     placement->rest.after = member.sent;
+    placement->rest.epoch = epoch_;
     placement->rest.parts.push_back({member.name, 0});
     replay(std::move(placement));
 }

@@ -21,6 +21,7 @@ void StreamSubscriber::on_start(Start start) {
     encoding_.hello(out, {connection_, start.told, heartbeat_every()});
     Stretch stretch;
     stretch.after = start.after;
+    stretch.epoch = start.epoch;
     for (size_t i = 0; i < start.channels.size(); ++i) {
         const ChannelStart& channel = start.channels[i];
         if (channel.retained && subscription(i).feed->wants(*channel.retained))
@@ -81,9 +82,7 @@ void StreamSubscriber::take(Page page) {
         conflation->use();
     std::string& out = outbox_.own();
     for (Gap& gap : page.gaps) {
-        if (gap.why == Gap::Why::Broker)
-            gap.after = position_; // of the epoch before
-        else if (fell_back_)
+        if (fell_back_ && gap.why != Gap::Why::Broker)
             gap.why = Gap::Why::Overflow;
         append_gap(gap);
     }

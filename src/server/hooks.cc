@@ -73,7 +73,7 @@ bool HookSettings::wants(HookEvent event, const std::string& channel) const {
                        [&](const Pattern& each) { return each.matches(channel); });
 }
 
-Hooks::Hooks(const Clock& clock) : clock_(clock), start_(new_start()) {}
+Hooks::Hooks(const Clock& clock) : clock_(clock) {}
 
 void Hooks::configure(const std::vector<HookSettings>& sections) {
     const std::lock_guard lock(mutex_);
@@ -85,7 +85,7 @@ void Hooks::configure(const std::vector<HookSettings>& sections) {
             });
         if (known == sections_.end()) {
             configured.push_back(std::make_unique<Section>(Section{
-                settings, HookQueue(start_, bounds_of(settings), random_below(UINT32_MAX))}));
+                settings, HookQueue(new_start(), bounds_of(settings), random_below(UINT32_MAX))}));
             continue;
         }
         (*known)->settings = settings;

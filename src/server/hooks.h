@@ -64,7 +64,6 @@ class Hooks final : public Observer {
     Section* find(const std::string& name);
 
     const Clock& clock_;
-    const std::string start_; // what the ids of this daemon's events begin with
     mutable std::mutex mutex_;
     std::vector<std::unique_ptr<Section>> sections_;
     Census census_;

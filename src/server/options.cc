@@ -291,7 +291,8 @@ constexpr Row kBrokerRows[] = {
      .reloadable = false,
      .documentation =
          "What orders and keeps the messages: local is this daemon's memory.\n"
-         "With redis a Redis server of version 5 or later does, and several daemons that name the "
+         "With redis a Redis server of version 6.2 or later does, and several daemons that name "
+         "the "
          "same one are one relay: what is published at one reaches the subscribers of all.\n"
          "While it is away, publishers are answered with 503, and subscribers stay connected; when "
          "it is back they get what they missed, or are told that it is lost."},

@@ -12,7 +12,7 @@ from sse import SseClient
 
 CHANNELS = """[channel **]
 broker = shared
-history = 100
+history = 1000
 wildcard = on
 presence = on
 joins = on
@@ -27,10 +27,12 @@ def configuration(redis):
     return config(more=f"[broker shared]\ntype = redis\nurl = {redis.url}\n", channels=CHANNELS)
 
 
-class TwoNodes(unittest.TestCase):
+class NodesTest(unittest.TestCase):
+    options = ()
+
     def setUp(self):
         self.channel = "t:" + self._testMethodName.removeprefix("test_")
-        self.redis = RedisServer().start()
+        self.redis = RedisServer(*self.options).start()
         self.addCleanup(self.redis.close)
         self.nodes = []
         for _ in range(2):
@@ -67,6 +69,8 @@ class TwoNodes(unittest.TestCase):
             return response if response.status == 503 else None
         return eventually(is_away, "503")
 
+
+class TwoNodes(NodesTest):
     def test_what_one_publishes_the_other_delivers(self):
         clients = [self.sse(0), self.sse(1)]
         ids = [self.publish(number % 2, f"m{number}".encode())["id"] for number in range(20)]
@@ -225,6 +229,32 @@ class TwoNodes(unittest.TestCase):
         self.assertIn('"why":"broker"', events[0].data)
         self.assertEqual(events[1].id, after)
 
+    def test_a_wildcard_is_told_that_all_was_lost(self):
+        client = Session(self.nodes[1].public, "")
+        self.addCleanup(client.close)
+        client.ask(subscribe={"channel": "t:**"})
+        client.until_caught_up("t:**")
+        self.publish(0, b"before", "t:gone")
+        self.assertEqual(client.push()["data"], "before")
+        self.redis.ask("FLUSHALL")
+        after = self.publish(0, b"after", "t:new")["id"]
+        pushed = [client.push()]
+        while pushed[-1].get("id") != after:
+            pushed.append(client.push())
+        self.assertIn("broker", [push["gap"]["why"] for push in pushed if "gap" in push])
+
+    def test_those_who_come_while_it_is_emptied(self):
+        """None of them is left without an answer."""
+        for number in range(20):
+            self.redis.ask("FLUSHALL")
+            self.publish(number % 2, b"x", f"t:{number}")  # it is noticed
+            clients = [self.sse(number % 2, f"t:{number}", since="earliest") for _ in range(5)]
+            self.publish(0, b"last", f"t:{number}")
+            for client in clients:
+                while client.next_event().data != "last":
+                    pass
+                client.close()
+
     def test_out_of_memory_is_a_refusal(self):
         self.publish(0, b"before")
         self.redis.ask("CONFIG", "SET", "maxmemory", "1")
@@ -232,6 +262,35 @@ class TwoNodes(unittest.TestCase):
         self.assertEqual((response.status, response.json()["code"]), (503, "broker_down"))
         self.redis.ask("CONFIG", "SET", "maxmemory", "0")
         self.assertTrue(self.publish(0, b"after")["id"])
+
+
+class FromItsFile(NodesTest):
+    """A server that comes back with what it had: old positions mean nothing any more, and all that it has is there."""
+    options = ("--appendonly", "yes")
+
+    def test_restarted(self):
+        live = self.sse(1)
+        texts = [f"{number}" + "." * 8000 for number in range(30)]  # several pages
+        ids = [self.publish(0, text.encode())["id"] for text in texts]
+        for text in texts:
+            self.assertEqual(live.next_event().data, text)
+        self.redis.kill()
+        self.wait_refusal()
+        self.redis.start()
+        self.wait_until_up()
+        eventually(lambda: self.nodes[0].facts(self.channel), "the channel")
+        new = self.publish(0, b"new")["id"]
+        self.assertNotEqual(new.split(".")[0], ids[0].split(".")[0])
+        gap, message = live.next_event(), live.next_event()
+        self.assertEqual((gap.event, message.id), ("gap", new))
+        self.assertIn('"why":"broker"', gap.data)
+        for since, gaps in (("earliest", 0), (ids[0], 1)):
+            reader = self.sse(0, since=since)
+            events = [reader.next_event() for _ in range(gaps + 31)]
+            self.assertEqual([event.event for event in events[:gaps]], ["gap"] * gaps)
+            self.assertEqual([event.data for event in events[gaps:]], texts + ["new"])
+        poll = self.nodes[1].poll(self.channel, transport="poll", since="-2")
+        self.assertEqual([message["data"] for message in poll["messages"]], [texts[-1], "new"])
 
 
 class Configuration(unittest.TestCase):
