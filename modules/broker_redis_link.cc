@@ -275,13 +275,20 @@ void RedisBroker::on_carried(const RedisReply& reply) {
 }
 
 void RedisBroker::on_confirmed(std::string_view key, bool is_pattern) {
+    std::vector<std::shared_ptr<Placing>> waiting;
+    std::vector<std::string> names;
     for (Topic* topic : confirming_topics(key, is_pattern)) {
         if (topic->confirming == 0 || --topic->confirming > 0)
             continue;
-        for (const auto& placing : std::exchange(topic->waiting, {}))
-            place_if_confirmed(placing);
-        drop_if_unused(*topic);
+        names.push_back(topic->name);
+        std::move(topic->waiting.begin(), topic->waiting.end(), std::back_inserter(waiting));
+        topic->waiting.clear();
     }
+    for (const auto& placing : waiting) // one that cannot be asked for gives its topics up
+        place_if_confirmed(placing);
+    for (const std::string& name : names)
+        if (const auto found = topics_.find(std::string_view(name)); found != topics_.end())
+            drop_if_unused(**found);
     if (stage_ == Stage::Joining && --joining_ == 0)
         catch_up();
 }

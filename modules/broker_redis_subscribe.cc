@@ -154,6 +154,7 @@ void RedisBroker::unsubscribe(size_t worker, const std::string& channel) {
 }
 
 void RedisBroker::give_up(Placing& placing, Start::Status status) {
+    placing.is_asked = true; // nobody waits for it any more
     placing_.erase(placing.word);
     if (placing.worker)
         release_topics(placing);
