@@ -194,6 +194,8 @@ void DurableBroker::run_group(Jobs jobs) {
     if (jobs.empty())
         return;
     After after;
+    if (!is_away())
+        dispel_doubt(); // before anything of the group is among what a checkpoint copies
     const uint64_t head = stage_all(jobs, after);
     const bool needs_store = !entries_.empty() || head > store_->ceiling();
     const bool is_stored = !needs_store || commit(entries_, head);
@@ -207,6 +209,7 @@ uint64_t DurableBroker::stage_all(Jobs& jobs, After& after) {
     entries_.clear();
     std::lock_guard lock(mutex_);
     const Millis now = clock_.now();
+    wall_offset_ = wall_() - now; // clocks are set, and machines sleep
     for (const auto& job : jobs)
         job->stage(*this, now, entries_);
     take(after);
@@ -238,8 +241,13 @@ bool DurableBroker::is_away() const {
     return has_failed_ && monotonic_micros() < retry_at_;
 }
 
+// What may be lost is written down again. False: it cannot be, and nothing counts until then.
+bool DurableBroker::dispel_doubt() {
+    return !store_->is_in_doubt() || write_checkpoint();
+}
+
 bool DurableBroker::commit(std::string_view entries, uint64_t head) {
-    if (is_away() || (store_->is_in_doubt() && !write_checkpoint()))
+    if (is_away() || store_->is_in_doubt())
         return false;
     const int64_t begin = monotonic_micros();
     if (auto done = store_->commit(entries, head); !done) {
@@ -292,7 +300,7 @@ void DurableBroker::answer(Jobs jobs) {
 // What is due beside the groups.
 void DurableBroker::maintain() {
     const int64_t now = monotonic_micros();
-    if (has_failed_ && now >= retry_at_)
+    if (has_failed_ && now >= retry_at_ && dispel_doubt())
         commit({}, 0);
     sync_log(now);
     if (!checkpoint_ && !is_away() && is_checkpoint_due())
@@ -323,7 +331,7 @@ void DurableBroker::stop() {
         is_wanted_.notify_one();
         writer_.join();
     }
-    if (store_->is_in_doubt() && !write_checkpoint())
+    if (!dispel_doubt())
         return; // the next start has to know of it
     if (auto closed = store_->close(given_); !closed)
         log_event(LogLevel::Error, "broker_log_not_closed",

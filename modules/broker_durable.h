@@ -93,6 +93,7 @@ class DurableBroker final : public LocalBroker {
     bool go_on_with_checkpoint();
     bool end_checkpoint();
     bool write_checkpoint();
+    bool dispel_doubt();
     void give_up_checkpoint(std::string_view reason);
     void copy_channels();
     bool copy_rest();
