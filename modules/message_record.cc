@@ -4,7 +4,6 @@
 #include "base/text.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace fanhorn {
 
@@ -96,7 +95,7 @@ MessageRef decode_record(std::string_view record, std::string_view channel, Posi
     draft.ttl = cursor.number<Millis>();
     if (flags & kExcludes) {
         const std::string_view id = cursor.take(draft.exclude.size());
-        std::memcpy(draft.exclude.data(), id.data(), id.size());
+        std::copy(id.begin(), id.end(), draft.exclude.begin()); // fewer where it is short
     }
     draft.content_type = cursor.text();
     draft.event = cursor.text();

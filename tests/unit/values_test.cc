@@ -190,8 +190,9 @@ static void words(void**) {
         {"listener", "serve", "publsh",
          "is not one of subscribe, publish, control, metrics, client; did you mean 'publish'?"},
         {"broker", "type", "local", "local"},
-        {"broker", "type", "redis", "is not in this version"},
-        {"broker", "type", "memory", "is not one of local"},
+        {"broker", "type", "redis", "redis"},
+        {"broker", "type", "nats", "is not in this version"},
+        {"broker", "type", "memory", "is not one of local, redis"},
         {"log", "level", "warn", "is not one of debug, info, notice, warning, error"},
         {"log", "format", "jsn", "is not one of text, json; did you mean 'json'?"},
     });
