@@ -11,6 +11,8 @@ namespace {
 
 // The first byte of a record; another layout is another number.
 constexpr char kVersion = 1;
+// Times and their sums are below the year 37,000.
+constexpr Millis kLatest = Millis{1} << 50;
 
 enum Flag : uint8_t { kStored = 1, kRetained = 2, kBinary = 4, kExcludes = 8 };
 
@@ -100,9 +102,10 @@ MessageRef decode_record(std::string_view record, std::string_view channel, Posi
     draft.content_type = cursor.text();
     draft.event = cursor.text();
     draft.tags = cursor.text();
-    if (cursor.is_short() || kind > static_cast<uint8_t>(MessageKind::Leave) || stored_at < 0 ||
-        draft.ttl < 0 || !is_line(draft.content_type) || !is_line(draft.event) ||
-        !is_line(draft.tags))
+    const bool is_time =
+        stored_at >= 0 && stored_at < kLatest && draft.ttl >= 0 && draft.ttl < kLatest;
+    if (cursor.is_short() || kind > static_cast<uint8_t>(MessageKind::Leave) || !is_time ||
+        !is_line(draft.content_type) || !is_line(draft.event) || !is_line(draft.tags))
         return nullptr;
     draft.channel = channel;
     draft.payload = cursor.rest();
