@@ -46,8 +46,24 @@ void RedisReader::Free::operator()(redisReader* reader) const {
     redisReaderFree(reader);
 }
 
+// hiredis makes room for as many as are announced.
+template <typename Count> static void* make_array(const redisReadTask* task, Count count) {
+    static const redisReplyObjectFunctions* const kUsual =
+        std::unique_ptr<redisReader, RedisReader::Free>(redisReaderCreate())->fn;
+    return count > static_cast<Count>(RedisReader::kMaxElements) ? nullptr
+                                                                 : kUsual->createArray(task, count);
+}
+
 RedisReader::RedisReader() : reader_(redisReaderCreate()) {
     is_broken_ = !reader_;
+    if (is_broken_)
+        return;
+    static redisReplyObjectFunctions bounded = [this] {
+        redisReplyObjectFunctions functions = *reader_->fn;
+        functions.createArray = make_array;
+        return functions;
+    }();
+    reader_->fn = &bounded;
 }
 
 bool RedisReader::feed(std::string_view bytes) {

@@ -37,6 +37,8 @@ class RedisReader {
   public:
     // A reply of so many bytes is refused; a nested or endless one is by hiredis itself.
     static constexpr size_t kMaxReply = 256 << 20;
+    // And an array that says it has more than so many.
+    static constexpr size_t kMaxElements = 1 << 20;
 
     RedisReader();
     // False: broken.

@@ -91,7 +91,8 @@ static void test_streams_that_are_none(void**) {
         deep += "*1\r\n";
     for (const std::string& stream :
          {std::string("HTTP/1.1 200 OK\r\n"), std::string("*x\r\n"), std::string("$-2\r\n"),
-          std::string("*4294967297\r\n"), deep}) {
+          std::string("*4294967297\r\n"), std::string("*1048577\r\n"),
+          std::string("*1111111111\r\n"), deep}) {
         RedisReader reader;
         while (reader.feed(stream) && !reader.is_broken())
             static_cast<void>(reader.next());
