@@ -23,16 +23,11 @@ std::string random_name() {
     return std::to_string(random_epoch()) + std::to_string(random_below(1'000'000));
 }
 
-// The servers of a cluster keep all keys of one broker together.
-std::string base_of(const BrokerSettings& settings) {
-    return settings.mode == "cluster" ? "{" + settings.prefix + "}" : settings.prefix;
-}
-
 } // namespace
 
 RedisBroker::RedisBroker(const BrokerSettings& settings, const Clock& clock, Counters& counters)
     : settings_(settings), clock_(clock), counters_(counters), behind_(wall_millis() - clock.now()),
-      base_(base_of(settings)), inbox_(base_ + "n:" + random_name()), candidate_(random_epoch()) {}
+      candidate_(random_epoch()) {}
 
 RedisBroker::~RedisBroker() {
     stop();
@@ -43,6 +38,10 @@ Result<void> RedisBroker::start() {
     if (!peer)
         return Error{peer.error()};
     peer_ = std::move(*peer);
+    base_ = settings_.prefix; // what is carried knows of no databases
+    if (!peer_.database.empty())
+        base_ += peer_.database + ":";
+    inbox_ = base_ + "n:" + random_name();
     std::latch ready(1);
     thread_ = std::thread([this, &ready] { run(ready); });
     ready.wait();

@@ -136,6 +136,8 @@ class RedisBroker final : public Broker {
     void on_word(std::string_view text);
     template <typename Mail> void push(uint16_t worker, Mail&& mail);
     void deliver(const std::string& channel, const MessageRef& message);
+    void notify(const Topic& topic, Notice::Kind kind, uint64_t seq);
+    void lose_record(const std::string& channel, uint64_t seq);
     void end_channel(const std::string& channel, uint64_t seq);
     void on_published(Publishing& work, const RedisReply& reply);
     template <typename Visit> void each_topic_of(const std::string& channel, Visit visit) const;
@@ -175,8 +177,8 @@ class RedisBroker final : public Broker {
     const Clock& clock_;           // of messages
     const SystemClock wire_clock_; // of connections, which wait for nobody's clock
     Counters& counters_;
-    const Millis behind_; // the clock that all nodes share is ahead of ours
-    const std::string base_, inbox_;
+    const Millis behind_;      // the clock that all nodes share is ahead of ours
+    std::string base_, inbox_; // what keys begin with; where words are carried to
 
     mutable std::mutex mutex_; // guards what follows
     std::shared_ptr<const Rules> rules_;

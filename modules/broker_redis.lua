@@ -2,7 +2,7 @@
 -- What a Redis server does for Fanhorn in one step each: order, history, carrying.
 --
 -- KEYS[1]: what all keys begin with. Below it:
---   meta        hash: epoch, run (of the server that began it), base and head (seqs), names (a count
+--   meta        hash: epoch, run (of the server that began it), head (the newest seq), names (a count
 --               that rises with the list)
 --   h:CHANNEL   stream of kept messages, seq-0: n count, b bytes, t stored at, x expires, d the message
 --   c:CHANNEL   hash: n, bytes, trimmed, section, the limits (count, most, age), soonest (the first
@@ -25,14 +25,13 @@ end
 
 -- The epoch is this server's, in this run of it, as long as no node has seen more than it has.
 -- Another one begins above all that anybody has seen: by the caller's word, and by the clock.
-local meta = call('HMGET', base .. 'meta', 'run', 'epoch', 'base', 'head')
-local epoch, first_seq, head = meta[2], tonumber(meta[3]), tonumber(meta[4])
+local meta = call('HMGET', base .. 'meta', 'run', 'epoch', 'head')
+local epoch, head = meta[2], tonumber(meta[3])
 if meta[1] ~= run or seen > head then
     local time = call('TIME')
     local by_clock = (tonumber(time[1]) - 1735689600) * 1000000 + tonumber(time[2])
     epoch, head = candidate, math.max(head or 0, seen + 1000000, by_clock)
-    first_seq = head
-    call('HSET', base .. 'meta', 'run', run, 'epoch', epoch, 'base', whole(head), 'head', whole(head))
+    call('HSET', base .. 'meta', 'run', run, 'epoch', epoch, 'head', whole(head))
 end
 
 local function bucket(channel)
@@ -365,15 +364,13 @@ function commands.subscribe()
 end
 
 -- after, most messages of one channel, most bytes; then of each channel name, floor, count, bytes,
--- age, section. Of each: trimmed, the oldest seq kept, whether there is more, and the messages
--- (seq, n, stored at, expires, itself).
+-- age, section. Of each: trimmed, whether there is more, and the messages (seq, n, itself).
 local function read_one(after, most, bytes_left, name, floor, limits)
     if string.find(name, '*', 1, true) then
         return { call('HGET', base .. 'gone', 'section ' .. limits[4]) or '0' }
     end
     local channel = look(name, limits)
-    local oldest = call('XRANGE', channel.stream, '-', '+', 'COUNT', 1)[1]
-    local result = { whole(channel.trimmed), oldest and whole(seq_of(oldest[1])) or '0', '0' }
+    local result = { whole(channel.trimmed), '0' }
     local from = math.max(after, floor, channel.trimmed)
     local taken = 0
     while taken < most and bytes_left > 0 do
@@ -382,8 +379,7 @@ local function read_one(after, most, bytes_left, name, floor, limits)
         for _, entry in ipairs(entries) do
             local fields = fields_of(entry)
             from, taken, bytes_left = fields.seq, taken + 1, bytes_left - fields.bytes
-            for _, value in ipairs({ whole(fields.seq), fields.n, whole(fields.stored), whole(fields.expires),
-                                     fields.message }) do
+            for _, value in ipairs({ whole(fields.seq), fields.n, fields.message }) do
                 result[#result + 1] = value
             end
             if bytes_left <= 0 then
@@ -395,14 +391,14 @@ local function read_one(after, most, bytes_left, name, floor, limits)
         end
     end
     if call('XRANGE', channel.stream, '(' .. whole(from) .. '-0', '+', 'COUNT', 1)[1] then
-        result[3] = '1'
+        result[2] = '1'
     end
     return result
 end
 
 function commands.read()
     local after, most, bytes = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-    local results = { epoch, whole(first_seq), whole(head), tostring(call('HGET', base .. 'meta', 'names') or '0') }
+    local results = { epoch, whole(head), tostring(call('HGET', base .. 'meta', 'names') or '0') }
     for at = 9, #ARGV, 6 do
         results[#results + 1] = read_one(after, most, bytes, ARGV[at], tonumber(ARGV[at + 1]),
                                          { ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5] })

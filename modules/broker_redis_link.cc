@@ -4,29 +4,18 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "modules/broker_redis_script.h"
 #include "modules/message_record.h"
 
 #include <algorithm>
-#include <charconv>
 
 namespace fanhorn {
 
 namespace {
 
-// Takes the text up to the next blank.
-std::string_view take_word(std::string_view& text) {
-    const size_t blank = text.find(' ');
-    const std::string_view word = text.substr(0, blank);
-    text.remove_prefix(blank == text.npos ? text.size() : blank + 1);
-    return word;
-}
-
 uint64_t take_number(std::string_view& text) {
-    const std::string_view word = take_word(text);
-    uint64_t number = 0;
-    std::from_chars(word.data(), word.data() + word.size(), number);
-    return number;
+    return parse_u64(take_until(text, ' ')).value_or(0);
 }
 
 // Of a line `name:value` of INFO.
@@ -38,15 +27,22 @@ std::string info_value(std::string_view info, std::string_view name) {
     return std::string(info.substr(0, info.find_first_of("\r\n")));
 }
 
+std::string escape_for_glob(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+        if (std::string_view("?*[]\\").find(c) != std::string_view::npos)
+            out += '\\';
+        out += c;
+    }
+    return out;
+}
+
 // What Redis means by the pattern, or more: what it sends is looked at again.
 std::string glob_of(const Pattern& pattern) {
     std::string glob;
     for (const Pattern::Segment& segment : pattern.segments()) {
-        if (segment.kind == Pattern::Segment::Kind::Literal)
-            for (const char c : segment.text)
-                glob.append(c == '?' || c == '[' || c == ']' || c == '\\' ? "\\" : "").append(1, c);
-        else
-            glob += '*';
+        glob +=
+            segment.kind == Pattern::Segment::Kind::Literal ? escape_for_glob(segment.text) : "*";
         if (segment.end)
             glob += segment.end;
     }
@@ -160,15 +156,8 @@ void RedisBroker::on_caught_up(uint64_t epoch, uint64_t head) {
     candidate_ = random_epoch();
     seen_ = std::max(seen_, head);
     known_ = std::max(known_, seen_);
-    for (const auto& topic : topics_) {
-        for (const uint16_t worker : topic->wanted) {
-            auto notice = std::make_unique<Notice>();
-            notice->kind = Notice::Kind::Lost;
-            notice->channel = topic->name;
-            notice->seq = head;
-            push(worker, std::move(notice));
-        }
-    }
+    for (const auto& topic : topics_)
+        notify(*topic, Notice::Kind::Lost, head);
     stage_ = Stage::Up;
     tell_pushed();
     is_up_ = true;
@@ -257,7 +246,8 @@ void RedisBroker::ask_for(Topic& topic) {
 }
 
 std::string RedisBroker::key_of(const Topic& topic) const {
-    return base_ + "m:" + (topic.pattern ? glob_of(*topic.pattern) : topic.name);
+    return topic.pattern ? escape_for_glob(base_ + "m:") + glob_of(*topic.pattern)
+                         : base_ + "m:" + topic.name;
 }
 
 // ---- what it carries
@@ -315,11 +305,14 @@ void RedisBroker::on_message(std::string_view key, std::string_view text) {
     const std::string prefix = base_ + "m:";
     if (!key.starts_with(prefix) || stage_ != Stage::Up)
         return;
-    const std::string_view kind = take_word(text);
+    const std::string_view kind = take_until(text, ' ');
     Position position;
     position.epoch = take_number(text);
     position.seq = take_number(text);
     const uint64_t n = take_number(text);
+    if (kind != "m" && kind != "e") // somebody else's words
+        return log_event(LogLevel::Error, "broker_record",
+                         {{"broker", settings_.name}, {"channel", key.substr(prefix.size())}});
     if (position.epoch != epoch_)
         return catch_up();
     if (position.seq <= seen_) // a wildcard's copy of it
@@ -330,15 +323,14 @@ void RedisBroker::on_message(std::string_view key, std::string_view text) {
     else if (const MessageRef message = decode_record(text, channel, position, n, behind_))
         deliver(channel, message);
     else
-        log_event(LogLevel::Error, "broker_record",
-                  {{"broker", settings_.name}, {"channel", channel}});
+        lose_record(channel, position.seq);
     seen_ = position.seq;
     known_ = std::max(known_, seen_);
 }
 
 // One that the script carried to us in the step in which it answered.
 void RedisBroker::on_word(std::string_view text) {
-    take_word(text);
+    take_until(text, ' ');
     const uint64_t epoch = take_number(text), head = take_number(text);
     if (stage_ == Stage::CatchingUp && text == word_)
         return on_caught_up(epoch, head);
@@ -378,17 +370,27 @@ void RedisBroker::deliver(const std::string& channel, const MessageRef& message)
     });
 }
 
+void RedisBroker::notify(const Topic& topic, Notice::Kind kind, uint64_t seq) {
+    for (const uint16_t worker : topic.wanted) {
+        auto notice = std::make_unique<Notice>();
+        notice->kind = kind;
+        notice->channel = topic.name;
+        notice->seq = seq;
+        push(worker, std::move(notice));
+    }
+}
+
+// What cannot be read cannot be delivered: who reads the history is told so.
+void RedisBroker::lose_record(const std::string& channel, uint64_t seq) {
+    log_event(LogLevel::Error, "broker_record", {{"broker", settings_.name}, {"channel", channel}});
+    each_topic_of(channel, [&](const Topic& topic) { notify(topic, Notice::Kind::Lost, seq); });
+}
+
 void RedisBroker::end_channel(const std::string& channel, uint64_t seq) {
     const auto found = topics_.find(std::string_view(channel));
     if (found == topics_.end())
         return;
-    for (const uint16_t worker : (*found)->wanted) {
-        auto notice = std::make_unique<Notice>();
-        notice->kind = Notice::Kind::Ended;
-        notice->channel = channel;
-        notice->seq = seq;
-        push(worker, std::move(notice));
-    }
+    notify(**found, Notice::Kind::Ended, seq);
 }
 
 } // namespace fanhorn

@@ -42,17 +42,14 @@ class RedisBroker::Reading : public std::enable_shared_from_this<Reading> {
 
   private:
     static constexpr size_t kNoWildcard = SIZE_MAX;
-    static constexpr int kMostRounds = 3;
     struct Part {
         std::string channel;
         uint64_t floor = 0;
         size_t wildcard = kNoWildcard; // the part that matched it
     };
-    struct Found {
-        uint64_t trimmed = 0, oldest = 0;
-    };
 
     void again() {
+        rounds_ = 0;
         broker_.parked_.push_back([self = shared_from_this()] { self->begin(); });
     }
 
@@ -109,8 +106,8 @@ class RedisBroker::Reading : public std::enable_shared_from_this<Reading> {
             add(part.channel, part.floor, settings_.rules->settings_for(part.channel));
         broker_.call(
             "read", std::move(words), [self = shared_from_this()](const RedisReply& reply) {
-                const bool has_moved = !self->version_.empty() && self->version_ != reply[3].text();
-                if (reply.size() < 4)
+                const bool has_moved = !self->version_.empty() && self->version_ != reply[2].text();
+                if (reply.size() < 3)
                     self->again();
                 else if (self->is_moved_ || has_moved) // a channel came between
                     self->begin();
@@ -123,9 +120,9 @@ class RedisBroker::Reading : public std::enable_shared_from_this<Reading> {
     void take(const RedisReply& reply) {
         page_ = Page();
         page_.epoch = reply[0].number();
-        head_ = reply[2].number();
+        head_ = reply[1].number();
         limit_ = UINT64_MAX;
-        size_t at = 4;
+        size_t at = 3;
         const size_t count = stretch_.parts.size();
         for (size_t i = 0; i < count; ++i)
             if (is_wildcard(stretch_.parts[i].channel))
@@ -167,32 +164,34 @@ class RedisBroker::Reading : public std::enable_shared_from_this<Reading> {
     uint64_t take_channel(const Part& part, const RedisReply& reply) {
         uint64_t floor = part.floor;
         const uint64_t lower = std::max(floor, stretch_.after);
-        const Found found = {reply[0].number(), reply[1].number()};
-        if (lower < found.trimmed || is_other()) {
+        const uint64_t trimmed = reply[0].number();
+        if (lower < trimmed || is_other()) {
             Gap gap{part.channel,
                     {is_other() ? stretch_.epoch : page_.epoch, lower},
                     {},
                     is_other() ? Gap::Why::Broker : Gap::Why::Trimmed};
-            if (reply.size() > 3) // the first that it gets
-                gap.next = {page_.epoch, reply[3].number()};
+            if (reply.size() > 2) // the first that it gets
+                gap.next = {page_.epoch, reply[2].number()};
             page_.gaps.push_back(std::move(gap));
-            floor = std::max(floor, found.trimmed);
+            floor = std::max(floor, trimmed);
         }
         if (!settings_.rules->settings_for(part.channel)) // a reload took its section away
             return floor;
         uint64_t last = 0;
-        for (size_t i = 3; i + 4 < reply.size(); i += 5)
+        for (size_t i = 2; i + 2 < reply.size(); i += 3)
             last = take_message(part.channel, reply, i);
-        if (reply[2].text() == "1" && last)
+        if (reply[1].text() == "1" && last)
             limit_ = std::min(limit_, last);
         return floor;
     }
 
     uint64_t take_message(const std::string& channel, const RedisReply& reply, size_t at) {
         const uint64_t seq = reply[at].number();
-        if (MessageRef message = broker_.message_of(reply[at + 4].text(), channel,
+        if (MessageRef message = broker_.message_of(reply[at + 2].text(), channel,
                                                     {page_.epoch, seq}, reply[at + 1].number()))
             page_.messages.push_back(std::move(message));
+        else // somebody else wrote it, or another version of ours
+            page_.gaps.push_back({channel, {page_.epoch, seq - 1}, {}, Gap::Why::Broker});
         return seq;
     }
 

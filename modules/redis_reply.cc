@@ -3,8 +3,6 @@
 
 #include "base/text.h"
 
-#include <charconv>
-
 #include <hiredis/hiredis.h>
 
 namespace fanhorn {
@@ -24,10 +22,7 @@ std::string_view RedisReply::text() const {
 uint64_t RedisReply::number() const {
     if (reply_ && reply_->type == REDIS_REPLY_INTEGER)
         return reply_->integer < 0 ? 0 : static_cast<uint64_t>(reply_->integer);
-    const std::string_view digits = text();
-    uint64_t number = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    return error == std::errc() && end == digits.data() + digits.size() ? number : 0;
+    return parse_u64(text()).value_or(0);
 }
 
 size_t RedisReply::size() const {

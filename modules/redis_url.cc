@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "modules/redis_url.h"
 
+#include "base/text.h"
+#include "http/url.h"
+
 #include <algorithm>
 #include <optional>
 
@@ -11,72 +14,41 @@ namespace {
 constexpr std::string_view kScheme = "redis://", kUnix = "unix:";
 
 struct Parts {
-    std::string user, password, host, port = "6379", database;
+    std::string user, password, host, port, database;
 };
 
-bool is_number(std::string_view text, size_t most) {
-    return !text.empty() && text.size() <= most &&
-           std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+bool is_database(std::string_view text) {
+    return text.empty() || (text.size() <= 5 && parse_u64(text));
 }
 
-int hex(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    const char lower = static_cast<char>(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-// RFC 3986 section 2.1; what is no escape stays.
-std::string unescaped(std::string_view text) {
-    std::string out;
-    for (size_t i = 0; i < text.size(); ++i) {
-        const bool is_escape =
-            text[i] == '%' && i + 2 < text.size() && hex(text[i + 1]) >= 0 && hex(text[i + 2]) >= 0;
-        out += is_escape ? static_cast<char>(hex(text[i + 1]) * 16 + hex(text[i + 2])) : text[i];
-        i += is_escape ? 2 : 0;
+bool take_credentials(std::string_view text, Parts& parts) {
+    const size_t colon = text.find(':');
+    if (colon == text.npos)
+        return false;
+    const auto user = percent_decode(text.substr(0, colon));
+    const auto password = percent_decode(text.substr(colon + 1));
+    if (user && password) {
+        parts.user = *user;
+        parts.password = *password;
     }
-    return out;
-}
-
-// Takes HOST[:PORT], where the host may be [v6].
-bool split_host(std::string_view text, Parts& parts) {
-    size_t colon = text.rfind(':');
-    if (text.starts_with('[')) {
-        const size_t end = text.find(']');
-        if (end == text.npos)
-            return false;
-        parts.host = text.substr(1, end - 1);
-        colon = end + 1 < text.size() ? end + 1 : text.npos;
-        if (colon != text.npos && text[colon] != ':')
-            return false;
-    } else {
-        parts.host = text.substr(0, colon);
-    }
-    if (colon != text.npos)
-        parts.port = text.substr(colon + 1);
-    return !parts.host.empty() && is_number(parts.port, 5);
+    return user && password;
 }
 
 std::optional<Parts> split(std::string_view url) {
     Parts parts;
     url.remove_prefix(kScheme.size());
     if (const size_t at = url.rfind('@'); at != url.npos) {
-        const std::string_view credentials = url.substr(0, at);
-        const size_t colon = credentials.find(':');
-        if (colon == credentials.npos)
+        if (!take_credentials(url.substr(0, at), parts))
             return std::nullopt;
-        parts.user = unescaped(credentials.substr(0, colon));
-        parts.password = unescaped(credentials.substr(colon + 1));
         url.remove_prefix(at + 1);
     }
-    if (const size_t slash = url.find('/'); slash != url.npos) {
-        parts.database = url.substr(slash + 1);
-        url = url.substr(0, slash);
-        if (!parts.database.empty() && !is_number(parts.database, 5))
-            return std::nullopt;
-    }
-    if (!split_host(url, parts))
+    const std::string authority(take_until(url, '/'));
+    const auto server = http::parse_url("http://" + authority);
+    if (!server || !is_database(url))
         return std::nullopt;
+    parts.host = server->host;
+    parts.port = authority.ends_with(':' + server->port) ? server->port : "6379";
+    parts.database = url == "0" ? "" : url;
     return parts;
 }
 

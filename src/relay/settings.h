@@ -19,7 +19,7 @@ namespace fanhorn {
 struct BrokerSettings {
     std::string name, origin; // "": the built-in one; where it is written
     std::string type = "local";
-    std::string url, prefix = "fanhorn:", mode; // of a server behind it
+    std::string url, prefix = "fanhorn:"; // of a server behind it
     std::string path; // local: the folder of its log; "": its messages are in memory alone
     LogSync sync = LogSync::Always;
 };

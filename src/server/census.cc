@@ -14,7 +14,8 @@ bool Census::come(const Who& who) {
     const auto found = entries_.find(std::string_view(name));
     if (found != entries_.end()) {
         Entry& entry = **found;
-        ++entry.count;
+        if (++entry.count == 1)
+            --gone_count_;
         entry.of_gone.unlink();
         return false;
     }
@@ -37,6 +38,7 @@ void Census::go(const Who& who, Millis now) {
 void Census::put_away(Entry& entry, Millis now) {
     entry.gone_at = now;
     gone_.push_back(entry);
+    ++gone_count_;
 }
 
 bool Census::is_here(const Who& who) const {
@@ -45,8 +47,9 @@ bool Census::is_here(const Who& who) const {
 
 std::optional<Census::Who> Census::take_gone(Millis now, Millis grace) {
     Entry* entry = gone_.front();
-    if (!entry || now - entry->gone_at < grace)
+    if (!entry || (gone_count_ <= most_gone_ && now - entry->gone_at < grace))
         return std::nullopt;
+    --gone_count_;
     Who who = entry->who;
     entries_.erase(entries_.find(entry->key()));
     return who;

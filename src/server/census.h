@@ -31,7 +31,12 @@ class Census {
     void go(const Who& who, Millis now);
     // Counted, or gone within its grace time.
     bool is_here(const Who& who) const;
-    // The next of those who went `grace` ago.
+    // Who has gone and may come back; beyond, the longest gone has gone for good.
+    static constexpr size_t kMostGone = 100'000;
+
+    explicit Census(size_t most_gone = kMostGone) : most_gone_(most_gone) {}
+
+    // The next of those who went `grace` ago, or of whom there are too many.
     std::optional<Who> take_gone(Millis now, Millis grace);
     // Everybody goes, now.
     void end(Millis now);
@@ -52,6 +57,8 @@ class Census {
 
     NamedSet<Entry> entries_;
     List<Entry, &Entry::of_gone> gone_; // the longest gone first
+    size_t gone_count_ = 0;
+    const size_t most_gone_;
 };
 
 } // namespace fanhorn

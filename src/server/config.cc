@@ -53,7 +53,7 @@ class Checker {
             if (is(section, "channel") || is(section, "defaults"))
                 check_broker(section);
             if (is(section, "broker"))
-                check_url(section);
+                check_type(section);
         }
         if (!listens)
             faults_.add(Place{file, 0}, "no [listener] section: nothing to do");
@@ -115,10 +115,17 @@ class Checker {
         patterns_.emplace_back(*pattern, section.place);
     }
 
-    void check_url(const Section& broker) {
-        const auto& type = broker.setting("type").items;
+    // What its type does not have, and what it must have.
+    void check_type(const Section& broker) {
+        const auto& types = broker.setting("type").items;
+        const std::string type = types.empty() ? "local" : types.back().text;
+        for (const auto& [key, its_type] : {std::pair("url", "redis"), std::pair("path", "local")})
+            if (const auto& items = broker.setting(key).items;
+                !items.empty() && !items.back().text.empty() && type != its_type)
+                faults_.add(items.back().place, std::string(key) + ": is of type " + its_type +
+                                                    ", and this is " + type);
         const Setting& url = broker.setting("url");
-        if (!type.empty() && type.back().text == "redis" && url.items.empty())
+        if (type == "redis" && url.items.empty() && url.state != Setting::State::Faulty)
             faults_.add(broker.place, broker.title() + ": type redis needs 'url', where the Redis "
                                                        "server is");
     }

@@ -280,6 +280,9 @@ std::string metrics_text(const Shared& shared, const Config& config) {
                totals.http2_connections.value());
     all.counter("fanhorn_http2_streams_total", "Streams that they opened.", totals.http2_streams);
     all.certificates(config.tls);
+    all.family("fanhorn_broker_up", "gauge", "Whether what is behind a broker answers.");
+    for (const auto& named : shared.brokers)
+        all.sample("fanhorn_broker_up", "{broker=\"" + named->name + "\"}", named->broker->is_up());
     all.single("fanhorn_log_bytes", "gauge", "Logs of brokers with a path, on the disk.",
                totals.log_bytes.value());
     all.counter("fanhorn_log_errors_total", "Times that the disk of a log failed.",

@@ -385,7 +385,8 @@ std::span<const SectionType> section_types() {
          "channel, user, info and message, the id of the message that nobody heard.\n"
          "The id is START.N: N rises by one from event to event of a section, so that what comes "
          "twice, and what was dropped, is known by it.\n"
-         "With another START the daemon has started anew, and who was here before is gone.\n"
+         "With another START the daemon, or the section, has begun anew, and who was here before "
+         "is gone.\n"
          "At its end all that are here are told to be gone, and what waits is sent for two seconds "
          "more, or ten when it drains.\n"
          "A daemon that was started without such a section needs a restart for the first one."},

@@ -169,7 +169,9 @@ void SectionParser::add_one(const Row& row, Setting& setting, const std::string&
     if (auto added = add_item(row, item.text, setting.value); !added)
         return fail(setting, place,
                     key + "'" + item.shown() + "' " +
-                        (item.secret ? "does not hold what is allowed here" : added.error()));
+                        (item.secret
+                             ? "does not hold what is allowed here; fanhorn.conf(5) says what is"
+                             : added.error()));
     setting.items.push_back(std::move(item));
 }
 

@@ -156,9 +156,11 @@ class TwoNodes(NodesTest):
         self.assertEqual(self.nodes[0].request("GET", "/sub/" + self.channel, "public",
                                                  query={"transport": "longpoll"}).status, 503)
         self.assertEqual(self.nodes[0].request("GET", "/pub/" + self.channel).status, 503)
+        self.assertEqual(self.nodes[0].metrics()['fanhorn_broker_up{broker="shared"}'], 0)
         self.redis.start()  # empty: what it knew is gone
         self.wait_until_up()
         after = eventually(lambda: self.refusal()[0].json().get("id"), "a publish")
+        self.assertEqual(self.nodes[0].metrics()['fanhorn_broker_up{broker="shared"}'], 1)
         self.assertNotEqual(before.split(".")[0], after.split(".")[0])
         self.assertGreater(int(after.split(".")[1]), int(before.split(".")[1]))
         gap = client.next_event()
@@ -242,6 +244,23 @@ class TwoNodes(NodesTest):
         while pushed[-1].get("id") != after:
             pushed.append(client.push())
         self.assertIn("broker", [push["gap"]["why"] for push in pushed if "gap" in push])
+
+    def test_what_others_write_is_told_and_not_delivered(self):
+        client = self.sse(0)
+        first = self.publish(0, b"one")["id"]
+        epoch, number = first.split(".")
+        self.assertEqual(client.next_event().data, "one")
+        number = int(number) + 1
+        self.redis.ask("XADD", "fanhorn:h:" + self.channel, f"{number}-0", "n", 2, "b", 5, "t", 9 << 40, "x", 0, "d", "junk")
+        self.redis.ask("HSET", "fanhorn:meta", "head", number)
+        for kind, text in (("", "junk"), (f"m {int(epoch, 36)} {number} 2 ", "junk")):
+            self.redis.ask("PUBLISH", "fanhorn:m:" + self.channel, kind + text)
+        gap = client.next_event()
+        self.assertEqual(gap.event, "gap")
+        self.assertIn('"why":"broker"', gap.data)
+        self.publish(1, b"two")
+        self.assertEqual(client.next_event().data, "two")
+        self.assertIn("event=broker_record", self.nodes[0].log())
 
     def test_those_who_come_while_it_is_emptied(self):
         """None of them is left without an answer."""

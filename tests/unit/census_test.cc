@@ -84,11 +84,27 @@ static void everybody_goes(void**) {
     assert_int_equal(census.size(), 0);
 }
 
+static void too_many_have_gone(void**) {
+    Census census(2);
+    for (const char* channel : {"a", "b", "c", "d"})
+        census.come({.kind = Census::Kind::Channel, .channel = channel});
+    for (const char* channel : {"a", "b", "c"})
+        census.go({.kind = Census::Kind::Channel, .channel = channel}, 1);
+    assert_text(census.take_gone(1, 1000)->channel, "a"); // the longest gone, before its time
+    assert_false(census.take_gone(1, 1000).has_value());
+    census.come({.kind = Census::Kind::Channel, .channel = "b"});
+    census.go({.kind = Census::Kind::Channel, .channel = "d"}, 1);
+    assert_false(census.take_gone(1, 1000).has_value()); // two again
+    census.go({.kind = Census::Kind::Channel, .channel = "b"}, 1);
+    assert_text(census.take_gone(1, 1000)->channel, "c");
+}
+
 int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(kinds_are_told_apart),        cmocka_unit_test(the_last_one_counts),
         cmocka_unit_test(who_comes_back_has_not_gone), cmocka_unit_test(in_the_order_of_going),
         cmocka_unit_test(strangers_do_not_go),         cmocka_unit_test(everybody_goes),
+        cmocka_unit_test(too_many_have_gone),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -67,6 +67,13 @@ static void unknown_keys(void**) {
          "http://unix:/SOCKET:/PATH\n"},
         {"[broker a]\nsync = 2s\n",
          "f:5: sync: '2s' is not one of always, 1s; did you mean '1s'?\n"},
+        {"[broker a]\ntype = redis\n",
+         "f:4: [broker a]: type redis needs 'url', where the Redis server is\n"},
+        {"[broker a]\ntype = redis\nurl = redis://h\npath = /log\n",
+         "f:7: path: is of type local, and this is redis\n"},
+        {"[broker a]\nurl = redis://h\n", "f:5: url: is of type redis, and this is local\n"},
+        {"[broker a]\ntype = redis\nurl = http://h\n",
+         "f:6: url: '********' does not hold what is allowed here; fanhorn.conf(5) says what is\n"},
         {"[broker a]\npath = log\n", "f:5: path: 'log' is not an absolute path\n"},
         {"[channel a]\nHistory = 1\n",
          "f:5: unknown key 'History' in [channel]; did you mean 'history'?\n"},
@@ -125,8 +132,8 @@ static void values(void**) {
         // One item, whatever is in it; a secret is not shown.
         {"[channel a]\ntransports = ${LIST}\n",
          "f:5: transports: 'poll, sse' is not one of websocket, sse, longpoll, poll\n"},
-        {"[log]\nlevel = ${file:/level}\n",
-         "f:5: level: '${file:/level}' does not hold what is allowed here\n"},
+        {"[log]\nlevel = ${file:/level}\n", "f:5: level: '${file:/level}' does not hold what is "
+                                            "allowed here; fanhorn.conf(5) says what is\n"},
         {"[log]\ntarget = ${MULTI}\n",
          "f:5: target: '${MULTI}' has control bytes, or is not UTF-8\n"},
     });

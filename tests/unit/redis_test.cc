@@ -30,6 +30,8 @@ static void test_urls(void**) {
         {"redis://host:port", false},
         {"redis://host:123456", false},
         {"redis://user@host", false}, // a user without a password
+        {"redis://:p%4@host", false},
+        {"redis://host:0/x/", false},
         {"redis://host/db", false},
         {"redis://[::1", false},
         {"redis://[::1]x", false},
@@ -47,7 +49,7 @@ static void test_where_a_server_is(void**) {
     assert_text(peer->password, "p@ss:word");
     assert_text(peer->database, "12");
     assert_int_equal(peer->destination.peers.size(), 1);
-    assert_true(find_redis("redis://:p%4@127.0.0.1")->password == "p%4"); // no escape
+    assert_true(find_redis("redis://127.0.0.1/0")->database.empty());
     assert_true(find_redis("unix:/a/b")->destination.peers.size() == 1);
     assert_false(find_redis("unix:/" + std::string(200, 'x')).ok());
     assert_false(find_redis("redis://127.0.0.1:99999999").ok());
