@@ -27,7 +27,7 @@ wait $! || status=1
 cat "$output.others" | tee -a "$output"
 
 # The runs' lists of what failed, again, where the end of a long log shows them.
-awk '/^✖ failing tests:/ { on = 1 } /^[▶✔]/ { on = 0 } on' "$output"
+awk '/^✖ failing tests:/ { on = 1 } /^(▶|✔)/ { on = 0 } on' "$output"
 count() { sed -nE "s/^ℹ $1 ([0-9]+)$/\1/p" "$output" | awk '{ sum += $1 } END { print sum + 0 }'; }
 passed=$(count pass) skipped=$(count skipped)
 failed=$(($(count fail) + $(count cancelled)))
