@@ -52,6 +52,12 @@ const isReady = page => until(async () => {
 const holds = (page, wanted) => until(async () => JSON.stringify((await look(page)).got) === JSON.stringify(wanted) || null,
                                       async () => `${JSON.stringify(wanted)}: ${JSON.stringify(await look(page))}`);
 
+// The number of the tab that has the connection; each of the others has it through that one.
+const leaderOf = tabs => until(async () => {
+    const transports = (await Promise.all(tabs.map(look))).map(each => each.transport);
+    return transports.every(Boolean) && transports.includes("websocket") && [transports.indexOf("websocket")];
+}, "one leads").then(([leader]) => leader);
+
 async function connections(channel) {
     const { subscribers = {} } = await (await fetch(`${daemon.private}/pub/${channel}`)).json();
     return Object.values(subscribers).reduce((sum, each) => sum + each, 0);
@@ -84,7 +90,7 @@ describe("tabs", { concurrency: 8 }, () => {
             await holds(tab, ["one", [255], { json: 1 }, { from: "a tab" }]);
         assert.equal(await tabs[2].evaluate(() => globalThis.client.publish("closed:x", 1).catch(({ code }) => code)), "forbidden");
 
-        const leader = (await Promise.all(tabs.map(look))).findIndex(each => each.transport === "websocket");
+        const leader = await leaderOf(tabs);
         await tabs[leader].close();
         const left = tabs.filter((_, number) => number !== leader);
         await daemon.publish("tabs:a", "while nobody had it");
@@ -114,14 +120,11 @@ describe("tabs", { concurrency: 8 }, () => {
         const wanted = [["a"], ["a", "a", "b"], ["a", "b"]], user1 = "to the user: c", user2 = "to the user: d";
         for (const [number, tab] of tabs.entries())
             await holds(tab, [...wanted[number], user1]);
-        const leader = (await Promise.all(tabs.map(look))).findIndex(each => each.transport === "websocket");
+        const leader = await leaderOf(tabs);
         await tabs[leader].close();
         await send("d");
         const left = [...tabs.entries()].filter(([number]) => number !== leader);
-        const [[number, tab]] = await until(async () => {
-            const all = await Promise.all(left.map(async each => [...each, (await look(each[1])).transport]));
-            return all.every(each => each[2]) && all.filter(each => each[2] === "websocket");
-        }, "another one leads");
+        const [number, tab] = left[await leaderOf(left.map(([, each]) => each))];
         await holds(tab, [...wanted[number], user1, user2]);
     });
 
