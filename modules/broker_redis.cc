@@ -6,7 +6,6 @@
 #include "base/random.h"
 #include "modules/idempotency.h"
 #include "modules/message_record.h"
-#include "modules/redis_url.h"
 
 #include <algorithm>
 
@@ -34,13 +33,13 @@ RedisBroker::~RedisBroker() {
 }
 
 Result<void> RedisBroker::start() {
-    auto peer = find_redis(settings_.url);
-    if (!peer)
-        return Error{peer.error()};
-    peer_ = std::move(*peer);
-    base_ = settings_.prefix; // what is carried knows of no databases
-    if (!peer_.database.empty())
-        base_ += peer_.database + ":";
+    if (auto checked = RedisRoute::check(settings_); !checked)
+        return Error{checked.error()};
+    base_ = settings_.prefix;
+    if (settings_.mode == RedisMode::Cluster)
+        base_ = "{" + base_ + "}"; // all keys in one slot
+    if (const auto url = parse_redis_url(settings_.url); url && !url->database.empty())
+        base_ += url->database + ":"; // what is carried knows of no databases
     inbox_ = base_ + "n:" + random_name();
     std::latch ready(1);
     thread_ = std::thread([this, &ready] { run(ready); });
@@ -78,6 +77,7 @@ void RedisBroker::run(std::latch& ready) {
     carrier_->close();
     commands_ = nullptr;
     carrier_ = nullptr;
+    route_ = nullptr;
     std::lock_guard lock(mutex_);
     waker_ = nullptr;
     loop_ = nullptr;

@@ -11,6 +11,7 @@
 
 #include "base/hash.h"
 #include "modules/redis_connection.h"
+#include "modules/redis_route.h"
 #include "relay/broker.h"
 #include "relay/presence.h"
 
@@ -25,6 +26,8 @@ class RedisBroker final : public Broker {
   public:
     // Between two tries to reach the server: doubled from the least to the most, jittered.
     static constexpr Millis kLeastPause = 100, kMostPause = 5000;
+    // A server that carries nothing to us for so long, although it did the step, is given up.
+    static constexpr Millis kCarriesWithin = 5000;
 
     // `counters` is written by the broker's own thread only.
     RedisBroker(const BrokerSettings& settings, const Clock& clock, Counters& counters);
@@ -89,7 +92,7 @@ class RedisBroker final : public Broker {
     template <typename T> struct Question;
     template <typename T> using Asked = std::shared_ptr<Question<T>>;
     template <typename T> static Asked<T> question(std::function<void(T)> done);
-    enum class Stage : uint8_t { Away, Greeting, Joining, CatchingUp, Up };
+    enum class Stage : uint8_t { Away, Finding, Greeting, Joining, CatchingUp, Up };
 
     // To find a channel that a wildcard matches it may look at so many: those begin as it does.
     static constexpr size_t kLooksForOne = 16;
@@ -119,14 +122,18 @@ class RedisBroker final : public Broker {
     void run_parked();
     void make_connections();
     void connect();
+    void on_found(const RedisPeer& peer);
     void lose_server(std::string_view reason);
     void on_commands_open();
+    void on_carrier_open();
+    void on_info(const RedisReply& reply);
     void join_if_greeted();
     void join_server();
     void catch_up();
     void on_caught_up(uint64_t epoch, uint64_t head);
     // Calls the script. `answer` gets an error where the server is away, or has too much to do.
     void call(std::string_view command, Words words, const RedisConnection::Answer& answer);
+    void on_refusal(std::string_view error);
     void check_epoch(const RedisReply& reply);
     std::string next_word();
 
@@ -143,6 +150,7 @@ class RedisBroker final : public Broker {
     template <typename Visit> void each_topic_of(const std::string& channel, Visit visit) const;
     uint32_t audience_of(const std::string& channel) const;
     std::string key_of(const Topic& topic) const;
+    std::string wanting(bool is_pattern, bool is_wanted) const;
     std::vector<Topic*> confirming_topics(std::string_view key, bool is_pattern) const;
 
     void place(const std::shared_ptr<Placing>& placing);
@@ -196,12 +204,15 @@ class RedisBroker final : public Broker {
     std::thread thread_;
 
     // The broker's thread.
-    RedisPeer peer_;
     std::unique_ptr<Loop> loop_;
+    std::unique_ptr<RedisRoute> route_;
+    RedisPeer peer_;
     std::unique_ptr<RedisConnection> commands_, carrier_;
     bool is_stopping_ = false, is_stopped_ = false, was_told_away_ = false;
     Stage stage_ = Stage::Away;
     std::string run_id_, script_; // of the server; the script's digest
+    std::string carrier_run_id_;  // of the server that carries: the same
+    bool is_sharded_ = false;     // it has shards, and carries what is for one of them to no other
     uint64_t epoch_ = 0;
     uint64_t candidate_; // the next epoch, if it is ours to begin
     uint64_t seen_ = 0;  // the newest seq that the server has carried to us
@@ -209,6 +220,7 @@ class RedisBroker final : public Broker {
     Position told_;      // what pushed_ is
     size_t joining_ = 0; // subscriptions that a new server has to confirm
     Millis retry_at_ = 0, pause_ = kLeastPause, asked_at_ = 0;
+    Millis catching_up_since_ = 0;
     std::string word_;    // that catching up waits for
     std::string awaited_; // the word whose answer the carrier waits for
     uint64_t words_ = 0;

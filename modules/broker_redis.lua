@@ -19,6 +19,10 @@ local run, candidate, seen, now = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(
 local call = redis.call
 local KEY_AGE = 300000
 
+-- In a cluster that knows shards, what is carried stays within that of our keys; but for who has a
+-- pattern, which shards do not know.
+local is_sharded = string.sub(base, 1, 1) == '{' and (redis.REDIS_VERSION_NUM or 0) >= 0x070000
+
 local function whole(number)
     return string.format('%.0f', number)
 end
@@ -222,8 +226,20 @@ local function newest(channel, count)
     return first
 end
 
+local function send(to, ...)
+    call(is_sharded and 'SPUBLISH' or 'PUBLISH', to, table.concat({ ... }, ' '))
+end
+
+local function has_listeners(name)
+    return call('PUBSUB', is_sharded and 'SHARDNUMSUB' or 'NUMSUB', base .. 'm:' .. name)[2] > 0
+end
+
 local function carry(name, kind, seq, n, message)
-    call('PUBLISH', base .. 'm:' .. name, table.concat({ kind, epoch, whole(seq), n, message }, ' '))
+    local to = base .. 'm:' .. name
+    send(to, kind, epoch, whole(seq), n, message)
+    if is_sharded and call('PUBSUB', 'NUMPAT') > 0 then
+        call('PUBLISH', to, table.concat({ kind, epoch, whole(seq), n, message }, ' '))
+    end
 end
 
 -- ---- commands
@@ -359,7 +375,7 @@ function commands.subscribe()
         end
     end
     local results = commands.locate()
-    call('PUBLISH', inbox, table.concat({ 's', epoch, whole(head), word }, ' '))
+    send(inbox, 's', epoch, whole(head), word)
     return results
 end
 
@@ -409,7 +425,7 @@ end
 -- channel
 function commands.remove()
     local channel = open(ARGV[6])
-    if not channel.exists and call('PUBSUB', 'NUMSUB', base .. 'm:' .. ARGV[6])[2] == 0 then
+    if not channel.exists and not has_listeners(ARGV[6]) then
         return { epoch, '0' }
     end
     local last = call('XREVRANGE', channel.stream, '+', '-', 'COUNT', 1)[1]
@@ -471,7 +487,7 @@ function commands.tick()
             call('ZREM', base .. 'due', name)
         end
     end
-    call('PUBLISH', ARGV[6], table.concat({ 's', epoch, whole(head), '' }, ' '))
+    send(ARGV[6], 's', epoch, whole(head), '')
     return { epoch, whole(head), call('ZCARD', base .. 'names'), #due == 256 and '1' or '0' }
 end
 
@@ -511,7 +527,7 @@ function commands.mark()
         call('ZREM', base .. 'ra:' .. its_user, its_channel)
         of_all = of_all + 1
     end
-    if ARGV[12] ~= '' and call('PUBSUB', 'NUMSUB', base .. 'm:' .. ARGV[12])[2] > 0 then
+    if ARGV[12] ~= '' and has_listeners(ARGV[12]) then
         head = head + 1
         call('HSET', base .. 'meta', 'head', whole(head))
         carry(ARGV[12], 'm', head, 0, ARGV[13])

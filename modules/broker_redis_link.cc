@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "modules/broker_redis_script.h"
 #include "modules/message_record.h"
+#include "modules/redis_info.h"
 
 #include <algorithm>
 
@@ -16,15 +17,6 @@ namespace {
 
 uint64_t take_number(std::string_view& text) {
     return parse_u64(take_until(text, ' ')).value_or(0);
-}
-
-// Of a line `name:value` of INFO.
-std::string info_value(std::string_view info, std::string_view name) {
-    const size_t at = info.find("\n" + std::string(name) + ":");
-    if (at == info.npos)
-        return {};
-    info.remove_prefix(at + name.size() + 2);
-    return std::string(info.substr(0, info.find_first_of("\r\n")));
 }
 
 std::string escape_for_glob(std::string_view text) {
@@ -60,14 +52,24 @@ void RedisBroker::make_connections() {
         RedisConnection::Events{[this] { on_commands_open(); }, lost, nullptr});
     carrier_ = std::make_unique<RedisConnection>(
         *loop_, wire_clock_,
-        RedisConnection::Events{[this] { join_if_greeted(); }, lost,
+        RedisConnection::Events{[this] { on_carrier_open(); }, lost,
                                 [this](const RedisReply& reply) { on_carried(reply); }});
+    route_ = std::make_unique<RedisRoute>(
+        *loop_, wire_clock_, settings_,
+        RedisRoute::Events{[this](const RedisPeer& peer) { on_found(peer); }, lost});
 }
 
 void RedisBroker::connect() {
-    stage_ = Stage::Greeting;
+    stage_ = Stage::Finding;
     run_id_.clear();
+    carrier_run_id_.clear();
     script_.clear();
+    route_->find();
+}
+
+void RedisBroker::on_found(const RedisPeer& peer) {
+    stage_ = Stage::Greeting;
+    peer_ = peer;
     commands_->open(peer_);
     carrier_->open(peer_);
 }
@@ -81,11 +83,13 @@ void RedisBroker::lose_server(std::string_view reason) {
                   {{"broker", settings_.name}, {"reason", reason}, {"retry_ms", pause_}});
     was_told_away_ = true;
     stage_ = Stage::Away;
+    route_->note(reason);
     retry_at_ =
         wire_clock_.now() + static_cast<Millis>(random_below(static_cast<uint32_t>(pause_))) + 1;
     pause_ = std::min(2 * pause_, kMostPause);
     commands_->close();
     carrier_->close();
+    route_->close();
     const auto placing = std::exchange(placing_, {});
     for (const auto& [word, each] : placing)
         give_up(*each, Start::Status::Down);
@@ -103,32 +107,51 @@ void RedisBroker::lose_server(std::string_view reason) {
 }
 
 void RedisBroker::on_commands_open() {
+    const auto must = [this](const std::vector<std::string>& words, auto&& take) {
+        commands_->ask(words, [this, take](const RedisReply& reply) {
+            if (reply.is_error())
+                return lose_server(reply.text().empty() ? "the connection broke" : reply.text());
+            take(reply);
+            join_if_greeted();
+        });
+    };
+    if (settings_.mode == RedisMode::Cluster) // or who has our keys
+        must({"EXISTS", base_ + "meta"}, [](const RedisReply&) {});
+    must({"INFO"}, [this](const RedisReply& reply) { on_info(reply); });
+    must({"SCRIPT", "LOAD", std::string(redis_script())},
+         [this](const RedisReply& reply) { script_ = reply.text(); });
+}
+
+void RedisBroker::on_info(const RedisReply& reply) {
+    const RedisInfo info = parse_info(reply.text());
+    if (const std::string why = unfit_because(info); !why.empty())
+        return lose_server(why);
+    run_id_ = info.run_id;
+    is_sharded_ = base_.starts_with('{') && info.major >= 7;
+}
+
+// A name may stand for several servers.
+void RedisBroker::on_carrier_open() {
     const std::vector<std::string> info = {"INFO", "server"};
-    commands_->ask(info, [this](const RedisReply& reply) {
-        run_id_ = info_value(reply.text(), "run_id");
-        if (run_id_.empty())
-            return lose_server("INFO does not tell us its run_id");
-        join_if_greeted();
-    });
-    const std::vector<std::string> load = {"SCRIPT", "LOAD", std::string(redis_script())};
-    commands_->ask(load, [this](const RedisReply& reply) {
-        if (reply.is_error())
-            return lose_server(reply.text().empty() ? "the connection broke" : reply.text());
-        script_ = reply.text();
+    carrier_->ask(info, [this](const RedisReply& reply) {
+        carrier_run_id_ = parse_info(reply.text()).run_id;
         join_if_greeted();
     });
 }
 
 void RedisBroker::join_if_greeted() {
-    if (stage_ == Stage::Greeting && carrier_->is_open() && !run_id_.empty() && !script_.empty())
-        join_server();
+    if (stage_ != Stage::Greeting || carrier_run_id_.empty() || run_id_.empty() || script_.empty())
+        return;
+    if (carrier_run_id_ != run_id_)
+        return lose_server("two connections reach two servers: name one of them");
+    join_server();
 }
 
 // Everything that is wanted here is subscribed to again.
 void RedisBroker::join_server() {
     stage_ = Stage::Joining;
     joining_ = 1;
-    const std::vector<std::string> inbox = {"SUBSCRIBE", inbox_};
+    const std::vector<std::string> inbox = {wanting(false, true), inbox_};
     carrier_->ask(inbox, nullptr);
     for (const auto& topic : topics_) {
         ask_for(*topic);
@@ -139,6 +162,7 @@ void RedisBroker::join_server() {
 // What was carried before the word is in the history; what comes behind it is new.
 void RedisBroker::catch_up() {
     stage_ = Stage::CatchingUp;
+    catching_up_since_ = wire_clock_.now();
     word_ = next_word();
     Words words = {inbox_, word_, "0", "latest", "0", "0", "0"};
     call("subscribe", std::move(words), [this](const RedisReply& reply) {
@@ -173,12 +197,18 @@ void RedisBroker::look_after() {
         connect();
     commands_->tick();
     carrier_->tick();
+    route_->tick();
+    if (stage_ == Stage::CatchingUp && now >= catching_up_since_ + kCarriesWithin)
+        lose_server("what it publishes does not reach us");
     if (now < asked_at_ + 1000)
         return;
     asked_at_ = now;
-    static const std::vector<std::string> kPing = {"PING"};
+    static const std::vector<std::string> kPing = {"PING"}, kMemory = {"INFO", "memory"};
     carrier_->ask(kPing, nullptr);
-    commands_->ask(kPing, [](const RedisReply&) {});
+    commands_->ask(kMemory, [this](const RedisReply& reply) {
+        if (const auto why = forgets_because(parse_info(reply.text())); !why.empty())
+            lose_server(why);
+    });
     run_parked();
 }
 
@@ -222,11 +252,21 @@ void RedisBroker::call(std::string_view command, Words words,
     const bool is_ready = stage_ == Stage::Up || stage_ == Stage::CatchingUp;
     const auto hear = [this, answer](const RedisReply& reply) {
         answer(reply);
-        if (reply.text().starts_with("NOSCRIPT") || reply.text().starts_with("READONLY"))
-            lose_server(reply.text());
+        if (reply.is_error() && !reply.text().empty())
+            on_refusal(reply.text());
     };
     if (!is_ready || !commands_->ask(all, hear))
         answer(RedisReply(nullptr));
+}
+
+// Another server, or this one anew, may do what this one does not.
+void RedisBroker::on_refusal(std::string_view error) {
+    static constexpr std::string_view kElsewhere[] = {
+        "NOSCRIPT", "READONLY", "MOVED", "ASK", "LOADING", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN"};
+    for (const std::string_view kind : kElsewhere)
+        if (error.starts_with(kind))
+            return lose_server(error);
+    log_event(LogLevel::Error, "broker_refused", {{"broker", settings_.name}, {"reason", error}});
 }
 
 // A reply of another epoch than ours: what is wanted here is to be read again.
@@ -241,8 +281,15 @@ std::string RedisBroker::next_word() {
 
 void RedisBroker::ask_for(Topic& topic) {
     ++topic.confirming;
-    std::vector<std::string> words = {topic.pattern ? "PSUBSCRIBE" : "SUBSCRIBE", key_of(topic)};
+    const std::vector<std::string> words = {wanting(topic.pattern.has_value(), true),
+                                            key_of(topic)};
     carrier_->ask(words, nullptr);
+}
+
+// The command. Shards know no patterns.
+std::string RedisBroker::wanting(bool is_pattern, bool is_wanted) const {
+    const std::string_view kind = is_pattern ? "P" : is_sharded_ ? "S" : "";
+    return std::string(kind) + (is_wanted ? "SUBSCRIBE" : "UNSUBSCRIBE");
 }
 
 std::string RedisBroker::key_of(const Topic& topic) const {
@@ -254,12 +301,14 @@ std::string RedisBroker::key_of(const Topic& topic) const {
 
 void RedisBroker::on_carried(const RedisReply& reply) {
     const std::string_view kind = reply[0].text();
-    if (kind == "message")
+    if (kind == "message" || kind == "smessage")
         on_message(reply[1].text(), reply[2].text());
     else if (kind == "pmessage")
         on_message(reply[2].text(), reply[3].text());
-    else if (kind == "subscribe" || kind == "psubscribe")
+    else if (kind == "subscribe" || kind == "ssubscribe" || kind == "psubscribe")
         on_confirmed(reply[1].text(), kind == "psubscribe");
+    else if (kind == "sunsubscribe" && reply[1].text() == inbox_)
+        lose_server("it does not have the slot of our keys any more");
     else if (reply.is_error())
         lose_server(reply.text());
 }

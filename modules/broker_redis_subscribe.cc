@@ -129,7 +129,7 @@ void RedisBroker::release_topics(const Placing& placing) {
 void RedisBroker::drop_if_unused(Topic& topic) {
     if (topic.uses > 0 || !topic.wanted.empty() || topic.confirming > 0)
         return;
-    const std::vector<std::string> words = {topic.pattern ? "PUNSUBSCRIBE" : "UNSUBSCRIBE",
+    const std::vector<std::string> words = {wanting(topic.pattern.has_value(), false),
                                             key_of(topic)};
     std::erase(wildcards_, &topic);
     const bool is_shared = std::any_of( // two patterns may be one to the server

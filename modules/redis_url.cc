@@ -4,85 +4,105 @@
 #include "base/text.h"
 #include "http/url.h"
 
-#include <algorithm>
-#include <optional>
-
 namespace fanhorn {
 
 namespace {
 
-constexpr std::string_view kScheme = "redis://", kUnix = "unix:";
-
-struct Parts {
-    std::string user, password, host, port, database;
-};
+constexpr std::string_view kPlain = "redis://", kSecure = "rediss://", kUnix = "unix:";
 
 bool is_database(std::string_view text) {
     return text.empty() || (text.size() <= 5 && parse_u64(text));
 }
 
-bool take_credentials(std::string_view text, Parts& parts) {
+bool take_credentials(std::string_view text, RedisUrl& url) {
     const size_t colon = text.find(':');
     if (colon == text.npos)
         return false;
     const auto user = percent_decode(text.substr(0, colon));
     const auto password = percent_decode(text.substr(colon + 1));
     if (user && password) {
-        parts.user = *user;
-        parts.password = *password;
+        url.user = *user;
+        url.password = *password;
     }
     return user && password;
 }
 
-std::optional<Parts> split(std::string_view url) {
-    Parts parts;
-    url.remove_prefix(kScheme.size());
-    if (const size_t at = url.rfind('@'); at != url.npos) {
-        if (!take_credentials(url.substr(0, at), parts))
-            return std::nullopt;
-        url.remove_prefix(at + 1);
+bool take_hosts(std::string_view text, std::string_view port, RedisUrl& url) {
+    while (!text.empty()) {
+        const std::string one(take_until(text, ','));
+        const auto server = http::parse_url("http://" + one);
+        if (!server)
+            return false;
+        url.hosts.push_back(
+            {server->host, one.ends_with(':' + server->port) ? server->port : std::string(port)});
     }
-    const std::string authority(take_until(url, '/'));
-    const auto server = http::parse_url("http://" + authority);
-    if (!server || !is_database(url))
-        return std::nullopt;
-    parts.host = server->host;
-    parts.port = authority.ends_with(':' + server->port) ? server->port : "6379";
-    parts.database = url == "0" ? "" : url;
-    return parts;
+    return !url.hosts.empty();
+}
+
+// Behind the scheme, before the database.
+bool take_authority(std::string_view text, std::string_view port, RedisUrl& url) {
+    const size_t at = text.rfind('@');
+    if (at != text.npos && !take_credentials(text.substr(0, at), url))
+        return false;
+    return take_hosts(at == text.npos ? text : text.substr(at + 1), port, url);
+}
+
+bool parse_rest(std::string_view text, RedisUrl& url) {
+    const size_t at = text.rfind('@');
+    const size_t slash = text.find('/', at == text.npos ? 0 : at);
+    const std::string_view database = slash == text.npos ? "" : text.substr(slash + 1);
+    url.database = database == "0" ? "" : database;
+    return is_database(database) && take_authority(text.substr(0, slash), "6379", url);
 }
 
 } // namespace
 
-Result<std::string> check_redis_url(std::string_view url) {
-    const bool is_unix =
-        url.starts_with(kUnix) && url.size() > kUnix.size() && url[kUnix.size()] == '/';
-    if (is_unix || (url.starts_with(kScheme) && split(url)))
-        return std::string(url);
-    return Error{"a Redis URL is redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE] or unix:/PATH"};
+Result<RedisUrl> parse_redis_url(std::string_view text) {
+    RedisUrl url;
+    url.is_secure = text.starts_with(kSecure);
+    const std::string_view scheme = url.is_secure ? kSecure : kPlain;
+    if (text.starts_with(kUnix))
+        url.path = text.substr(kUnix.size());
+    const bool is_good = text.starts_with(kUnix) ? url.path.size() > 1 && url.path[0] == '/'
+                                                 : text.starts_with(scheme) &&
+                                                       parse_rest(text.substr(scheme.size()), url);
+    if (is_good)
+        return url;
+    return Error{"a Redis URL is redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], the same with "
+                 "rediss:// for TLS, or unix:/PATH"};
 }
 
-Result<RedisPeer> find_redis(std::string_view url) {
-    if (auto checked = check_redis_url(url); !checked)
-        return Error{checked.error()};
-    RedisPeer peer;
-    if (url.starts_with(kUnix)) {
-        auto address = unix_peer(std::string(url.substr(kUnix.size())));
-        if (!address)
-            return Error{address.error()};
-        peer.destination.peers.push_back(*address);
-        return peer;
-    }
-    const Parts parts = *split(url);
-    auto addresses = resolve_host(parts.host, parts.port);
-    if (!addresses)
-        return Error{addresses.error()};
-    peer.destination.peers = std::move(*addresses);
-    peer.destination.host = parts.host;
-    peer.user = parts.user;
-    peer.password = parts.password;
-    peer.database = parts.database;
-    return peer;
+Result<RedisUrl> parse_sentinel(std::string_view text) {
+    RedisUrl url;
+    if (take_authority(text, "26379", url) && url.hosts.size() == 1)
+        return url;
+    return Error{"a sentinel is [[USER]:PASSWORD@]HOST[:PORT]"};
+}
+
+Result<std::string> check_redis_url(std::string_view url) {
+    if (auto parsed = parse_redis_url(url); !parsed)
+        return Error{parsed.error()};
+    return std::string(url);
+}
+
+Result<std::string> check_sentinel(std::string_view text) {
+    if (auto parsed = parse_sentinel(text); !parsed)
+        return Error{parsed.error()};
+    return std::string(text);
+}
+
+std::optional<RedisHost> moved_to(std::string_view error) {
+    const std::string_view kind = take_until(error, ' ');
+    if (kind != "MOVED" && kind != "ASK")
+        return std::nullopt;
+    take_until(error, ' ');                // the slot
+    const size_t colon = error.rfind(':'); // addresses of IPv6 stand without brackets
+    if (colon == error.npos || !parse_u64(error.substr(colon + 1)))
+        return std::nullopt;
+    RedisHost host{std::string(error.substr(0, colon)), std::string(error.substr(colon + 1))};
+    if (host.name.empty() || host.name == "?")
+        return std::nullopt;
+    return host;
 }
 
 } // namespace fanhorn

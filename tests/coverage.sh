@@ -14,8 +14,8 @@ PARSERS="src/base/filter.cc src/base/json.cc src/base/net_address.cc src/base/ut
     src/relay/position.cc src/server/command_members.cc src/server/ini.cc
     src/server/publish_json.cc src/ctl/event_reader.cc modules/auth_jwt.cc modules/claims.cc
     modules/deflate.cc modules/json_object.cc modules/json_patch.cc modules/jwk.cc modules/jwt.cc
-    modules/log_entry.cc modules/log_format.cc modules/message_record.cc modules/redis_reply.cc
-    modules/redis_url.cc modules/websocket_frame.cc"
+    modules/log_entry.cc modules/log_format.cc modules/message_record.cc modules/redis_info.cc
+    modules/redis_reply.cc modules/redis_url.cc modules/websocket_frame.cc"
 TESTS="auth_callback_test auth_jwt_test body_test claim_rule_test command_members_test
     ctl_bridge_test deflate_test event_reader_test filter_test forwarded_test http2_message_test
     ini_test json_patch_test json_test log_entry_test log_store_test net_address_test parser_test

@@ -15,11 +15,22 @@
 
 namespace fanhorn {
 
+class ClientTls;
+
+// How a Redis server is found: by its URL, by asking sentinels, or as the node of a cluster that
+// has our keys.
+enum class RedisMode : uint8_t { Single, Sentinel, Cluster };
+
 // A [broker NAME] section.
 struct BrokerSettings {
     std::string name, origin; // "": the built-in one; where it is written
     std::string type = "local";
     std::string url, prefix = "fanhorn:"; // of a server behind it
+    RedisMode mode = RedisMode::Single;
+    std::vector<std::string> sentinels;           // where they are
+    std::string master;                           // by which name they know it
+    std::string tls_ca, tls_certificate, tls_key; // paths
+    std::shared_ptr<const ClientTls> tls;         // made of these; null: without
     std::string path; // local: the folder of its log; "": its messages are in memory alone
     LogSync sync = LogSync::Always;
 };

@@ -3,6 +3,7 @@
 
 #include "relay/claim_rule.h"
 #include "server/auth_config.h"
+#include "server/broker_config.h"
 #include "server/dashboard.h"
 #include "server/effective.h"
 #include "server/hook_config.h"
@@ -51,9 +52,9 @@ class Checker {
             if (is(section, "channel"))
                 check_pattern(section);
             if (is(section, "channel") || is(section, "defaults"))
-                check_broker(section);
+                check_broker_name(section);
             if (is(section, "broker"))
-                check_type(section);
+                check_broker(section, faults_);
         }
         if (!listens)
             faults_.add(Place{file, 0}, "no [listener] section: nothing to do");
@@ -115,22 +116,7 @@ class Checker {
         patterns_.emplace_back(*pattern, section.place);
     }
 
-    // What its type does not have, and what it must have.
-    void check_type(const Section& broker) {
-        const auto& types = broker.setting("type").items;
-        const std::string type = types.empty() ? "local" : types.back().text;
-        for (const auto& [key, its_type] : {std::pair("url", "redis"), std::pair("path", "local")})
-            if (const auto& items = broker.setting(key).items;
-                !items.empty() && !items.back().text.empty() && type != its_type)
-                faults_.add(items.back().place, std::string(key) + ": is of type " + its_type +
-                                                    ", and this is " + type);
-        const Setting& url = broker.setting("url");
-        if (type == "redis" && url.items.empty() && url.state != Setting::State::Faulty)
-            faults_.add(broker.place, broker.title() + ": type redis needs 'url', where the Redis "
-                                                       "server is");
-    }
-
-    void check_broker(const Section& section) {
+    void check_broker_name(const Section& section) {
         const Setting& broker = section.setting("broker");
         std::vector<std::string_view> names;
         for (const Section& other : sections_)
@@ -177,9 +163,6 @@ void add_section(const Section& section, const Authorities& authorities, Config&
         store(section, &config.defaults);
     else if (is(section, "channel"))
         add_channel(section, authorities, config);
-    else if (is(section, "broker"))
-        store(section,
-              &config.brokers.emplace_back(BrokerSettings{section.name, section.place.text()}));
     else if (is(section, "listener")) {
         ListenerSettings& listener = config.listeners.emplace_back();
         listener.name = section.name;
@@ -244,10 +227,12 @@ LoadedConfig load_config(const std::string& file, const std::vector<std::string>
     const Authorities authorities = make_authorities(sections, world, endpoints, faults);
     std::vector<TlsSection> tls = make_tls(sections, world, faults);
     std::vector<HookSettings> hooks = make_hooks(sections, world, faults);
+    std::vector<BrokerSettings> brokers = make_broker_settings(sections, world, faults);
     std::shared_ptr<Config> config;
     if (faults.empty()) {
         config = build(file, sections, authorities, std::move(endpoints), std::move(tls));
         config->hooks = std::move(hooks);
+        config->brokers = std::move(brokers);
     }
     wipe_secrets(inis);
     wipe_secrets(sections);

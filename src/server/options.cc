@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/options.h"
 
-#include "modules/redis_url.h"
 #include "server/config.h"
 #include "server/options_rows.h"
 #include "server/privileges.h"
@@ -281,77 +280,6 @@ constexpr Row kListenerRows[] = {
                       "The kernel has a limit of its own, net.core.somaxconn."},
 };
 
-constexpr Row kBrokerRows[] = {
-    {.name = "type",
-     .type = Type::Choice,
-     .binding = kField<&BrokerSettings::type>,
-     .preset = "local",
-     .choices = "local redis",
-     .later = "nats",
-     .reloadable = false,
-     .documentation =
-         "What orders and keeps the messages: local is this daemon's memory.\n"
-         "With redis a Redis server of version 6.2 or later does, and several daemons that name "
-         "the "
-         "same one are one relay: what is published at one reaches the subscribers of all.\n"
-         "While it is away, publishers are answered with 503, and subscribers stay connected; when "
-         "it is back they get what they missed, or are told that it is lost."},
-    {.name = "url",
-     .type = Type::Text,
-     .binding = kField<&BrokerSettings::url>,
-     .preset = "",
-     .max = kMaxTextBytes,
-     .check = check_redis_url,
-     .reloadable = false,
-     .is_secret = true,
-     .meta = "Ar redis://host",
-     .documentation = "The Redis server: redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], or "
-                      "unix:/SOCKET.\n"
-                      "Its name is resolved at the start."},
-    {.name = "prefix",
-     .type = Type::Text,
-     .binding = kField<&BrokerSettings::prefix>,
-     .preset = "fanhorn:",
-     .min = 1,
-     .max = 64,
-     .reloadable = false,
-     .meta = "Ar text",
-     .documentation = "What all keys of this broker on the Redis server begin with; daemons that "
-                      "share it are one relay."},
-    {.name = "path",
-     .type = Type::Text,
-     .binding = kField<&BrokerSettings::path>,
-     .preset = "",
-     .max = kMaxTextBytes,
-     .check = check_path,
-     .reloadable = false,
-     .meta = "Ar path",
-     .documentation =
-         "Of type local: a folder for a log of what it keeps, made if need be; no other daemon or "
-         "broker may use it.\n"
-         "What was published and answered is there again after a restart, with its ids: histories, "
-         "retained values, idempotency keys, read markers.\n"
-         "All of it is in memory too; the log is as large as what is kept, twice, and 64 MB.\n"
-         "When the disk is full or fails, publishers are answered with 503 until it works again, "
-         "which is tried once a second; so they are when 64 MB of publishes wait for it.\n"
-         "A torn end of the log, which a crash leaves, is cut at the start; other damage is "
-         "refused.\n"
-         "Do not put an older copy of the folder in its place: ids would be given twice.\n"
-         "Empty: a restart forgets everything, and subscribers that come back are told so."},
-    {.name = "sync",
-     .type = Type::Choice,
-     .binding = kField<&BrokerSettings::sync>,
-     .preset = "always",
-     .choices = "always 1s",
-     .reloadable = false,
-     .documentation =
-         "With path, when a message is stored, and its publisher answered: always, when it is on "
-         "the disk; messages that come at once go there together.\n"
-         "With 1s, when it is written, and once a second all is put on the disk: a crash of the "
-         "daemon loses nothing, one of the system a second, which subscribers that come back are "
-         "told."},
-};
-
 } // namespace
 
 std::span<const SectionType> section_types() {
@@ -375,7 +303,7 @@ std::span<const SectionType> section_types() {
          "A token comes in the header Authorization: Bearer, in the query parameter access_token, "
          "or "
          "in a cookie; never in more than one of them."},
-        {"broker", "broker NAME", Naming::Name, "", kBrokerRows, "mode sentinels master",
+        {"broker", "broker NAME", Naming::Name, "", broker_rows(), "",
          "What orders and keeps messages, where the memory of this daemon is not meant."},
         {"hooks", "hooks NAME", Naming::Name, "", hooks_rows(), "",
          "An application that is told who comes and goes: a JSON object "

@@ -21,6 +21,7 @@ inline Result<std::string> check_path(std::string_view text) {
 }
 
 std::span<const Row> auth_rows();
+std::span<const Row> broker_rows();
 std::span<const Row> channel_rows();
 std::span<const Row> hooks_rows();
 std::span<const Row> limits_rows();

@@ -2,7 +2,9 @@
 // What another writer may have left on a broker's server: a record is a message or nothing, and
 // what is a message is written the same way again.
 #include "modules/message_record.h"
+#include "modules/redis_info.h"
 #include "modules/redis_reply.h"
+#include "modules/redis_url.h"
 
 #include <cstdlib>
 
@@ -18,6 +20,8 @@ static void replay(std::string_view bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const std::string_view input(reinterpret_cast<const char*>(data), size);
     replay(input);
+    unfit_because(parse_info(input));
+    moved_to(input);
     const MessageRef message = decode_record(input, "c", {1, 2}, 3, 0);
     if (!message)
         return 0;

@@ -60,7 +60,7 @@ static void unknown_keys(void**) {
          "f:5: unknown key 'address' in [channel]; it is a [listener] key\n"},
         {"[channel a]\nbody_size = 1m\n",
          "f:5: unknown key 'body_size' in [channel]; it is a [limits] key\n"},
-        {"[broker a]\nmode = x\n", "f:5: 'mode' in [broker] is not in this version\n"},
+        {"[broker a]\nmode = x\n", "f:5: mode: 'x' is not one of single, sentinel, cluster\n"},
         {"[auth a]\nurl = x\n",
          "f:4: [auth a] needs 'type'\n"
          "f:5: url: 'x' is not http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH or "
@@ -79,6 +79,37 @@ static void unknown_keys(void**) {
          "f:5: unknown key 'History' in [channel]; did you mean 'history'?\n"},
         {"[log]\ninclude = x\n", "f:5: 'include' must stand before the first section\n"},
     });
+}
+
+static void redis_brokers(void**) {
+    const std::string redis = "[broker a]\ntype = redis\nurl = redis://h\n";
+    const auto check = [](const std::string& text, const char* errors) {
+        check_bad({{text.c_str(), errors}});
+    };
+    check("[broker a]\nmode = cluster\n", "f:5: mode: is of type redis, and this is local\n");
+    check(redis + "mode = sentinel\n",
+          "f:4: [broker a]: mode sentinel needs 'sentinels', where they are\n"
+          "f:4: [broker a]: mode sentinel needs 'master', by which name they know the server\n");
+    check(redis + "sentinels = h\nmaster = m\n",
+          "f:7: sentinels: is for mode = sentinel, and this is single\n"
+          "f:8: master: is for mode = sentinel, and this is single\n");
+    check(
+        redis + "mode = sentinel\nmaster = m\nsentinels = h, http://h\n",
+        "f:9: sentinels: '********' does not hold what is allowed here; fanhorn.conf(5) says what "
+        "is\n");
+    check(redis + "mode = cluster\nprefix = {a}\n",
+          "f:8: prefix: may have no { and } in a cluster\n");
+    check("[broker a]\ntype = redis\nmode = cluster\nurl = redis://h/1\n",
+          "f:7: url: a cluster has no databases\n");
+    check("[broker a]\ntype = redis\nmode = cluster\nurl = unix:/s\n",
+          "f:7: url: no unix socket leads to a mode = cluster\n");
+    check("[broker a]\ntype = redis\nurl = redis://h,i\n",
+          "f:6: url: several hosts are for mode = cluster, and this is single\n");
+    check(redis + "tls_ca = /etc/ca\n", "f:7: tls_ca: '/etc/ca' is for a rediss 'url'\n");
+    check("[broker a]\ntype = redis\nurl = rediss://h\ntls_ca = /none\n",
+          "f:7: tls_ca: '/none' cannot be read: No such file or directory\n");
+    check("[broker a]\ntype = redis\nurl = rediss://h\ntls_key = /none\n",
+          "f:7: tls_key: '/none' needs 'tls_certificate'\n");
 }
 
 static void rules_of_claims(void**) {
@@ -218,9 +249,13 @@ static void bad_overrides(void**) {
 
 int main() {
     const CMUnitTest tests[] = {
-        cmocka_unit_test(unknown_sections),  cmocka_unit_test(unknown_keys),
-        cmocka_unit_test(rules_of_claims),   cmocka_unit_test(values),
-        cmocka_unit_test(sections_together), cmocka_unit_test(whole_file_faults),
+        cmocka_unit_test(unknown_sections),
+        cmocka_unit_test(unknown_keys),
+        cmocka_unit_test(redis_brokers),
+        cmocka_unit_test(rules_of_claims),
+        cmocka_unit_test(values),
+        cmocka_unit_test(sections_together),
+        cmocka_unit_test(whole_file_faults),
         cmocka_unit_test(bad_overrides),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

@@ -164,6 +164,20 @@ static void effective_is_a_config(void**) {
     }
 }
 
+static void redis_brokers(void**) {
+    const auto config =
+        good(kListener + "[broker one]\ntype = redis\nmode = sentinel\nmaster = m\n"
+                         "sentinels = :pw@a:1, b\n"
+                         "[broker two]\ntype = redis\nmode = cluster\nurl = rediss://a,b:2\n"
+                         "prefix = x\n");
+    const BrokerSettings &one = config->brokers[0], &two = config->brokers[1];
+    assert_true(one.mode == RedisMode::Sentinel && two.mode == RedisMode::Cluster);
+    assert_text(lines(one.sentinels), ":pw@a:1\nb\n");
+    assert_text(one.master, "m");
+    assert_true(one.tls == nullptr && two.tls != nullptr);
+    assert_text(two.prefix, "x");
+}
+
 static void explanation(void**) {
     auto config = good(kListener + "[channel chat:*]\nhistory = 1000\n");
     assert_text(explain_channel(*config, "chat:x"),
@@ -232,10 +246,15 @@ static void real_files(void**) {
 
 int main() {
     const CMUnitTest tests[] = {
-        cmocka_unit_test(overrides),           cmocka_unit_test(inheritance),
-        cmocka_unit_test(most_specific_first), cmocka_unit_test(whole_config),
-        cmocka_unit_test(effective_origins),   cmocka_unit_test(effective_is_a_config),
-        cmocka_unit_test(explanation),         cmocka_unit_test(changes),
+        cmocka_unit_test(overrides),
+        cmocka_unit_test(inheritance),
+        cmocka_unit_test(most_specific_first),
+        cmocka_unit_test(whole_config),
+        cmocka_unit_test(effective_origins),
+        cmocka_unit_test(effective_is_a_config),
+        cmocka_unit_test(redis_brokers),
+        cmocka_unit_test(explanation),
+        cmocka_unit_test(changes),
         cmocka_unit_test(real_files),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What comes from a Redis server, and where one is: replies, records, URLs.
 #include "modules/message_record.h"
+#include "modules/redis_info.h"
 #include "modules/redis_reply.h"
 #include "modules/redis_url.h"
 
@@ -21,6 +22,13 @@ static void test_urls(void**) {
         {"redis://:secret@10.0.0.1", true},
         {"redis://user:p%40ss@[::1]:6379/0", true},
         {"redis://h/", true},
+        {"rediss://:p%2Fq@h:1/2", true},
+        {"redis://a:1,b,[::1]:3/0", true},
+        {"redis://user:p/q@h", true},
+        {"redis://a,,b", false},
+        {"redis://,a", false},
+        {"redis://a:1,b:x", false},
+        {"redisss://h", false},
         {"unix:/run/redis.sock", true},
         {"unix:run/redis.sock", false},
         {"unix:", false},
@@ -42,17 +50,101 @@ static void test_urls(void**) {
         assert_row(row.url, check_redis_url(row.url).ok() == row.is_good);
 }
 
-static void test_where_a_server_is(void**) {
-    const auto peer = find_redis("redis://us%65r:p%40ss:word@127.0.0.1:7000/12");
-    assert_true(peer.ok());
-    assert_text(peer->user, "user");
-    assert_text(peer->password, "p@ss:word");
-    assert_text(peer->database, "12");
-    assert_int_equal(peer->destination.peers.size(), 1);
-    assert_true(find_redis("redis://127.0.0.1/0")->database.empty());
-    assert_true(find_redis("unix:/a/b")->destination.peers.size() == 1);
-    assert_false(find_redis("unix:/" + std::string(200, 'x')).ok());
-    assert_false(find_redis("redis://127.0.0.1:99999999").ok());
+static std::string told(const RedisUrl& url) {
+    std::string text = url.path + (url.is_secure ? " tls" : "");
+    for (const RedisHost& host : url.hosts)
+        text += " " + host.text();
+    return text + " " + url.user + "," + url.password + "," + url.database;
+}
+
+static void test_what_a_url_says(void**) {
+    const struct {
+        const char *url, *told;
+    } kRows[] = {
+        {"redis://us%65r:p%40ss:word@127.0.0.1:7000/12", " 127.0.0.1:7000 user,p@ss:word,12"},
+        {"redis://127.0.0.1/0", " 127.0.0.1:6379 ,,"},
+        {"rediss://:a/b@h,[::1]:9/3", " tls h:6379 ::1:9 ,a/b,3"},
+        {"unix:/a/b", "/a/b ,,"},
+    };
+    for (const auto& row : kRows)
+        assert_text(told(*parse_redis_url(row.url)), row.told);
+}
+
+static void test_sentinels(void**) {
+    const struct {
+        const char *text, *told; // "": refused
+    } kRows[] = {
+        {"10.0.0.5", " 10.0.0.5:26379 ,,"},
+        {"host:1", " host:1 ,,"},
+        {"me:pw@[::1]:5", " ::1:5 me,pw,"},
+        {":pw@h", " h:26379 ,pw,"},
+        {"a,b", ""},
+        {"h/0", ""},
+        {"redis://h", ""},
+        {"me@h", ""},
+        {":1", ""},
+        {"", ""},
+    };
+    for (const auto& row : kRows) {
+        const auto url = parse_sentinel(row.text);
+        assert_text(url ? told(*url) : "", row.told);
+        assert_row(row.text, check_sentinel(row.text).ok() == url.ok());
+    }
+}
+
+static void test_where_keys_have_moved(void**) {
+    const struct {
+        const char *error, *host; // "": none
+    } kRows[] = {
+        {"MOVED 3999 127.0.0.1:6381", "127.0.0.1:6381"},
+        {"ASK 3999 host.example:6381", "host.example:6381"},
+        {"MOVED 1 ::1:7000", "::1:7000"},
+        {"MOVED 3999 :6380", ""},
+        {"MOVED 3999 ?:6380", ""},
+        {"MOVED 3999 h:", ""},
+        {"MOVED 3999 h:x", ""},
+        {"MOVED 3999", ""},
+        {"MOVED", ""},
+        {"READONLY 1 h:1", ""},
+        {"", ""},
+    };
+    for (const auto& row : kRows) {
+        const auto host = moved_to(row.error);
+        assert_text(host ? host->text() : "", row.host);
+    }
+}
+
+static void test_what_a_server_says_of_itself(void**) {
+    const std::string good = "# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\nrole:master\r\n"
+                             "maxmemory:0\r\nmaxmemory_policy:noeviction\r\n";
+    const RedisInfo info = parse_info(good);
+    assert_text(info.run_id, "abc");
+    assert_int_equal(info.major, 7);
+    assert_int_equal(info.minor, 0);
+    assert_text(unfit_because(info), "");
+    const struct {
+        const char *what, *instead, *why; // the beginning of it; "": none
+    } kRows[] = {
+        {"7.0.15", "6.2.0", ""},
+        {"7.0.15", "6.0.16", "Redis 6.2 or later"},
+        {"7.0.15", "x", "Redis 6.2 or later"},
+        {"run_id:abc", "run_id:", "INFO does not tell"},
+        {"\nrun_id", "\nxrun_id", "INFO does not tell"},
+        {"role:master", "role:slave", "it is a replica"},
+        {"maxmemory:0", "maxmemory:1", ""},
+        {"noeviction", "allkeys-lru", ""},
+        {"maxmemory:0\r\nmaxmemory_policy:noeviction",
+         "maxmemory:1\r\nmaxmemory_policy:allkeys-lru", "its maxmemory-policy allkeys-lru forgets"},
+        {"maxmemory:0\r\nmaxmemory_policy:noeviction",
+         "maxmemory:1\r\nmaxmemory_policy:volatile-ttl", ""},
+    };
+    for (const auto& row : kRows) {
+        std::string text = good;
+        text.replace(text.find(row.what), strlen(row.what), row.instead);
+        const std::string why = unfit_because(parse_info(text));
+        assert_row(row.instead, *row.why ? why.starts_with(row.why) : why.empty());
+    }
+    assert_text(unfit_because(parse_info("")), "INFO does not tell us its run_id");
 }
 
 static void test_commands(void**) {
@@ -182,7 +274,10 @@ static void test_what_is_no_record(void**) {
 int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(test_urls),
-        cmocka_unit_test(test_where_a_server_is),
+        cmocka_unit_test(test_what_a_url_says),
+        cmocka_unit_test(test_sentinels),
+        cmocka_unit_test(test_where_keys_have_moved),
+        cmocka_unit_test(test_what_a_server_says_of_itself),
         cmocka_unit_test(test_commands),
         cmocka_unit_test(test_replies),
         cmocka_unit_test(test_streams_that_are_none),
