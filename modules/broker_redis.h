@@ -208,7 +208,8 @@ class RedisBroker final : public Broker {
     std::unique_ptr<RedisRoute> route_;
     RedisPeer peer_;
     std::unique_ptr<RedisConnection> commands_, carrier_;
-    bool is_stopping_ = false, is_stopped_ = false, was_told_away_ = false;
+    bool is_stopping_ = false, is_stopped_ = false;
+    std::string told_reason_; // why it is away, as the log has it
     Stage stage_ = Stage::Away;
     std::string run_id_, script_; // of the server; the script's digest
     std::string carrier_run_id_;  // of the server that carries: the same

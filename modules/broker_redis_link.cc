@@ -78,10 +78,10 @@ void RedisBroker::on_found(const RedisPeer& peer) {
 void RedisBroker::lose_server(std::string_view reason) {
     if (stage_ == Stage::Away || is_stopped_)
         return;
-    if (is_up_.exchange(false) || !was_told_away_)
+    if (is_up_.exchange(false) || told_reason_ != reason)
         log_event(LogLevel::Error, "broker_down",
                   {{"broker", settings_.name}, {"reason", reason}, {"retry_ms", pause_}});
-    was_told_away_ = true;
+    told_reason_ = reason;
     stage_ = Stage::Away;
     route_->note(reason);
     retry_at_ =
@@ -185,7 +185,7 @@ void RedisBroker::on_caught_up(uint64_t epoch, uint64_t head) {
     stage_ = Stage::Up;
     tell_pushed();
     is_up_ = true;
-    was_told_away_ = false;
+    told_reason_.clear();
     pause_ = kLeastPause;
     log_event(LogLevel::Notice, "broker_up", {{"broker", settings_.name}});
     run_parked();

@@ -24,8 +24,11 @@ void RedisConnection::close() {
 
 void RedisConnection::fail(std::string_view reason) {
     const std::string kept(reason); // it may be of what goes now
-    close();
+    const uint64_t opened = opened_;
+    stream_.close();
     events_.on_closed(kept);
+    if (opened == opened_)
+        close();
 }
 
 void RedisConnection::on_open() {

@@ -33,8 +33,9 @@ class RedisConnection final : private ClientStream::User {
         std::function<void(const RedisReply& reply)>; // an error: it was lost, or refused
     struct Events {
         std::function<void()> on_open;
-        std::function<void(std::string_view reason)> on_closed; // not behind close()
-        std::function<void(const RedisReply& reply)> on_push;   // of a subscriber: all there is
+        // Not behind close(); before whoever waits is answered.
+        std::function<void(std::string_view reason)> on_closed;
+        std::function<void(const RedisReply& reply)> on_push; // of a subscriber: all there is
     };
 
     RedisConnection(Loop& loop, const Clock& clock, Events events)

@@ -37,7 +37,11 @@ constexpr Row kBrokerRows[] = {
          "with rediss:// for TLS, or unix:/SOCKET.\n"
          "With mode = cluster several of its nodes, HOST:PORT,HOST:PORT; with mode = "
          "sentinel its host does not count, but the rest of it does.\n"
-         "A name is resolved whenever a connection is made."},
+         "A name is resolved whenever a connection is made.\n"
+         "An ACL of its user: ~fanhorn:* &fanhorn:* +@all -@dangerous -@admin +info, "
+         "with the prefix as it is below, {fanhorn:} in a cluster; and &* instead "
+         "where clients subscribe to wildcards.\n"
+         "A server whose maxmemory-policy would make it forget messages is refused."},
     {.name = "mode",
      .type = Type::Choice,
      .binding = kField<&BrokerSettings::mode>,

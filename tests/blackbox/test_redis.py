@@ -5,70 +5,10 @@ import threading
 import time
 import unittest
 
-from harness import Daemon, config, eventually
+from harness import Daemon, eventually
+from redis_nodes import NodesTest, configuration
 from redis_server import RedisServer
 from session import Session
-from sse import SseClient
-
-CHANNELS = """[channel **]
-broker = shared
-history = 1000
-wildcard = on
-presence = on
-joins = on
-presence_grace = 100ms
-[channel few:**]
-broker = shared
-history = 2
-"""
-
-
-def configuration(redis):
-    return config(more=f"[broker shared]\ntype = redis\nurl = {redis.url}\n", channels=CHANNELS)
-
-
-class NodesTest(unittest.TestCase):
-    options = ()
-
-    def setUp(self):
-        self.channel = "t:" + self._testMethodName.removeprefix("test_")
-        self.redis = RedisServer(*self.options).start()
-        self.addCleanup(self.redis.close)
-        self.nodes = []
-        for _ in range(2):
-            node = Daemon(configuration(self.redis)).start()
-            self.nodes.append(node)
-            self.addCleanup(self.end, node)
-        self.wait_until_up()
-
-    def end(self, node):
-        if node.is_alive():
-            node.stop()
-        node.kill()
-
-    def wait_until_up(self):
-        for node in self.nodes:
-            eventually(lambda its=node: its.request("GET", "/pub/none:such").status == 404, "the broker")
-
-    def sse(self, node, channels=None, **query):
-        client = SseClient(self.nodes[node].public, "/sub/" + (channels or self.channel), query)
-        self.addCleanup(client.close)
-        return client
-
-    def publish(self, node, body, channel=None, **options):
-        return self.nodes[node].publish(channel or self.channel, body, **options)
-
-    def refusal(self, node=0):
-        began = time.monotonic()
-        response = self.nodes[node].request("POST", "/pub/" + self.channel, body=b"x")
-        return response, time.monotonic() - began
-
-    def wait_refusal(self):
-        def is_away():
-            response, _ = self.refusal()
-            return response if response.status == 503 else None
-        return eventually(is_away, "503")
-
 
 class TwoNodes(NodesTest):
     def test_what_one_publishes_the_other_delivers(self):
@@ -316,7 +256,7 @@ class Configuration(unittest.TestCase):
     def test_a_daemon_starts_without_its_server(self):
         redis = RedisServer()
         self.addCleanup(redis.close)
-        with Daemon(configuration(redis)) as daemon:
+        with Daemon(configuration(f"url = {redis.url}")) as daemon:
             response = daemon.request("POST", "/pub/a", body=b"x")
             self.assertEqual((response.status, response.json()["code"]), (503, "broker_down"))
             self.assertIn("event=broker_down", daemon.log())
