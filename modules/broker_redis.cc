@@ -236,17 +236,18 @@ void RedisBroker::on_published(Publishing& work, const RedisReply& reply) {
     for (size_t i = 0; i < work.sent.size(); ++i) {
         const auto& [index, channel] = work.sent[i];
         Published& result = work.results[index];
-        result.status = status_of(reply[3 * i + 1].text());
+        result.status = status_of(reply[4 * i + 1].text());
         if (result.status == Published::Status::ChannelsFull)
             counters_.hit(Limit::Channels, channel);
         if (result.status == Published::Status::Down ||
             result.status == Published::Status::ChannelsFull)
             continue;
-        result.position = {epoch, reply[3 * i + 2].number()};
-        result.n = reply[3 * i + 3].number();
+        result.position = {epoch, reply[4 * i + 2].number()};
+        result.n = reply[4 * i + 3].number();
         known_ = std::max(known_, result.position.seq);
         if (result.status == Published::Status::Published)
             result.subscribers = audience_of(channel);
+        result.is_heard = reply[4 * i + 4].text() == "1";
     }
     check_epoch(reply);
     work.home([done = std::move(work.done), results = std::move(work.results)]() mutable {

@@ -16,6 +16,7 @@
 #include "relay/presence.h"
 
 #include <latch>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
@@ -28,6 +29,8 @@ class RedisBroker final : public Broker {
     static constexpr Millis kLeastPause = 100, kMostPause = 5000;
     // A server that carries nothing to us for so long, although it did the step, is given up.
     static constexpr Millis kCarriesWithin = 5000;
+    // So much may the clock of a server be behind that of the one before it, in microseconds.
+    static constexpr uint64_t kClocksDiffer = 2'000'000;
 
     // `counters` is written by the broker's own thread only.
     RedisBroker(const BrokerSettings& settings, const Clock& clock, Counters& counters);
@@ -55,6 +58,10 @@ class RedisBroker final : public Broker {
     void depart(const std::string& channel, const std::string& user) override;
     void attendance(const std::string& channel,
                     std::function<void(std::vector<Attendee>)> done) override;
+    void on_user_away(std::function<void(const std::string&)> heard) override {
+        away_ = std::move(heard);
+    }
+    void send_user_away(const std::string& user, std::function<void(bool)> done) override;
     void mark(ReadMark mark, std::function<void(Marked)> done) override;
     void markers(const std::vector<std::string>& channels, const std::string& user,
                  std::function<void(std::vector<Position>)> done) override;
@@ -107,9 +114,17 @@ class RedisBroker final : public Broker {
     static void append_limits(Words& words, const ChannelSettings* settings);
     Words draft_words(const Draft& draft, const ChannelSettings& settings) const;
     void begin(std::shared_ptr<Placing> placing);
-    void tell_who_left();
-    void tell(const std::string& channel, MessageKind kind, const Attendee& who,
-              const ConnectionId& exclude);
+    using Seat = std::pair<std::string, std::string>; // a channel, a user
+    // That the server is to hear of a user: who is not told that he has come, or whether nobody is.
+    struct Unsaid {
+        ConnectionId exclude = kNoConnection;
+        bool is_quiet = false;
+    };
+    std::string joins_record(const ChannelSettings& settings, const std::string& channel,
+                             MessageKind kind, const Attendee& who,
+                             const ConnectionId& exclude) const;
+    void note_attendee(const std::string& channel, const std::string& user, const Unsaid& unsaid);
+    void note_who_left();
     static Marked::Status marked_status(std::string_view word);
 
     // All below: the broker's thread.
@@ -117,6 +132,12 @@ class RedisBroker final : public Broker {
     void run_tasks();
     void finish_turn();
     void expire();
+    void on_expired(const RedisReply& reply);
+    void say_all_again(bool is_quiet);
+    void say_who_is_here();
+    void append_attendee(Words& words, const Rules& rules, const Seat& seat, const Unsaid& how);
+    void say(Words words, std::vector<Seat> said);
+    void bury(const RedisReply& dead);
     void tell_pushed();
     void look_after();
     void run_parked();
@@ -196,7 +217,8 @@ class RedisBroker final : public Broker {
     std::unique_ptr<Waker> waker_; // while the thread runs
 
     std::mutex presence_mutex_; // guards:
-    PresenceBook presence_;
+    PresenceBook presence_;     // of this node
+    std::map<Seat, Unsaid> unsaid_;
 
     std::atomic<bool> is_up_{false};
     std::atomic<size_t> channel_count_{0};
@@ -222,6 +244,9 @@ class RedisBroker final : public Broker {
     size_t joining_ = 0; // subscriptions that a new server has to confirm
     Millis retry_at_ = 0, pause_ = kLeastPause, asked_at_ = 0;
     Millis catching_up_since_ = 0;
+    std::string node_;    // our name, anew whenever we say all again
+    uint64_t ticked_ = 0; // on the server's clock, in microseconds; 0: never
+    std::function<void(const std::string&)> away_;
     std::string word_;    // that catching up waits for
     std::string awaited_; // the word whose answer the carrier waits for
     uint64_t words_ = 0;

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What a Redis server does for Fanhorn in one step each: order, history, carrying.
+-- What a Redis server does for Fanhorn in one step each: order, history, carrying. One script with
+-- broker_redis_people.lua.
 --
 -- KEYS[1]: what all keys begin with. Below it:
 --   meta        hash: epoch, run (of the server that began it), head (the newest seq), names (a count
@@ -11,6 +12,11 @@
 --   due         sorted set of them by when something in them ends
 --   gone        hash: what channels of a bucket, or of a section, had trimmed when they were freed
 --   i:CHANNEL,KEY  an idempotency key: stored at, digest, seq, n
+--   p:CHANNEL   hash, who is on it: # users, and of each: uUSER info, cUSER how many nodes he is on, and for each
+--               of them nNODEUSER (NODE: 16 characters) his connections there
+--   on:NODE     set of CHANNEL\0USER that it says are there
+--   nodes       sorted set of them by when their leases end, unless renewed (microseconds, the server's clock)
+--   away        sorted set of NODEUSER, who were sent away, by when
 -- ARGV: command, run_id of the server, an epoch that nobody has, the newest seq the caller has seen,
 -- now (milliseconds), and the command's own.
 
@@ -18,6 +24,7 @@ local base = KEYS[1]
 local run, candidate, seen, now = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local call = redis.call
 local KEY_AGE = 300000
+local LEASE, AWAY_AGE = 15000000, 3600000000
 
 -- In a cluster that knows shards, what is carried stays within that of our keys; but for who has a
 -- pattern, which shards do not know.
@@ -36,6 +43,11 @@ if meta[1] ~= run or seen > head then
     local by_clock = (tonumber(time[1]) - 1735689600) * 1000000 + tonumber(time[2])
     epoch, head = candidate, math.max(head or 0, seen + 1000000, by_clock)
     call('HSET', base .. 'meta', 'run', run, 'epoch', epoch, 'head', whole(head))
+end
+
+local function micros()
+    local time = call('TIME')
+    return tonumber(time[1]) * 1000000 + tonumber(time[2])
 end
 
 local function bucket(channel)
@@ -247,7 +259,7 @@ end
 local commands = {}
 
 -- Each message: channel, store, retain, key, digest, count, bytes and age to keep, section, expires,
--- its bytes, itself. Answers status, seq, n.
+-- its bytes, itself. Answers status, seq, n, and of a user's channel whether any node wants it.
 local function publish_one(at, most_channels)
     local name, store, retain, key, digest = ARGV[at], ARGV[at + 1] == '1', ARGV[at + 2] == '1', ARGV[at + 3],
         ARGV[at + 4]
@@ -286,7 +298,8 @@ local function publish_one(at, most_channels)
         call('PEXPIRE', key_name, KEY_AGE)
     end
     carry(name, 'm', head, n, message)
-    return { 'published', whole(head), whole(n) }
+    local is_reserved = string.sub(name, 1, 1) == '$' -- of others nobody asks
+    return { 'published', whole(head), whole(n), is_reserved and has_listeners(name) and '1' or '0' }
 end
 
 -- most channels, messages
@@ -299,6 +312,7 @@ function commands.publish()
         results[#results + 1] = result[1]
         results[#results + 1] = result[2]
         results[#results + 1] = tostring(result[3])
+        results[#results + 1] = result[4] or '0'
     end
     if head < ceiling then
         call('HSET', base .. 'meta', 'head', whole(head))
@@ -473,76 +487,3 @@ function commands.list()
     end
     return results
 end
-
--- A channel to carry a word to, which has told all before it: how many channels there are, when what
--- was due has gone, and whether there is more of that.
-function commands.tick()
-    local due = call('ZRANGEBYSCORE', base .. 'due', '-inf', whole(now), 'LIMIT', 0, 256)
-    for _, name in ipairs(due) do
-        local channel = open(name)
-        if channel.exists then
-            trim(channel)
-            save(channel)
-        else
-            call('ZREM', base .. 'due', name)
-        end
-    end
-    send(ARGV[6], 's', epoch, whole(head), '')
-    return { epoch, whole(head), call('ZCARD', base .. 'names'), #due == 256 and '1' or '0' }
-end
-
--- ---- how far users have read
-
--- user, channel, epoch, seq, most of all, most of the user's, and where to carry a message (its
--- channel, or ''), the message. Answers what became of it, the marker's seq, and how many were
--- forgotten, of all and of the user's.
-function commands.mark()
-    local user, channel, seq = ARGV[6], ARGV[7], tonumber(ARGV[9])
-    if ARGV[8] ~= epoch then
-        return { epoch, 'epoch', '0', '0', '0' }
-    elseif seq > head then
-        return { epoch, 'ahead', '0', '0', '0' }
-    end
-    local key, age, field = base .. 'r:' .. user, base .. 'ra:' .. user, user .. '\0' .. channel
-    local old = call('HGET', key, channel)
-    local old_epoch, old_seq = string.match(old or '', '^(%d+) (%d+)$')
-    if old_epoch == epoch and tonumber(old_seq) >= seq then
-        return { epoch, 'kept', old_seq, '0', '0' }
-    end
-    local moves = call('INCR', base .. 'moves')
-    call('HSET', key, channel, epoch .. ' ' .. whole(seq))
-    call('ZADD', age, moves, channel)
-    call('ZADD', base .. 'markers', moves, field)
-    local of_user, of_all = 0, 0
-    while call('ZCARD', age) > tonumber(ARGV[11]) do
-        local oldest = call('ZPOPMIN', age)[1]
-        call('HDEL', key, oldest)
-        call('ZREM', base .. 'markers', user .. '\0' .. oldest)
-        of_user = of_user + 1
-    end
-    while call('ZCARD', base .. 'markers') > tonumber(ARGV[10]) do
-        local oldest = call('ZPOPMIN', base .. 'markers')[1]
-        local its_user, its_channel = string.match(oldest, '^(%Z*)%z(.*)$')
-        call('HDEL', base .. 'r:' .. its_user, its_channel)
-        call('ZREM', base .. 'ra:' .. its_user, its_channel)
-        of_all = of_all + 1
-    end
-    if ARGV[12] ~= '' and has_listeners(ARGV[12]) then
-        head = head + 1
-        call('HSET', base .. 'meta', 'head', whole(head))
-        carry(ARGV[12], 'm', head, 0, ARGV[13])
-    end
-    return { epoch, 'moved', whole(seq), tostring(of_all), tostring(of_user) }
-end
-
--- user, channels. Of each: the seq of its marker, or ''
-function commands.markers()
-    local results = { epoch }
-    for at = 7, #ARGV do
-        local old_epoch, seq = string.match(call('HGET', base .. 'r:' .. ARGV[6], ARGV[at]) or '', '^(%d+) (%d+)$')
-        results[#results + 1] = old_epoch == epoch and seq or ''
-    end
-    return results
-end
-
-return commands[ARGV[1]]()

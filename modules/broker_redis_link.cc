@@ -172,11 +172,14 @@ void RedisBroker::catch_up() {
 }
 
 void RedisBroker::on_caught_up(uint64_t epoch, uint64_t head) {
-    if (epoch_ && epoch != epoch_)
+    const bool is_other = epoch_ && epoch != epoch_;
+    if (is_other)
         log_event(
             LogLevel::Warning, "broker_epoch",
             {{"broker", settings_.name}, {"reason", "another server, or one that lost its data"}});
     epoch_ = epoch;
+    if (is_other && ticked_)
+        ticked_ -= kClocksDiffer;
     candidate_ = random_epoch();
     seen_ = std::max(seen_, head);
     known_ = std::max(known_, seen_);
@@ -188,6 +191,7 @@ void RedisBroker::on_caught_up(uint64_t epoch, uint64_t head) {
     told_reason_.clear();
     pause_ = kLeastPause;
     log_event(LogLevel::Notice, "broker_up", {{"broker", settings_.name}});
+    say_all_again(is_other);
     run_parked();
 }
 
@@ -220,19 +224,31 @@ void RedisBroker::run_parked() {
 }
 
 void RedisBroker::tick() {
-    tell_who_left();
-    post([this] { expire(); });
+    note_who_left();
+    post([this] {
+        say_who_is_here();
+        expire();
+    });
 }
 
 void RedisBroker::expire() {
-    call("tick", {inbox_}, [this](const RedisReply& reply) {
-        if (reply.size() == 4)
-            channel_count_ =
-                std::max<size_t>(reply[2].number(), topics_.size() - wildcards_.size());
-        if (reply[3].text() == "1")
-            expire();
-        check_epoch(reply);
-    });
+    call("tick", {inbox_, node_, ticked_ ? std::to_string(ticked_) : ""},
+         [this](const RedisReply& reply) {
+             if (reply.size() == 7)
+                 on_expired(reply);
+             check_epoch(reply);
+         });
+}
+
+void RedisBroker::on_expired(const RedisReply& reply) {
+    channel_count_ = std::max<size_t>(reply[2].number(), topics_.size() - wildcards_.size());
+    ticked_ = reply[4].number();
+    const RedisReply dead = reply[5], away = reply[6];
+    bury(dead);
+    for (size_t i = 0; i < away.size(); ++i)
+        away_(std::string(away[i].text()));
+    if (reply[3].text() == "1" || dead.size() > 0)
+        expire();
 }
 
 // ---- asking it

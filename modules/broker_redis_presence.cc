@@ -1,64 +1,195 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Redis broker: who is on its channels.
+// The Redis broker: who is on its channels, on all nodes together, and who is sent away.
+//
+// Each node says who is there by its own book, under a name with a lease; what it says is the
+// state, whatever came before. A user is on a channel as long as one node says so: where the first
+// said it he has joined, when the last one has let him go, or its lease has ended, he has left.
 #include "modules/broker_redis_placing.h"
+
+#include "base/random.h"
+#include "modules/message_record.h"
+
+#include <algorithm>
 
 namespace fanhorn {
 
-// In the order of the channel's messages.
-void RedisBroker::tell(const std::string& channel, MessageKind kind, const Attendee& who,
-                       const ConnectionId& exclude) {
-    const Snapshot snapshot = settings();
-    const ChannelSettings* settings = snapshot.rules->settings_for(channel);
-    if (!settings || !settings->joins)
-        return;
+namespace {
+
+constexpr size_t kMostOfACall = 256;
+
+// As the script has it: 16 characters.
+std::string node_name() {
+    static constexpr char kDigits[] = "0123456789abcdef";
+    std::string name;
+    while (name.size() < 16)
+        name += kDigits[random_below(16)];
+    return name;
+}
+
+} // namespace
+
+// What the channel is told in the order of its messages; "" where its section does not want it
+// told.
+std::string RedisBroker::joins_record(const ChannelSettings& settings, const std::string& channel,
+                                      MessageKind kind, const Attendee& who,
+                                      const ConnectionId& exclude) const {
+    if (!settings.joins)
+        return {};
     Draft draft;
     draft.channel = channel;
     draft.payload = attendee_json(who, false);
     draft.store = false;
     draft.kind = kind;
     draft.exclude = exclude;
-    Words words = {std::to_string(snapshot.limits.channels)};
-    Words of_draft = draft_words(draft, *settings);
-    std::move(of_draft.begin(), of_draft.end(), std::back_inserter(words));
-    post([this, words = std::move(words)]() mutable {
-        call("publish", std::move(words), [this](const RedisReply& reply) { check_epoch(reply); });
-    });
+    return encode_record(draft, shared_now());
+}
+
+// presence_mutex_ is held.
+void RedisBroker::note_attendee(const std::string& channel, const std::string& user,
+                                const Unsaid& unsaid) {
+    const bool is_first = unsaid_.empty();
+    const auto [entry, is_new] = unsaid_.insert({{channel, user}, unsaid});
+    if (!is_new && unsaid.exclude != kNoConnection)
+        entry->second = unsaid;
+    if (is_first)
+        post([this] { say_who_is_here(); });
 }
 
 bool RedisBroker::attend(const std::string& channel, const Attendee& who,
                          const ConnectionId& connection) {
     const ChannelSettings* settings = this->settings().rules->settings_for(channel);
     const uint32_t most = settings ? settings->presence_users : 0;
-    std::lock_guard lock(
-        presence_mutex_); // what is told is told in the order in which it became so
-    const auto entry = presence_.enter(channel, who.user, who.info, most);
-    if (entry == PresenceBook::Entry::Joined || entry == PresenceBook::Entry::Renewed)
-        tell(channel, MessageKind::Join, who, connection);
-    if (entry == PresenceBook::Entry::Full)
+    std::lock_guard lock(presence_mutex_);
+    if (presence_.enter(channel, who.user, who.info, most) == PresenceBook::Entry::Full) {
         post([this, channel] { counters_.hit(Limit::PresenceUsers, channel); });
-    return entry != PresenceBook::Entry::Full;
+        return false;
+    }
+    note_attendee(channel, who.user, {connection});
+    return true;
 }
 
 void RedisBroker::depart(const std::string& channel, const std::string& user) {
     const ChannelSettings* settings = this->settings().rules->settings_for(channel);
     std::lock_guard lock(presence_mutex_);
     presence_.leave(channel, user, clock_.now(), settings ? settings->presence_grace : 0);
+    note_attendee(channel, user, {});
+}
+
+void RedisBroker::note_who_left() {
+    std::lock_guard lock(presence_mutex_);
+    for (const PresenceBook::Left& each : presence_.expire(clock_.now()))
+        note_attendee(each.channel, each.user, {});
+}
+
+// Under a new name, so that what the old one said and is not true any more goes away with it. To a
+// server that knows nobody they come quietly: whoever listens is told that all he knew is lost.
+void RedisBroker::say_all_again(bool is_quiet) {
+    const std::string old = std::exchange(node_, node_name());
+    {
+        std::lock_guard lock(presence_mutex_);
+        for (const PresenceBook::Left& each : presence_.everybody())
+            unsaid_.insert_or_assign({each.channel, each.user}, Unsaid{kNoConnection, is_quiet});
+    }
+    say_who_is_here();
+    if (!old.empty())
+        call("part", {old}, [](const RedisReply&) {});
+}
+
+void RedisBroker::say_who_is_here() {
+    if (stage_ != Stage::Up)
+        return; // all is said again
+    std::map<Seat, Unsaid> unsaid;
+    {
+        std::lock_guard lock(presence_mutex_);
+        unsaid.swap(unsaid_);
+    }
+    const Snapshot snapshot = settings();
+    std::vector<Seat> said;
+    Words words = {node_};
+    for (const auto& [seat, how] : unsaid) {
+        append_attendee(words, *snapshot.rules, seat, how);
+        said.push_back(seat);
+        if (said.size() == kMostOfACall)
+            say(std::exchange(words, {node_}), std::exchange(said, {}));
+    }
+    if (!said.empty())
+        say(std::move(words), std::move(said));
+}
+
+void RedisBroker::append_attendee(Words& words, const Rules& rules, const Seat& seat,
+                                  const Unsaid& how) {
+    const auto& [channel, user] = seat;
+    const ChannelSettings* settings = rules.settings_for(channel);
+    std::optional<Attendee> who;
+    {
+        std::lock_guard lock(presence_mutex_);
+        who = presence_.look(channel, user);
+    }
+    std::string record;
+    if (settings && !how.is_quiet)
+        record =
+            who ? joins_record(*settings, channel, MessageKind::Join, *who, how.exclude)
+                : joins_record(*settings, channel, MessageKind::Leave, {user, {}}, how.exclude);
+    for (std::string word :
+         {channel, user, who ? who->info : "", who ? std::to_string(who->connections) : "",
+          std::to_string(settings ? settings->presence_users : 0), record})
+        words.push_back(std::move(word));
+}
+
+// What the server could not take is said again a moment later.
+void RedisBroker::say(Words words, std::vector<Seat> said) {
+    call("attend", std::move(words), [this, said = std::move(said)](const RedisReply& reply) {
+        if (reply.is_error()) {
+            std::lock_guard lock(presence_mutex_);
+            for (const Seat& seat : said)
+                unsaid_.insert({seat, {}});
+            return;
+        }
+        if (reply[1].number() > 0)
+            counters_.hit(Limit::PresenceUsers, said[0].first);
+        check_epoch(reply);
+    });
 }
 
 void RedisBroker::attendance(const std::string& channel,
                              std::function<void(std::vector<Attendee>)> done) {
-    std::vector<Attendee> users;
-    {
-        std::lock_guard lock(presence_mutex_);
-        users = presence_.users(channel);
-    }
-    done(std::move(users));
+    const auto asked = question<std::vector<Attendee>>(std::move(done));
+    post([this, asked, channel] {
+        call("attendance", {channel}, [asked](const RedisReply& reply) {
+            std::vector<Attendee> users;
+            for (size_t i = 1; i + 2 < reply.size(); i += 3)
+                users.push_back({std::string(reply[i].text()), std::string(reply[i + 1].text()),
+                                 static_cast<uint32_t>(reply[i + 2].number())});
+            std::sort(users.begin(), users.end(),
+                      [](const Attendee& a, const Attendee& b) { return a.user < b.user; });
+            asked->answer(std::move(users));
+        });
+    });
 }
 
-void RedisBroker::tell_who_left() {
-    std::lock_guard lock(presence_mutex_);
-    for (const PresenceBook::Left& each : presence_.expire(clock_.now()))
-        tell(each.channel, MessageKind::Leave, {each.user, {}}, kNoConnection);
+// ---- other nodes
+
+// Nodes that are gone let their users go; whichever node sees it first says so for them.
+void RedisBroker::bury(const RedisReply& dead) {
+    const Snapshot snapshot = settings();
+    for (size_t i = 0; i + 2 < dead.size(); i += 3) {
+        const std::string channel(dead[i + 1].text());
+        const Attendee who{std::string(dead[i + 2].text()), {}};
+        const ChannelSettings* settings = snapshot.rules->settings_for(channel);
+        std::string record;
+        if (settings)
+            record = joins_record(*settings, channel, MessageKind::Leave, who, kNoConnection);
+        call("attend", {std::string(dead[i].text()), channel, who.user, "", "", "0", record},
+             [this](const RedisReply& reply) { check_epoch(reply); });
+    }
+}
+
+void RedisBroker::send_user_away(const std::string& user, std::function<void(bool)> done) {
+    const auto asked = question<bool>(std::move(done));
+    post([this, asked, user] {
+        call("send_away", {node_, user},
+             [asked](const RedisReply& reply) { asked->answer(!reply.is_error()); });
+    });
 }
 
 } // namespace fanhorn

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""embed_script.py SCRIPT TARGET: broker_redis.lua without its comments, as the C++ source that
-broker_redis_script.h declares."""
+"""embed_script.py TARGET SCRIPT...: the parts of the Redis script, in their order, without their comments, as the C++
+source that broker_redis_script.h declares."""
 import re
 import sys
 from pathlib import Path
 
 
 def main():
-    script, target = map(Path, sys.argv[1:])
-    lines = (re.sub(r"^\s*--.*|\s+-- .*$", "", line).strip() for line in script.read_text(encoding="utf-8").splitlines())
+    target, *scripts = map(Path, sys.argv[1:])
+    source = "".join(script.read_text(encoding="utf-8") for script in scripts)
+    lines = (re.sub(r"^\s*--.*|\s+-- .*$", "", line).strip() for line in source.splitlines())
     content = "\n".join(line for line in lines if line) + "\n"
     numbers = ",".join(map(str, content.encode()))
     text = f"""#include "modules/broker_redis_script.h"

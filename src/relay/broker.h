@@ -64,6 +64,7 @@ struct Published {
     Position position;
     uint64_t n = 0;
     uint32_t subscribers = 0; // on this node, at that moment
+    bool is_heard = false;    // of a user's channel: he has a connection on some node
 };
 
 // A channel, or wildcard, of a piece of the log; from behind `floor` on.
@@ -200,6 +201,15 @@ class Broker {
     virtual void depart(const std::string& channel, const std::string& user) = 0;
     virtual void attendance(const std::string& channel,
                             std::function<void(std::vector<Attendee>)> done) = 0;
+
+    // What other nodes say of a user whose connections are to end; set before start(), called on
+    // any thread.
+    virtual void on_user_away(std::function<void(const std::string& user)>) {}
+    // Says so to other nodes, this one perhaps too; those that are away hear of it when they are
+    // back. False: it was not said.
+    virtual void send_user_away(const std::string& /*user*/, std::function<void(bool)> done) {
+        done(true);
+    }
 
     // Moves a user's marker, forward only.
     virtual void mark(ReadMark mark, std::function<void(Marked)> done) = 0;

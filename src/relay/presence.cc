@@ -85,6 +85,19 @@ std::vector<Attendee> PresenceBook::users(std::string_view channel) const {
     return users;
 }
 
+std::optional<Attendee> PresenceBook::look(std::string_view channel, std::string_view user) const {
+    const User* known = find(channel, user);
+    return known ? std::optional<Attendee>(*known) : std::nullopt;
+}
+
+std::vector<PresenceBook::Left> PresenceBook::everybody() const {
+    std::vector<Left> all;
+    for (const auto& room : rooms_)
+        for (const auto& user : room->users)
+            all.push_back({room->name, user->user});
+    return all;
+}
+
 std::vector<PresenceBook::Left> PresenceBook::expire(Millis now) {
     std::vector<Left> left;
     while (!leaving_.empty() && leaving_.begin()->first <= now) {

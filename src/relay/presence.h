@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,10 +40,14 @@ class PresenceBook {
     // By their names.
     std::vector<Attendee> users(std::string_view channel) const;
 
+    std::optional<Attendee> look(std::string_view channel, std::string_view user) const;
+
     struct Left {
         std::string channel;
         std::string user;
     };
+    // On all channels, in no order.
+    std::vector<Left> everybody() const;
     // Those whose grace is over.
     std::vector<Left> expire(Millis now);
     // How many users there are, on all channels.

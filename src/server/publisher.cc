@@ -63,7 +63,7 @@ void Publisher::settle(Attempt& attempt, const Published& published) {
     if (published.status != Published::Status::Published)
         return;
     counters_.published.add(1);
-    if (!observer_ || published.subscribers > 0)
+    if (!observer_ || published.subscribers > 0 || published.is_heard)
         return;
     if (const auto user = user_of_channel(attempt.channel); !user.empty())
         observer_->on_unheard(std::string(user), published.position);

@@ -337,24 +337,41 @@ void Worker::stop() {
     is_stopping_ = true;
 }
 
+size_t Worker::end_user(const std::string& user) {
+    return users_.each(user, [](Connection& connection) { connection.send_away(); });
+}
+
 void Worker::send_user_away(const std::string& user, Reply reply) {
     struct Job {
         Job(Worker& worker, Reply then) : asker(worker), reply(std::move(then)) {}
         Worker& asker;
         Reply reply;
         std::atomic<size_t> ended{0}, open{0};
+        std::atomic<bool> is_everywhere{true};
     };
     auto job = std::make_shared<Job>(*this, std::move(reply));
-    job->open = shared_.crew.size();
+    const auto close_one = [job] {
+        if (--job->open > 0)
+            return;
+        job->asker.post([job] {
+            job->reply(job->is_everywhere
+                           ? json_answer("{\"connections\":" + std::to_string(job->ended) + "}")
+                           : problem_answer(http::problem(
+                                 "broker_down", "a broker is away: other nodes have not heard "
+                                                "of it; try again")));
+        });
+    };
+    job->open = shared_.crew.size() + directory_.ends().size();
     for (Worker* worker : shared_.crew)
-        worker->post([job, user, worker] {
-            job->ended +=
-                worker->users_.each(user, [](Connection& connection) { connection.send_away(); });
-            if (--job->open > 0)
-                return;
-            job->asker.post([job] {
-                job->reply(json_answer("{\"connections\":" + std::to_string(job->ended) + "}"));
-            });
+        worker->post([job, user, worker, close_one] {
+            job->ended += worker->end_user(user);
+            close_one();
+        });
+    for (const auto& [name, end] : directory_.ends())
+        end->broker->send_user_away(user, [job, close_one](bool is_said) {
+            if (!is_said)
+                job->is_everywhere = false;
+            close_one();
         });
 }
 

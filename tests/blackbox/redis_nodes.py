@@ -27,6 +27,7 @@ def configuration(lines):
 
 class NodesTest(unittest.TestCase):
     options = ()
+    configuration = staticmethod(configuration)
 
     def start_redis(self):
         """Returns the lines of the [broker] section."""
@@ -39,7 +40,7 @@ class NodesTest(unittest.TestCase):
         lines = self.start_redis()
         self.nodes = []
         for _ in range(2):
-            node = Daemon(configuration(lines)).start()
+            node = Daemon(self.configuration(lines)).start()
             self.nodes.append(node)
             self.addCleanup(self.end, node)
         self.wait_until_up()

@@ -23,8 +23,8 @@ JOBS = int(os.environ.get("FANHORN_JOBS", "3" if SLOW > 1 else "4"))
 # The longest first, so that the processes end together.
 FIRST = ["test_dashboard", "test_faults", "test_auth", "test_attack_messages", "test_ctl_bench", "test_soak", "test_limits",
          "test_presence", "test_bridge", "test_heartbeat", "test_tls", "test_ctl", "test_memory", "test_signals",
-         "test_redis_cluster", "test_redis_sentinel", "test_attack_slow", "test_http2_floods", "test_slow", "test_poll",
-         "test_chaos", "test_order"]
+         "test_redis_cluster", "test_redis_people", "test_redis_sentinel", "test_attack_slow", "test_http2_floods",
+         "test_slow", "test_poll", "test_chaos", "test_order"]
 MARK = "RESULT"
 
 
