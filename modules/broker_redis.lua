@@ -41,7 +41,7 @@ local epoch, head = meta[2], tonumber(meta[3])
 if meta[1] ~= run or seen > head then
     local time = call('TIME')
     local by_clock = (tonumber(time[1]) - 1735689600) * 1000000 + tonumber(time[2])
-    epoch, head = candidate, math.max(head or 0, seen + 1000000, by_clock)
+    epoch, head = candidate, math.max((head or 0) + 1000000, seen + 1000000, by_clock)
     call('HSET', base .. 'meta', 'run', run, 'epoch', epoch, 'head', whole(head))
 end
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two nodes and one real Redis between them: one relay, whatever happens to the server."""
 
+import signal
 import threading
 import time
 import unittest
@@ -250,6 +251,34 @@ class FromItsFile(NodesTest):
             self.assertEqual([event.data for event in events[gaps:]], texts + ["new"])
         poll = self.nodes[1].poll(self.channel, transport="poll", since="-2")
         self.assertEqual([message["data"] for message in poll["messages"]], [texts[-1], "new"])
+
+
+    def test_a_node_that_knows_nothing_begins_the_epoch(self):
+        """Above all seqs there are, which epochs have moved ahead of the clock."""
+        for _ in range(20):
+            self.redis.ask("FLUSHALL")
+            self.publish(0, b"x")
+        live = self.sse(0)
+        before = self.publish(0, b"before")["id"]
+        self.assertEqual(live.next_event().id, before)
+        self.nodes[0].send_signal(signal.SIGSTOP)
+        self.redis.kill()
+        self.nodes[1].process.kill()
+        self.nodes[1].process.wait()
+        self.redis.start()
+        self.nodes[1].launch()
+        after = eventually(lambda: self.id_from(1), "a publish")
+        self.nodes[0].send_signal(signal.SIGCONT)
+        gap, message = live.next_event(), live.next_event()
+        self.assertEqual((gap.event, message.id), ("gap", after))
+        self.assertGreater(int(after.split(".")[1]), int(before.split(".")[1]) + 1)
+
+    def id_from(self, node):
+        try:
+            response = self.nodes[node].request("POST", "/pub/" + self.channel, body=b"after")
+        except OSError:  # it is beginning
+            return None
+        return response.json().get("id")
 
 
 class Configuration(unittest.TestCase):
