@@ -29,6 +29,8 @@ class RedisBroker final : public Broker {
     static constexpr Millis kLeastPause = 100, kMostPause = 5000;
     // A server that carries nothing to us for so long, although it did the step, is given up.
     static constexpr Millis kCarriesWithin = 5000;
+    // Subscriptions that a new server is asked for at once.
+    static constexpr size_t kMostJoining = 10'000;
     // So much may the clock of a server be behind that of the one before it, in microseconds.
     static constexpr uint64_t kClocksDiffer = 2'000'000;
 
@@ -150,6 +152,7 @@ class RedisBroker final : public Broker {
     void on_info(const RedisReply& reply);
     void join_if_greeted();
     void join_server();
+    void join_some();
     void catch_up();
     void on_caught_up(uint64_t epoch, uint64_t head);
     // Calls the script. `answer` gets an error where the server is away, or has too much to do.
@@ -237,11 +240,13 @@ class RedisBroker final : public Broker {
     std::string carrier_run_id_;  // of the server that carries: the same
     bool is_sharded_ = false;     // it has shards, and carries what is for one of them to no other
     uint64_t epoch_ = 0;
-    uint64_t candidate_; // the next epoch, if it is ours to begin
-    uint64_t seen_ = 0;  // the newest seq that the server has carried to us
-    uint64_t known_ = 0; // or told us
-    Position told_;      // what pushed_ is
-    size_t joining_ = 0; // subscriptions that a new server has to confirm
+    uint64_t candidate_;               // the next epoch, if it is ours to begin
+    uint64_t seen_ = 0;                // the newest seq that the server has carried to us
+    uint64_t known_ = 0;               // or told us
+    Position told_;                    // what pushed_ is
+    size_t joining_ = 0;               // subscriptions that a new server has to confirm
+    std::vector<std::string> to_join_; // and those that it was not asked for yet
+    bool is_carrier_full_ = false;     // one could not be asked for
     Millis retry_at_ = 0, pause_ = kLeastPause, asked_at_ = 0;
     Millis catching_up_since_ = 0;
     std::string node_;    // our name, anew whenever we say all again

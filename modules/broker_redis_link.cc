@@ -151,10 +151,22 @@ void RedisBroker::join_if_greeted() {
 void RedisBroker::join_server() {
     stage_ = Stage::Joining;
     joining_ = 1;
+    to_join_.clear();
+    for (const auto& topic : topics_)
+        to_join_.push_back(topic->name);
     const std::vector<std::string> inbox = {wanting(false, true), inbox_};
     carrier_->ask(inbox, nullptr);
-    for (const auto& topic : topics_) {
-        ask_for(*topic);
+    join_some();
+}
+
+// Some at once, whatever there are: the server's answers bring the next.
+void RedisBroker::join_some() {
+    while (joining_ < kMostJoining && !to_join_.empty()) {
+        const auto found = topics_.find(std::string_view(to_join_.back()));
+        to_join_.pop_back();
+        if (found == topics_.end())
+            continue;
+        ask_for(**found);
         ++joining_;
     }
 }
@@ -202,6 +214,8 @@ void RedisBroker::look_after() {
     commands_->tick();
     carrier_->tick();
     route_->tick();
+    if (std::exchange(is_carrier_full_, false))
+        lose_server("it does not take what it is asked to carry");
     if (stage_ == Stage::CatchingUp && now >= catching_up_since_ + kCarriesWithin)
         lose_server("what it publishes does not reach us");
     if (now < asked_at_ + 1000)
@@ -299,7 +313,7 @@ void RedisBroker::ask_for(Topic& topic) {
     ++topic.confirming;
     const std::vector<std::string> words = {wanting(topic.pattern.has_value(), true),
                                             key_of(topic)};
-    carrier_->ask(words, nullptr);
+    is_carrier_full_ |= !carrier_->ask(words, nullptr);
 }
 
 // The command. Shards know no patterns.
@@ -344,7 +358,11 @@ void RedisBroker::on_confirmed(std::string_view key, bool is_pattern) {
     for (const std::string& name : names)
         if (const auto found = topics_.find(std::string_view(name)); found != topics_.end())
             drop_if_unused(**found);
-    if (stage_ == Stage::Joining && --joining_ == 0)
+    if (stage_ != Stage::Joining)
+        return;
+    --joining_;
+    join_some();
+    if (joining_ == 0)
         catch_up();
 }
 

@@ -54,6 +54,9 @@ class Nodes(Fanhorn):
         url = f"http://127.0.0.1:{self.port[1]}/pub"
         return url if publish_format == "ndjson" else url + "/{channel}"
 
+    def pids(self):
+        return [process.pid for process in self.processes]
+
     def wait_up(self):
         deadline = time.monotonic() + PATIENCE
         for port in self.port[1::2]:

@@ -22,7 +22,7 @@ history = 2
 
 
 def configuration(lines):
-    return config(more=f"[broker shared]\ntype = redis\n{lines}\n", channels=CHANNELS)
+    return config(limits="subscriptions = 5000", more=f"[broker shared]\ntype = redis\n{lines}\n", channels=CHANNELS)
 
 
 class NodesTest(unittest.TestCase):

@@ -157,6 +157,23 @@ class TwoNodes(NodesTest):
             self.assertEqual(numbers, sorted(set(numbers)))
             self.assertLessEqual(set(acknowledged), set(ids))
 
+    def test_more_channels_than_are_asked_for_at_once(self):
+        clients = [Session(self.nodes[0].public, "") for _ in range(6)]
+        for number, client in enumerate(clients):
+            self.addCleanup(client.close)
+            for part in range(4):
+                names = [f"many:{number}:{part * 500 + each}" for each in range(500)]
+                client.ask(subscribe={"channels": names})
+        self.assertEqual(len(self.redis.ask("PUBSUB", "CHANNELS", "fanhorn:m:*")), 12_000)
+        self.redis.ask("CLIENT", "KILL", "TYPE", "pubsub")
+        eventually(lambda: len(self.redis.ask("PUBSUB", "CHANNELS", "fanhorn:m:*")) == 12_000, "all of them again")
+        self.wait_until_up()
+        for number, client in enumerate(clients):
+            for name in (f"many:{number}:0", f"many:{number}:1999"):
+                wanted = self.publish(1, b"x", name)["id"]
+                while client.push().get("id") != wanted:
+                    pass
+
     def answered(self, number):
         response = self.nodes[number % 2].request("POST", "/pub/" + self.channel, body=b"%d" % number)
         return response if response.status == 200 else None
