@@ -393,8 +393,9 @@ function commands.subscribe()
     return results
 end
 
--- after, most messages of one channel, most bytes; then of each channel name, floor, count, bytes,
--- age, section. Of each: trimmed, whether there is more, and the messages (seq, n, itself).
+-- after, most messages of one channel, most bytes, and of all; then of each channel name, floor, count,
+-- bytes, age, section. Of each: trimmed, whether there is more, and the messages (seq, n, itself); or
+-- beyond the bytes of all, the seq of the first instead.
 local function read_one(after, most, bytes_left, name, floor, limits)
     if string.find(name, '*', 1, true) then
         return { call('HGET', base .. 'gone', 'section ' .. limits[4]) or '0' }
@@ -427,11 +428,27 @@ local function read_one(after, most, bytes_left, name, floor, limits)
 end
 
 function commands.read()
-    local after, most, bytes = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+    local after, most, bytes, left = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
     local results = { epoch, whole(head), tostring(call('HGET', base .. 'meta', 'names') or '0') }
-    for at = 9, #ARGV, 6 do
-        results[#results + 1] = read_one(after, most, bytes, ARGV[at], tonumber(ARGV[at + 1]),
-                                         { ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5] })
+    local lowest -- of those beyond: it is given, so that each page has what comes first
+    for at = 10, #ARGV, 6 do
+        local is_beyond = left <= 0
+        local result = read_one(after, is_beyond and 1 or most, bytes, ARGV[at], tonumber(ARGV[at + 1]),
+                                { ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5] })
+        for value = 5, #result, 3 do
+            left = left - #result[value]
+        end
+        local first = tonumber(result[3])
+        if is_beyond and first then
+            local other = result
+            if not lowest or first < tonumber(lowest[3]) then
+                lowest, other = result, lowest
+            end
+            if other then
+                other[2], other[4], other[5] = '1', nil, nil
+            end
+        end
+        results[#results + 1] = result
     end
     return results
 end

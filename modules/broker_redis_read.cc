@@ -42,6 +42,8 @@ class RedisBroker::Reading : public std::enable_shared_from_this<Reading> {
 
   private:
     static constexpr size_t kNoWildcard = SIZE_MAX;
+    // Of messages in one reply, however many channels there are; it passes that by one channel's.
+    static constexpr size_t kMostBytes = 4 << 20;
     struct Part {
         std::string channel;
         uint64_t floor = 0;
@@ -92,7 +94,8 @@ class RedisBroker::Reading : public std::enable_shared_from_this<Reading> {
         most_ = std::clamp(2 * stretch_.max_messages / count,
                            std::min<size_t>(stretch_.max_messages, 4), stretch_.max_messages);
         Words words = {std::to_string(stretch_.after), std::to_string(most_),
-                       std::to_string(std::max<size_t>(2 * stretch_.max_bytes / count, 1))};
+                       std::to_string(std::max<size_t>(2 * stretch_.max_bytes / count, 1)),
+                       std::to_string(kMostBytes)};
         const auto add = [&](const std::string& name, uint64_t floor, const ChannelSettings* of) {
             words.push_back(name);
             words.push_back(std::to_string(floor));
@@ -180,6 +183,8 @@ class RedisBroker::Reading : public std::enable_shared_from_this<Reading> {
         uint64_t last = 0;
         for (size_t i = 2; i + 2 < reply.size(); i += 3)
             last = take_message(part.channel, reply, i);
+        if (reply.size() == 3)
+            last = reply[2].number() - 1; // its first did not fit
         if (reply[1].text() == "1" && last)
             limit_ = std::min(limit_, last);
         return floor;

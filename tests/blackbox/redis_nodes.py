@@ -18,11 +18,15 @@ presence_grace = 100ms
 [channel few:**]
 broker = shared
 history = 2
+[channel big:**]
+broker = shared
+message_size = 2m
+history_bytes = 8m
 """
 
 
 def configuration(lines):
-    return config(limits="subscriptions = 5000", more=f"[broker shared]\ntype = redis\n{lines}\n", channels=CHANNELS)
+    return config(limits="subscriptions = 5000\nbody_size = 4m", more=f"[broker shared]\ntype = redis\n{lines}\n", channels=CHANNELS)
 
 
 class NodesTest(unittest.TestCase):

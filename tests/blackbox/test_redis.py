@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two nodes and one real Redis between them: one relay, whatever happens to the server."""
 
+import random
 import signal
 import threading
 import time
@@ -40,6 +41,18 @@ class TwoNodes(NodesTest):
             poll = node.poll("few:x", transport="poll", since=ids[0])
             self.assertEqual([message["id"] for message in poll["messages"]], ids[3:])
             self.assertEqual([(gap["why"], gap["next"]) for gap in poll["gaps"]], [("trimmed", ids[3])])
+
+    def test_more_than_one_reply_may_carry(self):
+        """Of many channels, each in the order of all: none is passed over, none comes first."""
+        channels = [f"big:{number}" for number in range(8)]
+        random.Random(1).shuffle(channels)
+        body, ids = b"x" * 900_000, []
+        for number in range(len(channels) + 1):
+            ids.append(self.publish(number % 2, body, channels[number % len(channels)])["id"])
+        reader = self.sse(1, ",".join(sorted(channels)), since="earliest")
+        self.assertEqual([reader.next_event().id for _ in ids], ids)
+        poll = self.nodes[0].poll(",".join(sorted(channels)), transport="poll", since=ids[5])
+        self.assertEqual(poll["messages"][0]["id"], ids[6])
 
     def test_state_facts_and_ends_are_shared(self):
         self.publish(0, b"state", method="PUT")
