@@ -51,12 +51,41 @@ void set_tcp_options(int fd) {
     set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepProbes);
 }
 
-Result<Descriptor> bind_and_listen(Descriptor fd, const sockaddr* address, socklen_t size,
-                                   int backlog) {
+Result<void> bind_to(const Descriptor& fd, const sockaddr* address, socklen_t size) {
     if (bind(fd.get(), address, size) != 0)
         return Error{"bind: " + reason()};
+    return {};
+}
+
+Result<Descriptor> begin_listening(Descriptor fd, int backlog) {
     if (listen(fd.get(), backlog) != 0)
         return Error{"listen: " + reason()};
+    return fd;
+}
+
+enum class Sharing : uint8_t { No, Yes };
+
+Result<Descriptor> bind_inet(const std::string& host, uint16_t port, Sharing sharing) {
+    sockaddr_in v4{};
+    sockaddr_in6 v6{};
+    const bool is_v4 = inet_pton(AF_INET, host.c_str(), &v4.sin_addr) == 1;
+    if (!is_v4 && inet_pton(AF_INET6, host.c_str(), &v6.sin6_addr) != 1)
+        return Error{"'" + host + "' is not an IP address"};
+    auto fd = make_socket(is_v4 ? AF_INET : AF_INET6);
+    if (!fd)
+        return fd;
+    set_option(fd->get(), SOL_SOCKET, SO_REUSEADDR, 1);
+    if (sharing == Sharing::Yes)
+        set_option(fd->get(), SOL_SOCKET, SO_REUSEPORT, 1);
+    if (!is_v4)
+        set_option(fd->get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    v4.sin_family = AF_INET;
+    v6.sin6_family = AF_INET6;
+    v4.sin_port = v6.sin6_port = htons(port);
+    const auto bound = is_v4 ? bind_to(*fd, reinterpret_cast<sockaddr*>(&v4), sizeof v4)
+                             : bind_to(*fd, reinterpret_cast<sockaddr*>(&v6), sizeof v6);
+    if (!bound)
+        return Error{bound.error()};
     return fd;
 }
 
@@ -78,30 +107,22 @@ void Descriptor::reset() {
         close(release());
 }
 
-Result<Descriptor> listen_inet(const std::string& host, uint16_t port, int backlog,
-                               Sharing sharing) {
-    sockaddr_in v4{};
-    sockaddr_in6 v6{};
-    const bool is_v4 = inet_pton(AF_INET, host.c_str(), &v4.sin_addr) == 1;
-    if (!is_v4 && inet_pton(AF_INET6, host.c_str(), &v6.sin6_addr) != 1)
-        return Error{"'" + host + "' is not an IP address"};
-    auto fd = make_socket(is_v4 ? AF_INET : AF_INET6);
+Result<void> expect_free(const std::string& host, uint16_t port) {
+    if (auto alone = bind_inet(host, port, Sharing::No); !alone)
+        return Error{alone.error()};
+    return {};
+}
+
+Result<Descriptor> listen_inet(const std::string& host, uint16_t port, int backlog) {
+    auto fd = bind_inet(host, port, Sharing::Yes);
     if (!fd)
         return fd;
-    set_option(fd->get(), SOL_SOCKET, SO_REUSEADDR, 1);
-    if (sharing == Sharing::Yes)
-        set_option(fd->get(), SOL_SOCKET, SO_REUSEPORT, 1);
     set_tcp_options(fd->get());
-    if (is_v4) {
-        v4.sin_family = AF_INET;
-        v4.sin_port = htons(port);
-        return bind_and_listen(std::move(*fd), reinterpret_cast<sockaddr*>(&v4), sizeof v4,
-                               backlog);
-    }
-    set_option(fd->get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
-    v6.sin6_family = AF_INET6;
-    v6.sin6_port = htons(port);
-    return bind_and_listen(std::move(*fd), reinterpret_cast<sockaddr*>(&v6), sizeof v6, backlog);
+    return begin_listening(std::move(*fd), backlog);
+}
+
+void set_silence(int listener, Millis most) {
+    set_option(listener, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(most));
 }
 
 Result<Descriptor> listen_unix(const std::string& path, int backlog) {
@@ -116,8 +137,9 @@ Result<Descriptor> listen_unix(const std::string& path, int backlog) {
     auto fd = make_socket(AF_UNIX);
     if (!fd)
         return fd;
-    return bind_and_listen(std::move(*fd), reinterpret_cast<sockaddr*>(&address), sizeof address,
-                           backlog);
+    if (auto bound = bind_to(*fd, reinterpret_cast<sockaddr*>(&address), sizeof address); !bound)
+        return Error{bound.error()};
+    return begin_listening(std::move(*fd), backlog);
 }
 
 Result<Descriptor> listen_passed(const std::string& name) {

@@ -2,6 +2,7 @@
 // Sockets: the calls, their options, and how a listening one is made.
 #pragma once
 
+#include "base/clock.h"
 #include "base/net_address.h"
 #include "base/result.h"
 
@@ -35,12 +36,16 @@ class Descriptor {
     int fd_ = -1;
 };
 
+// Whether nobody listens at that literal address, not even one who shares it. It does not listen
+// itself: who connects meanwhile is refused, and not reset by our end of it.
+Result<void> expect_free(const std::string& host, uint16_t port);
 // A bound and listening socket of that literal address. `port` 0 lets the kernel choose. Shared by
-// SO_REUSEPORT, each worker has its own. Accepted sockets inherit TCP_NODELAY, keepalive
-// and TCP_NOTSENT_LOWAT from it.
-enum class Sharing : uint8_t { No, Yes };
-Result<Descriptor> listen_inet(const std::string& host, uint16_t port, int backlog,
-                               Sharing sharing);
+// SO_REUSEPORT: each worker has its own. Accepted sockets inherit TCP_NODELAY, keepalive and
+// TCP_NOTSENT_LOWAT from it.
+Result<Descriptor> listen_inet(const std::string& host, uint16_t port, int backlog);
+// A connection that it accepts from now on breaks when its peer has confirmed nothing of what was
+// sent, or has had no room for it, for so long (TCP_USER_TIMEOUT of tcp(7)).
+void set_silence(int listener, Millis most);
 // Replaces a socket file that nobody listens on.
 Result<Descriptor> listen_unix(const std::string& path, int backlog);
 // A socket that systemd passed (LISTEN_FDS, LISTEN_FDNAMES) by that name; a copy of it.

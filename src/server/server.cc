@@ -48,7 +48,7 @@ Result<Descriptor> open_socket(const Address& address, const ListenerSettings& l
     const int backlog = static_cast<int>(listener.backlog);
     switch (address.kind) {
     case Address::Kind::Inet:
-        return listen_inet(address.host, port, backlog, Sharing::Yes);
+        return listen_inet(address.host, port, backlog);
     case Address::Kind::Unix:
         return listen_unix(address.host, backlog);
     case Address::Kind::Descriptor:
@@ -220,8 +220,8 @@ Result<void> Server::open_address(const ListenerSettings& listener, const Addres
     uint16_t port = address.port;
     // Sharing would let two daemons have the address, each with half of the connections.
     if (address.kind == Address::Kind::Inet)
-        if (auto alone = listen_inet(address.host, port, 1, Sharing::No); !alone)
-            return Error{alone.error()};
+        if (auto checked = expect_free(address.host, port); !checked)
+            return checked;
     Descriptor shared;
     for (auto& of_worker : opened) {
         Descriptor socket;

@@ -19,7 +19,7 @@ namespace {
 // An acceptor on a free port of the loopback, and what it was told.
 struct Fixture {
     Fixture() {
-        auto socket = listen_inet("127.0.0.1", 0, 64, Sharing::Yes);
+        auto socket = listen_inet("127.0.0.1", 0, 64);
         assert_true(socket.ok());
         port = local_port(socket->get());
         acceptor = std::make_unique<Acceptor>(
@@ -95,7 +95,7 @@ static void test_opens_nothing_without_descriptors(void**) {
     const FakeClock clock;
     DescriptorReserve reserve;
     Loop loop;
-    auto socket = listen_inet("127.0.0.1", 0, 64, Sharing::Yes);
+    auto socket = listen_inet("127.0.0.1", 0, 64);
     assert_true(socket.ok());
     const Shortage shortage(0);
     Acceptor acceptor(
@@ -286,9 +286,12 @@ static void test_stop(void**) {
 
 static void test_an_address_is_not_shared_with_strangers(void**) {
     Fixture fixture;
-    assert_false(listen_inet("127.0.0.1", fixture.port, 1, Sharing::No).ok());
-    assert_true(listen_inet("127.0.0.1", fixture.port, 1, Sharing::Yes).ok());
-    assert_false(listen_inet("localhost", 0, 1, Sharing::Yes).ok()); // a literal is wanted
+    assert_false(expect_free("127.0.0.1", fixture.port).ok());
+    assert_false(expect_free("0.0.0.0", fixture.port).ok());
+    assert_true(listen_inet("127.0.0.1", fixture.port, 1).ok());
+    assert_true(expect_free("127.0.0.1", 0).ok());
+    assert_false(listen_inet("localhost", 0, 1).ok()); // a literal is wanted
+    assert_false(expect_free("localhost", 0).ok());
 }
 
 int main() {

@@ -36,7 +36,7 @@ static const Certified& server_pair() {
 }
 
 static Descriptor listen_somewhere() {
-    return std::move(*listen_inet("127.0.0.1", 0, 16, Sharing::No));
+    return std::move(*listen_inet("127.0.0.1", 0, 16));
 }
 
 static PeerAddress address_of(const Descriptor& listening) {
