@@ -24,6 +24,7 @@ CALLS = {
     "allocate": (errno.ENOMEM,),
 }
 ORDER = struct.Struct("5I")  # calls, first, every, error, failed
+FIRST = struct.Struct("I")
 
 
 class Faults:
@@ -52,11 +53,12 @@ class Faults:
 
     def order(self, call, first, error, every=0):
         """The first, counted from now, of those calls fails, and each `every` behind it."""
-        ORDER.pack_into(self.orders, self._at(call), 0, first, every, error, 0)
+        ORDER.pack_into(self.orders, self._at(call), 0, 0, every, error, 0)
+        FIRST.pack_into(self.orders, self._at(call) + FIRST.size, first)  # last: the daemon calls meanwhile
 
     def reset(self):
-        for call in CALLS:
-            self.order(call, 0, 0)
+        for call, errors in CALLS.items():  # one that is just failing still takes its error from there
+            self.order(call, 0, errors[0])
 
     def calls(self, call):
         return ORDER.unpack_from(self.orders, self._at(call))[0]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts the real fanhorn on free ports and gives the tests their base class."""
 
-import itertools
 import json
 import os
 import re
@@ -16,7 +15,7 @@ import unittest
 from pathlib import Path
 
 from sse import SseClient
-from wire import PATIENCE, TIMEOUT, Wire, target
+from wire import PATIENCE, TIMEOUT, Closed, Wire, target
 from ws import Refused, WsClient
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,14 +79,34 @@ def eventually(probe, what="it", timeout=TIMEOUT):
 
 
 PORTS = range(10_000, 32_000)  # below those that the kernel gives to clients, and to who asks for any
-tried_ports = itertools.count(os.getpid() * 64)  # a run's processes begin apart from each other
+PORTS_AT_ONCE = 200
+claims = []  # the sockets that hold this process's ports
+
+
+def own_ports():
+    """Ports of which no other process of these tests tries any, until this one ends."""
+    blocks = len(PORTS) // PORTS_AT_ONCE
+    for number in range(blocks):
+        block = (os.getpid() + number) % blocks
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0fanhorn-test-ports-{block}")
+        except OSError:
+            claim.close()
+            continue
+        claims.append(claim)
+        yield from PORTS[block * PORTS_AT_ONCE:][:PORTS_AT_ONCE]
+    raise AssertionError("other tests have all ports")
+
+
+tried_ports = own_ports()
 
 
 def free_ports(count):
-    """Nobody listens there; another test's daemon could begin to, before ours does, if both asked the kernel."""
+    """Nobody listens there, and no other test's daemon can begin to before ours does."""
     ports = []
     while len(ports) < count:
-        port = PORTS[next(tried_ports) % len(PORTS)]
+        port = next(tried_ports)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -162,7 +181,7 @@ class Daemon:
             raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.log()}")
         try:
             return self.request("GET", "/readyz", timeout=2 * PATIENCE).status == 200
-        except OSError:
+        except (OSError, Closed):
             return False
 
     def log(self):
