@@ -48,7 +48,7 @@ class Bridge {
   public:
     Bridge(const Arguments& arguments, Source& source, const Route& route)
         : arguments_(arguments), source_(source), route_(route),
-          relay_(arguments.url, [this](const std::string& why) { on_answer(why); }) {}
+          relay_(arguments.daemon, [this](const std::string& why) { on_answer(why); }) {}
 
     int run() {
         while (!is_over()) {

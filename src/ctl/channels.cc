@@ -16,7 +16,7 @@ constexpr size_t kMaxNameWidth = 40; // longer names push their row to the right
 Result<Json> get(const Arguments& arguments, std::string target) {
     Request request;
     request.target = std::move(target);
-    const auto response = ask(arguments.url, request);
+    const auto response = ask(arguments.daemon, request);
     if (!response)
         return Error{response.error()};
     if (!response->ok())

@@ -165,18 +165,18 @@ Result<Response> Exchange::run(int silence_s,
 
 } // namespace
 
-Result<Response> follow(const http::Url& url, const Request& request, int silence_s,
+Result<Response> follow(const Endpoint& daemon, const Request& request, int silence_s,
                         const std::function<bool(std::string_view)>& on_body) {
     bool is_untrusted = false;
-    const auto stream = ServerStream::open(connect_to_daemon(url), url, "", is_untrusted);
+    const auto stream = ServerStream::open(connect_to_daemon(daemon.url), daemon, "", is_untrusted);
     if (!stream)
         return Error{stream.error()};
-    return Exchange(**stream, url, request).run(silence_s, on_body);
+    return Exchange(**stream, daemon.url, request).run(silence_s, on_body);
 }
 
-Result<Response> ask(const http::Url& url, const Request& request) {
+Result<Response> ask(const Endpoint& daemon, const Request& request) {
     std::string body;
-    auto response = follow(url, request, kAnswerTimeoutS, [&](std::string_view piece) {
+    auto response = follow(daemon, request, kAnswerTimeoutS, [&](std::string_view piece) {
         body += piece;
         return body.size() <= kMaxAnswerBytes;
     });

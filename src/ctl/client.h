@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/result.h"
-#include "http/url.h"
+#include "ctl/endpoint.h"
 
 #include <cstdint>
 #include <functional>
@@ -41,7 +41,7 @@ struct Response {
 inline constexpr size_t kMaxAnswerBytes = 64 << 20;
 
 // One connection, one answer. Time-outs: 5 s to connect, 30 s between bytes.
-Result<Response> ask(const http::Url& url, const Request& request);
+Result<Response> ask(const Endpoint& daemon, const Request& request);
 
 // The same for an answer without an end: `on_body` is given each piece of it, and ends the reading
 // by returning false. Silence of more than `silence_s` is an error. Another status than 200 comes
@@ -49,7 +49,7 @@ Result<Response> ask(const http::Url& url, const Request& request);
 // for the other. An input that gives nothing for kInputIdleMs ends the body, before the daemon
 // calls it late.
 inline constexpr int kInputIdleMs = 2000;
-Result<Response> follow(const http::Url& url, const Request& request, int silence_s,
+Result<Response> follow(const Endpoint& daemon, const Request& request, int silence_s,
                         const std::function<bool(std::string_view)>& on_body);
 
 // "404 channel_unknown: detail" of a problem's body, or the status alone.

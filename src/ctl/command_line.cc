@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include <cstdlib>
+#include <iterator>
 
 namespace fanhorn::ctl {
 
@@ -13,6 +14,8 @@ namespace {
 
 constexpr Option kCommon[] = {
     {"url", "URL", "the listener: http://HOST:PORT, https://HOST:PORT or unix:/PATH"},
+    {"cert", "FILE", "show this certificate (PEM, with its chain) to an https listener"},
+    {"key", "FILE", "the key of --cert, where that file does not have it"},
     {"help", "", "print this"},
 };
 
@@ -54,6 +57,19 @@ std::string listener_url(const Command& command, const Arguments& arguments) {
     return variable && *variable ? variable : std::string(command.listener.url);
 }
 
+// The reason when it cannot be.
+std::string read_daemon(const Command& command, const Arguments& arguments, Endpoint& daemon) {
+    const auto url = http::parse_url(listener_url(command, arguments));
+    if (!url)
+        return url.error();
+    daemon.url = *url;
+    daemon.own = {arguments.option("cert"),
+                  arguments.option(arguments.has("key") ? "key" : "cert")};
+    if (daemon.own.certificate.empty() && (arguments.has("cert") || arguments.has("key")))
+        return "'--key' goes with '--cert', which names a file";
+    return arguments.has("cert") && !url->is_secure ? "'--cert' is for a URL with https" : "";
+}
+
 std::string option_rows(std::span<const Option> options) {
     std::string rows;
     for (const Option& option : options)
@@ -65,7 +81,7 @@ std::string option_rows(std::span<const Option> options) {
 } // namespace
 
 std::span<const Option> common_options(const Command& command) {
-    return std::span(kCommon).subspan(command.listener.variable ? 0 : 1);
+    return std::span(kCommon).subspan(command.listener.variable ? 0 : std::size(kCommon) - 1);
 }
 
 Result<Arguments> read_arguments(const Command& command, std::span<char* const> words) {
@@ -92,10 +108,8 @@ Result<Arguments> read_arguments(const Command& command, std::span<char* const> 
         return Error{"too much was given"};
     if (!command.listener.variable)
         return arguments;
-    const auto url = http::parse_url(listener_url(command, arguments));
-    if (!url)
-        return Error{url.error()};
-    arguments.url = *url;
+    if (std::string wrong = read_daemon(command, arguments, arguments.daemon); !wrong.empty())
+        return Error{std::move(wrong)};
     return arguments;
 }
 

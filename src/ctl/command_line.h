@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/result.h"
-#include "http/url.h"
+#include "ctl/endpoint.h"
 
 #include <cstddef>
 #include <map>
@@ -22,7 +22,7 @@ inline constexpr int kUsage = 2;
 struct Arguments {
     std::map<std::string, std::string, std::less<>> options;
     std::vector<std::string> operands;
-    http::Url url;
+    Endpoint daemon;
 
     bool has(std::string_view name) const { return options.contains(name); }
     std::string option(std::string_view name) const {
@@ -55,7 +55,7 @@ struct Command {
     int (*run)(const Arguments& arguments);
 };
 
-// --url and --help, or --help alone.
+// Those that say where the daemon is, and --help, or --help alone.
 std::span<const Option> common_options(const Command& command);
 
 // The words behind the command's name. --help makes whatever else stands there right.

@@ -2,6 +2,7 @@
 // fanhornctl: the operator's client.
 #include "ctl/bench_options.h"
 #include "ctl/commands.h"
+#include "ctl/tls.h"
 
 #include <csignal>
 #include <cstdio>
@@ -74,10 +75,13 @@ int run(const Command& command, std::span<char* const> words) {
         fprintf(stderr, "usage: %s\n", usage_line(command).c_str());
         return kUsage;
     }
-    if (!arguments->has("help"))
-        return command.run(*arguments);
-    fputs(help_text(command).c_str(), stdout);
-    return kOk;
+    if (arguments->has("help")) {
+        fputs(help_text(command).c_str(), stdout);
+        return kOk;
+    }
+    if (auto checked = check_certificate(arguments->daemon.own); !checked)
+        return fail(checked.error());
+    return command.run(*arguments);
 }
 
 } // namespace

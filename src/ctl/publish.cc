@@ -76,7 +76,7 @@ int publish_once(const Arguments& arguments) {
     if (arguments.has("type"))
         request.headers = "Content-Type: " + arguments.option("type") + "\r\n";
     request.body = std::move(*body);
-    const auto response = ask(arguments.url, request);
+    const auto response = ask(arguments.daemon, request);
     if (!response)
         return fail(response.error());
     if (!response->ok())
@@ -173,7 +173,7 @@ class LineSender {
 
     // False when no more is to be sent; exit_code_ is set then.
     bool send(const Request& request) {
-        const auto response = follow(arguments_.url, request, kAnswerTimeoutS,
+        const auto response = follow(arguments_.daemon, request, kAnswerTimeoutS,
                                      [this](std::string_view piece) { return on_answer(piece); });
         if (is_output_gone_) {
             exit_code_ = output_code();

@@ -79,7 +79,7 @@ void RelayStream::turn(Millis now, bool is_ready) {
 
 void RelayStream::connect(Millis now) {
     bool is_untrusted = false;
-    auto made = ServerStream::open(connect_to_daemon(url_), url_, "", is_untrusted);
+    auto made = ServerStream::open(connect_to_daemon(daemon_.url), daemon_, "", is_untrusted);
     if (is_untrusted)
         failure_ = "the relay: " + made.error();
     if (!made)
@@ -91,7 +91,7 @@ void RelayStream::connect(Millis now) {
 // Begins a request if none is under way; what can go goes out as one chunk.
 void RelayStream::fill() {
     if (state_ == State::Idle) {
-        out_ += "POST /pub HTTP/1.1\r\nHost: " + url_.authority +
+        out_ += "POST /pub HTTP/1.1\r\nHost: " + daemon_.url.authority +
                 "\r\nUser-Agent: fanhornctl/" FANHORN_VERSION
                 "\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
         response_ = http::ResponseReader();

@@ -23,8 +23,8 @@ class RelayStream {
     static constexpr size_t kMaxBytes = 16 << 20;
 
     // Told what became of each line: "" for published, else why it never will be.
-    RelayStream(const http::Url& url, std::function<void(const std::string&)> on_answer)
-        : url_(url), on_answer_(std::move(on_answer)) {}
+    RelayStream(const Endpoint& daemon, std::function<void(const std::string&)> on_answer)
+        : daemon_(daemon), on_answer_(std::move(on_answer)) {}
 
     bool has_room() const { return lines() < kMaxMessages && bytes_ < kMaxBytes; }
     // Not answered for good yet.
@@ -56,7 +56,7 @@ class RelayStream {
     void lose(Millis now, const std::string& why, Millis asked_ms = 0);
     void pause(Millis now, const std::string& why, Millis asked_ms);
 
-    const http::Url& url_;
+    const Endpoint& daemon_;
     const std::function<void(const std::string&)> on_answer_;
     State state_ = State::Closed;
     std::unique_ptr<ServerStream> stream_;

@@ -54,7 +54,7 @@ void SseSource::connect(Millis now) {
     events_.reset();
     bool is_untrusted = false;
     auto opened =
-        ServerStream::open(connect_to(upstream_.url), upstream_.url, request(), is_untrusted);
+        ServerStream::open(connect_to(upstream_.url), {upstream_.url, {}}, request(), is_untrusted);
     if (is_untrusted)
         return end(opened.error());
     if (!opened)

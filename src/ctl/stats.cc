@@ -114,7 +114,7 @@ std::string json_text(const Samples& samples) {
 int stats(const Arguments& arguments) {
     Request request;
     request.target = "/metrics";
-    const auto response = ask(arguments.url, request);
+    const auto response = ask(arguments.daemon, request);
     if (!response)
         return fail(response.error());
     if (!response->ok())

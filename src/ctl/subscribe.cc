@@ -56,7 +56,7 @@ class Follower {
         for (uint32_t attempt = 0;; ++attempt) {
             has_heard_ = false;
             const auto response =
-                follow(arguments_.url, request(), kSilenceS,
+                follow(arguments_.daemon, request(), kSilenceS,
                        [this](std::string_view piece) { return on_piece(piece); });
             if (exit_code_)
                 return *exit_code_;

@@ -11,6 +11,7 @@
 #include <openssl/x509v3.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 namespace fanhorn::ctl {
 
@@ -86,22 +87,52 @@ bool expect_host(SSL* ssl, const std::string& host) {
            SSL_set_tlsext_host_name(ssl, host.c_str()) == 1;
 }
 
+// What cannot be read is told by the system's reason, which OpenSSL does not have.
+std::string file_fault(const std::string& path) {
+    const bool is_there = access(path.c_str(), R_OK) == 0;
+    return path + ": " + (is_there ? openssl_reason() : std::strerror(errno));
+}
+
+Result<void> show(SSL* ssl, const ClientCertificate& own) {
+    if (own.certificate.empty())
+        return {};
+    // Nobody is asked for a password: we may be without a terminal.
+    SSL_set_default_passwd_cb(ssl, [](char*, int, int, void*) { return 0; });
+    if (SSL_use_certificate_chain_file(ssl, own.certificate.c_str()) != 1)
+        return Error{"the certificate in " + file_fault(own.certificate)};
+    if (SSL_use_PrivateKey_file(ssl, own.key.c_str(), SSL_FILETYPE_PEM) != 1)
+        return Error{"the key in " + file_fault(own.key)};
+    return {};
+}
+
 } // namespace
+
+Result<void> check_certificate(const ClientCertificate& own) {
+    if (own.certificate.empty())
+        return {};
+    ERR_clear_error();
+    SSL* ssl = SSL_new(context());
+    CHECK(ssl);
+    auto shown = show(ssl, own);
+    SSL_free(ssl);
+    return shown;
+}
 
 ServerStream::~ServerStream() {
     SSL_free(ssl_);
 }
 
 Result<std::unique_ptr<ServerStream>> ServerStream::open(Result<Socket> socket,
-                                                         const http::Url& url,
+                                                         const Endpoint& server,
                                                          std::string_view request,
                                                          bool& is_untrusted) {
     if (!socket)
         return Error{socket.error()};
     configure(socket->fd());
     std::unique_ptr<ServerStream> stream(new ServerStream(std::move(*socket)));
+    const http::Url& url = server.url;
     if (url.is_secure)
-        if (const auto secured = stream->start_tls(url, is_untrusted); !secured)
+        if (const auto secured = stream->start_tls(server, is_untrusted); !secured)
             return Error{url.authority + ": " + secured.error()};
     if (!stream->send_all(request))
         return Error{url.authority + ": the request cannot be sent"};
@@ -109,12 +140,14 @@ Result<std::unique_ptr<ServerStream>> ServerStream::open(Result<Socket> socket,
     return stream;
 }
 
-Result<void> ServerStream::start_tls(const http::Url& url, bool& is_untrusted) {
+Result<void> ServerStream::start_tls(const Endpoint& server, bool& is_untrusted) {
     ERR_clear_error();
     ssl_ = SSL_new(context());
     CHECK(ssl_);
-    if (!expect_host(ssl_, url.host) || SSL_set_fd(ssl_, fd()) != 1)
+    if (!expect_host(ssl_, server.url.host) || SSL_set_fd(ssl_, fd()) != 1)
         return Error{openssl_reason()};
+    if (auto shown = show(ssl_, server.own); !shown)
+        return shown;
     if (SSL_connect(ssl_) == 1)
         return {};
     const long verdict = SSL_get_verify_result(ssl_);

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "base/result.h"
+#include "ctl/endpoint.h"
 #include "ctl/socket.h"
-#include "http/url.h"
 
 #include <memory>
 #include <string>
@@ -14,13 +14,17 @@ struct ssl_st;
 
 namespace fanhorn::ctl {
 
+// Whether that can be shown to a server.
+Result<void> check_certificate(const ClientCertificate& own);
+
 class ServerStream {
   public:
     // Shakes hands over what connect_to(url) gave and sends `request`, which may be empty; blocks,
     // for 10 s of silence at most. The certificate is checked against the system's store (or
-    // $SSL_CERT_FILE) and the host's name: `is_untrusted` says that this is what went wrong.
+    // $SSL_CERT_FILE) and the host's name: `is_untrusted` says that this is what went wrong. `own`
+    // is shown where the server asks.
     // Nothing blocks then.
-    static Result<std::unique_ptr<ServerStream>> open(Result<Socket> socket, const http::Url& url,
+    static Result<std::unique_ptr<ServerStream>> open(Result<Socket> socket, const Endpoint& server,
                                                       std::string_view request, bool& is_untrusted);
     ~ServerStream();
     ServerStream(const ServerStream&) = delete;
@@ -38,7 +42,7 @@ class ServerStream {
 
   private:
     explicit ServerStream(Socket socket) : socket_(std::move(socket)) {}
-    Result<void> start_tls(const http::Url& url, bool& is_untrusted);
+    Result<void> start_tls(const Endpoint& server, bool& is_untrusted);
     bool send_all(std::string_view bytes);
 
     Socket socket_;

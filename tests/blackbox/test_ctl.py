@@ -7,6 +7,7 @@ import pty
 import queue
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -427,6 +428,109 @@ class Secure(Ctl):
             self.assertIn("not trusted", self.ctl("publish", "--from-ndjson", "-", self.channel, stdin="{}\n", code=1))
         self.assertIn("TLS", self.ctl("stats", url=super().url().replace("http:", "https:"), code=1))
         self.assertEqual(self.kept(), [])
+
+
+class Certified(FanhornTest):
+    """Listeners that ask for a client's certificate."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.authority = Authority()
+        cls.site = cls.authority.sign("site", "localhost")
+        cls.certificate, cls.key = (str(path) for path in cls.authority.sign("operator"))
+        cls.ports = free_ports(2)
+        folder, (private, public) = cls.authority.folder, cls.ports
+        cls.config = config(more=f"[tls main]\ncertificate = {cls.site[0]}\nkey = {cls.site[1]}\n"
+                                 f"client_ca = {folder}/ca.pem\n"
+                                 f"[listener secret]\naddress = 127.0.0.1:{private}\ntls = main\n"
+                                 "serve = publish, control, metrics\n"
+                                 f"[listener secured]\naddress = 127.0.0.1:{public}\ntls = main\nserve = subscribe\n")
+        cls.both = folder / "both.pem"
+        cls.both.write_bytes(b"".join((folder / f"operator.{kind}").read_bytes() for kind in ("pem", "key")))
+        os.environ["SSL_CERT_FILE"] = str(folder / "ca.pem")
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        del os.environ["SSL_CERT_FILE"]
+        cls.authority.remove()
+
+    def ctl(self, command, *args, port=0, code=0, own=None, **options):
+        own = ["--cert", self.certificate, "--key", self.key] if own is None else own
+        done = run(command, "--url", f"https://localhost:{self.ports[port]}", *own, *args, **options)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return (done.stderr if code else done.stdout).decode()
+
+    def refusals(self):
+        return sum(value for name, value in self.daemon.metrics().items()
+                   if name.startswith("fanhorn_tls_handshake_failures_total{") and '"client_certificate"' in name)
+
+    def test_every_command_shows_it(self):
+        self.ctl("publish", self.channel, "one")
+        self.ctl("publish", "--lines", self.channel, input=b"two\n")
+        self.ctl("publish", "--from-ndjson", "-", self.channel, input=b'{"n":3}\n')
+        self.assertEqual(self.ctl("subscribe", "--since", "earliest", "--count", "3", self.channel, port=1),
+                         'one\ntwo\n{"n":3}\n')
+        self.assertIn(self.channel, self.ctl("channels"))
+        self.assertIn(self.channel, self.ctl("channel", self.channel))
+        self.assertIn("published", self.ctl("stats"))
+
+    def test_one_file_has_both(self):
+        self.assertIn("published", self.ctl("stats", own=["--cert", self.both]))
+
+    def test_without_one(self):
+        before = self.refusals()
+        self.ctl("stats", own=[], code=1)
+        self.ctl("subscribe", self.channel, port=1, own=[], code=1)
+        eventually(lambda: self.refusals() == before + 2, "two refused handshakes")
+
+    def test_one_that_is_nobodys(self):
+        others = Authority()
+        self.addCleanup(others.remove)
+        before = self.refusals()
+        certificate, key = others.sign("operator")
+        self.ctl("stats", own=["--cert", certificate, "--key", key], code=1)
+        eventually(lambda: self.refusals() == before + 1, "a refused handshake")
+
+    def test_files_that_do_not_serve(self):
+        for own, why in ((["--cert", "/no/such"], "certificate in /no/such: No such file"),
+                         (["--cert", self.key], f"certificate in {self.key}: "),
+                         (["--cert", self.certificate], f"key in {self.certificate}: "),
+                         (["--cert", self.certificate, "--key", "/no/such"], "key in /no/such: No such file"),
+                         (["--cert", self.certificate, "--key", self.site[1]], f"key in {self.site[1]}: ")):
+            with self.subTest(own):
+                self.assertIn(why, self.ctl("stats", own=own, code=1))
+
+    def test_a_key_with_a_password(self):
+        """Nobody is asked for it."""
+        locked = self.authority.folder / "locked.key"
+        subprocess.run(["openssl", "pkey", "-in", self.key, "-out", locked, "-aes256", "-passout", "pass:secret"],
+                       check=True, capture_output=True)
+        self.assertIn(f"key in {locked}: ", self.ctl("stats", own=["--cert", self.certificate, "--key", locked], code=1))
+
+    def test_an_upstream_is_shown_none(self):
+        context = self.authority.server(self.site)
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(self.authority.folder / "ca.pem")
+        server, shown = socket.create_server(("127.0.0.1", 0)), []
+
+        def serve():
+            with context.wrap_socket(server.accept()[0], server_side=True) as upstream:
+                upstream.recv(65536)
+                shown.append(upstream.getpeercert())
+                upstream.sendall(HEAD + b"data: {}\n\n")
+                upstream.recv(1)
+        threading.Thread(target=serve, daemon=True).start()
+        self.addCleanup(server.close)
+        bridge = subprocess.Popen(
+            [FANHORNCTL, "publish", "--url", f"https://localhost:{self.ports[0]}", "--cert", self.certificate, "--key",
+             self.key, "--from-sse", f"https://localhost:{server.getsockname()[1]}/", self.channel],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(bridge.wait)
+        self.addCleanup(bridge.kill)
+        eventually(lambda: self.daemon.facts(self.channel), "the message")
+        self.assertEqual(shown, [None])
 
 
 if __name__ == "__main__":

@@ -46,6 +46,9 @@ static void test_bad_words(void**) {
                                              {"x", "--json=1"},
                                              {"--url", "https://x/y", "x"},
                                              {"--url=", "x"},
+                                             {"--cert", "c.pem", "--url", "http://h", "x"},
+                                             {"--cert=", "--url", "https://h", "x"},
+                                             {"--key", "k.pem", "--url", "https://h", "x"},
                                              {"x", "---"}};
     for (const auto& words : kBad)
         assert_row(words.empty() ? "" : words.back(), !read(words).ok());
@@ -53,22 +56,32 @@ static void test_bad_words(void**) {
 
 static void test_where_the_url_comes_from(void**) {
     unsetenv(kListener.variable);
-    assert_text(read({"x"})->url.port, "1");
+    assert_text(read({"x"})->daemon.url.port, "1");
     setenv(kListener.variable, "http://[::1]:2", 1);
-    assert_text(read({"x"})->url.port, "2");
-    assert_text(read({"x", "--url", "http://h:3"})->url.port, "3");
+    assert_text(read({"x"})->daemon.url.port, "2");
+    assert_text(read({"x", "--url", "http://h:3"})->daemon.url.port, "3");
     setenv(kListener.variable, "", 1);
-    assert_text(read({"x"})->url.port, "1");
+    assert_text(read({"x"})->daemon.url.port, "1");
     setenv(kListener.variable, "nonsense", 1);
     assert_false(read({"x"}).ok());
     unsetenv(kListener.variable);
 }
 
+static void test_who_we_are(void**) {
+    auto own = read({"x"})->daemon.own;
+    assert_true(own.certificate.empty() && own.key.empty());
+    own = read({"x", "--cert", "c.pem", "--key", "k.pem", "--url", "https://h"})->daemon.own;
+    assert_true(own.certificate == "c.pem" && own.key == "k.pem");
+    own = read({"x", "--cert", "both.pem", "--url", "https://h"})->daemon.own;
+    assert_true(own.certificate == "both.pem" && own.key == "both.pem");
+}
+
 static void test_help_names_every_option(void**) {
     assert_true(read({"--help"})->has("help")); // though the name is missing
     const std::string help = help_text(kCommand);
-    for (const char* part : {"fanhornctl try [OPTION...] NAME [DATA]", "Tries.", "--event NAME",
-                             "--json", "--url URL", "--help", "$FANHORN_TEST_URL"})
+    for (const char* part :
+         {"fanhornctl try [OPTION...] NAME [DATA]", "Tries.", "--event NAME", "--json", "--url URL",
+          "--cert FILE", "--key FILE", "--help", "$FANHORN_TEST_URL"})
         assert_row(part, help.find(part) != help.npos);
 }
 
@@ -77,6 +90,7 @@ int main() {
         cmocka_unit_test(test_good_words),
         cmocka_unit_test(test_bad_words),
         cmocka_unit_test(test_where_the_url_comes_from),
+        cmocka_unit_test(test_who_we_are),
         cmocka_unit_test(test_help_names_every_option),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
