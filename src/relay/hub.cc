@@ -2,7 +2,6 @@
 #include "relay/hub.h"
 
 #include <algorithm>
-#include <functional>
 #include <utility>
 
 namespace fanhorn {
@@ -236,17 +235,17 @@ void Hub::tick(Millis send_timeout) {
     counters_.stalled.set(stalled);
 }
 
-std::vector<Subscriber*> Hub::furthest_behind(size_t share) const {
+std::vector<Sink*> Hub::furthest_behind(size_t share, std::vector<Behind> others) const {
     constexpr size_t kMin = 16;
-    std::vector<std::pair<size_t, Subscriber*>> stalled;
+    std::vector<Behind> all = std::move(others);
     for (Subscriber* each = stalled_.front(); each; each = stalled_.next(*each))
-        stalled.emplace_back(each->bytes_behind(), each);
-    const size_t count = std::min(stalled.size(), std::max(kMin, stalled.size() / share));
-    std::partial_sort(stalled.begin(), stalled.begin() + static_cast<ptrdiff_t>(count),
-                      stalled.end(), std::greater<>());
-    std::vector<Subscriber*> furthest;
+        all.push_back({&each->sink(), each->bytes_behind()});
+    const size_t count = std::min(all.size(), std::max(kMin, all.size() / share));
+    std::partial_sort(all.begin(), all.begin() + static_cast<ptrdiff_t>(count), all.end(),
+                      [](const Behind& a, const Behind& b) { return a.bytes > b.bytes; });
+    std::vector<Sink*> furthest;
     for (size_t i = 0; i < count; ++i)
-        furthest.push_back(stalled[i].second);
+        furthest.push_back(all[i].sink);
     return furthest;
 }
 

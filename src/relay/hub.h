@@ -82,8 +82,14 @@ class Hub {
     void reap();
     // Looks after those who do not read; about once a second.
     void tick(Millis send_timeout);
-    // Of those whose sockets are full one in `share`, 16 at least, for whom the most bytes wait.
-    std::vector<Subscriber*> furthest_behind(size_t share) const;
+    // A client whose socket is full, and about how many bytes that are in memory wait for it.
+    struct Behind {
+        Sink* sink;
+        size_t bytes;
+    };
+    // Of the subscribers whose sockets are full, and of `others`, one in `share`, 16 at least, for
+    // whom the most bytes wait.
+    std::vector<Sink*> furthest_behind(size_t share, std::vector<Behind> others) const;
     // How many channels have subscribers here.
     size_t channel_count() const { return channels_.size(); }
 

@@ -46,6 +46,8 @@ void Connection::enter(State state) {
     state_ = state;
     if (state != State::Closed)
         return;
+    if (exchange_)
+        exchange_->unread.unlink();
     on_closed();
     disarm();
     if (reads_again_)

@@ -166,6 +166,7 @@ class Connection : public Client, public Deadline {
     void send_problem(const http::Problem& problem, bool close = false);
     void next_request();
     void flush_out();
+    void await_room();
     void close_after_out();
     void answer_health(bool is_ready);
     void answer_metrics();

@@ -365,18 +365,26 @@ void Connection::flush_out() {
         if (sent < 0)
             return;
         exchange.out_sent += static_cast<size_t>(sent);
-        if (static_cast<size_t>(sent) < piece.iov_len) {
-            if (!is_armed())
-                arm(worker().config().limits.send_timeout);
-            return;
-        }
+        if (static_cast<size_t>(sent) < piece.iov_len)
+            return await_room();
     }
+    exchange.unread.unlink();
     exchange.out.clear();
     exchange.out_sent = 0;
     if (state_ == State::Flushing)
         finish();
     else if (!is_feeding_ && (has_unread_ || !exchange.stash.empty()) && wants_input())
         read_in_next_turn();
+}
+
+// What backends ask is left alone where memory is short.
+void Connection::await_room() {
+    if (!is_armed())
+        arm(worker().config().limits.send_timeout);
+    if (listener().is_private())
+        return;
+    exchange_->connection = this;
+    worker().add_unread(*exchange_);
 }
 
 void Connection::answer_options() {

@@ -404,6 +404,7 @@ void Connection::on_answer_sent(std::string_view answer, ssize_t sent) {
     if (static_cast<size_t>(sent) < answer.size()) {
         open_exchange();
         exchange_->out = answer.substr(static_cast<size_t>(sent));
+        await_room();
     } else if (has_unread_) {
         read_in_next_turn();
     }

@@ -3,6 +3,7 @@
 // connection has none.
 #pragma once
 
+#include "base/list.h"
 #include "http/body.h"
 #include "http/parser.h"
 #include "http/request.h"
@@ -38,8 +39,10 @@ struct Exchange {
     std::string stash;                    // bytes behind the request that is being answered
     std::string out;                      // answers
     size_t out_sent = 0;
-    bool is_head = false;  // HEAD: no body is sent
-    bool is_whole = false; // the request has been read to its end
+    Hook unread;                      // on the worker's list of those whose rest waits
+    Connection* connection = nullptr; // then: who has not taken it
+    bool is_head = false;             // HEAD: no body is sent
+    bool is_whole = false;            // the request has been read to its end
     bool has_body = false;
     bool has_begun = false;         // the head of a streamed answer is in `out`
     Transport* transport = nullptr; // that a subscription negotiated

@@ -198,10 +198,12 @@ constexpr Row kLimitsRows[] = {
          "control group have; looked at once a second.\n"
          "From 80 % of it on, subscriptions and polls are answered with 503, to come back in 5 "
          "to 30 seconds; those that there are go on.\n"
-         "From 90 % on, of the subscribers whose sockets are full those for whom the most waits "
-         "are closed, an eighth each second and 16 at least on each worker; they may resume.\n"
+         "From 90 % on, of the subscribers whose sockets are full, and of the clients that do not "
+         "take their answers, polls' among them, those for whom the most waits are closed, an "
+         "eighth each second and 16 at least on each worker; they may resume.\n"
+         "Listeners that serve neither subscribe nor client are not touched by it.\n"
          "From 95 % on, if that was not enough, publishes are answered with 503, and half of "
-         "those subscribers are closed each second.\n"
+         "those clients are closed each second.\n"
          "What is kept by histories goes with time, or by deletion of their channels."},
     {.name = "ws_fragments",
      .type = Type::Count,

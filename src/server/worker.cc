@@ -268,8 +268,11 @@ void Worker::shed_readers() {
     shed_rounds_ = shared_.memory.rounds();
     constexpr size_t kSome = 8, kMany = 2;
     const bool is_urgent = !shared_.memory.has_room_for_publishes();
-    for (Subscriber* subscriber : hub_.furthest_behind(is_urgent ? kMany : kSome)) {
-        auto& connection = static_cast<Connection&>(subscriber->sink());
+    std::vector<Hub::Behind> unread;
+    for (Exchange* each = unread_.front(); each; each = unread_.next(*each))
+        unread.push_back({each->connection, each->out_pending()});
+    for (Sink* sink : hub_.furthest_behind(is_urgent ? kMany : kSome, std::move(unread))) {
+        auto& connection = static_cast<Connection&>(*sink);
         counters_.shed(Shed::Reader, to_text(connection.client()));
         connection.drop();
     }

@@ -142,6 +142,11 @@ class Worker {
         if (!multiplexer.due.is_linked())
             multiplexers_.push_back(multiplexer);
     }
+    // The socket is full, and the rest of an answer waits for it.
+    void add_unread(Exchange& exchange) {
+        if (!exchange.unread.is_linked())
+            unread_.push_back(exchange);
+    }
     // Reading goes on in the next turn: the connection has had its share of this one.
     void run_again(Connection& connection) { again_.push_back(&connection); }
     // One that was to run again is closed.
@@ -201,6 +206,7 @@ class Worker {
     std::unordered_map<const Connection*, uint64_t> addresses_; // of those that count for one
     Expiries expiries_;
     List<Multiplexer, &Multiplexer::due> multiplexers_; // with something to send
+    List<Exchange, &Exchange::unread> unread_;
     List<Connection, &Connection::of_worker> connections_;
     List<Connection, &Connection::of_worker> leaving_; // told to go by a drain
     List<Connection, &Connection::of_worker> dead_;

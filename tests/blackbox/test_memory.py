@@ -8,10 +8,12 @@ import time
 import unittest
 from pathlib import Path
 
+from h2 import CANCEL, INITIAL_WINDOW, H2Client
 from harness import FanhornTest, config, eventually
 from process import SANITIZED
 from session import Session
 from sse import SseClient
+from wire import build_request
 
 LEVEL, SHED = "fanhorn_memory_level", 'fanhorn_memory_shed_total{what="%s"}'
 NORMAL, NO_SUBSCRIPTIONS, FEWER_READERS, NO_PUBLISHES = range(4)
@@ -94,17 +96,23 @@ class MemoryTest(FanhornTest):
 class Budget(MemoryTest):
     """The budget comes and goes by reload."""
 
-    config = config(limits="memory = 100%", channels=CHANNELS)
+    PUBLIC = "http2 = cleartext"
+    config = config(limits="memory = 100%", public=PUBLIC, channels=CHANNELS)
     STOPPED = 40
 
     def set_budget(self, text):
-        self.daemon.write_config(config(limits=f"memory = {text}", channels=CHANNELS))
+        self.daemon.write_config(config(limits=f"memory = {text}", public=self.PUBLIC, channels=CHANNELS))
         self.daemon.send_signal(signal.SIGHUP)
+
+    def fill(self):
+        """What stays when the readers have gone."""
+        for number in range(3):
+            self.daemon.publish_lines([{"channel": f"fill:{number}", "text": "x" * 60_000}] * 100, 10)
 
     def test_in_its_order(self):
         self.assertEqual(self.level(), NORMAL)
-        for number in range(3):  # what stays when the readers have gone
-            self.daemon.publish_lines([{"channel": f"fill:{number}", "text": "x" * 60_000}] * 100, 10)
+        before = self.shed("reader")
+        self.fill()
         self.daemon.publish_lines([{"channel": self.channel, "text": "x" * 60_000}] * 20, 5)
         stopped = self.stop_reading(self.channel, self.STOPPED)
         eventually(lambda: self.daemon.metrics()["fanhorn_stalled"] == self.STOPPED, "all of them stalled")
@@ -120,7 +128,7 @@ class Budget(MemoryTest):
         self.check_no_publishes()
         self.check_private()
         self.assertEqual(session.fault(publish={"channel": self.channel, "text": "x"}), "overloaded")
-        eventually(lambda: self.shed("reader") == self.STOPPED, "the end of all who stopped")
+        eventually(lambda: self.shed("reader") == before + self.STOPPED, "the end of all who stopped")
         self.assertIn("event=memory_level level=fewer_readers", self.daemon.log())
         self.assertIn("event=memory_level level=no_publishes", self.daemon.log())
         self.set_budget("100%")
@@ -132,6 +140,43 @@ class Budget(MemoryTest):
         self.assertEqual(healthy.next_json()["id"], identity)
         self.assertEqual(session.push()["id"], identity)
         self.sse(self.channel).opened()
+
+    def ask(self, wait, since, count):
+        """Polls, of whose answers little can be on its way unread."""
+        wires = [self.wire("public", receive_buffer=4096) for _ in range(count)]
+        for wire in wires:
+            wire.send(build_request("GET", "/sub/" + self.channel, wire.address, {"wait": wait, "since": since}))
+        return wires
+
+    def test_answers_that_nobody_reads(self):
+        self.fill()
+        self.daemon.publish_lines([{"channel": self.channel, "text": "x" * 60_000}] * 20, 5)
+        short = self.ask("0", "0", 20)
+        multiplexed = self.open(H2Client(self.daemon.public, {INITIAL_WINDOW: 1000}))
+        stream = multiplexed.open(path=f"/sub/{self.channel}?wait=0&since=0")
+        reads = self.wire("public")
+        self.assertEqual(reads.request("GET", "/sub/" + self.channel, query={"wait": "0", "since": "0"}).status, 200)
+        held = self.ask("60", "latest", 20)
+        self.wait_subscribers(self.channel, 20)
+        self.daemon.publish(self.channel, b"x" * 60_000)
+        for wire in short + held:
+            self.assertEqual(wire.read_exactly(12), b"HTTP/1.1 200")
+        multiplexed.until(lambda: multiplexed.answers[stream].body)
+        before = self.shed("reader")
+        self.set_budget("16m")  # it has more
+        self.wait_level(FEWER_READERS, NO_PUBLISHES)
+        eventually(lambda: self.shed("reader") == before + 41, "the end of all who stopped")
+        self.assertEqual(multiplexed.whole(stream).error, CANCEL)
+        self.wait_level(NO_PUBLISHES)  # nobody is left to be closed
+        self.check_private()
+        self.set_budget("100%")
+        self.wait_level(NORMAL)
+        for wire in short + held:
+            self.assertLess(len(wire.read_to_end()), 60_000)
+        # Who had read his answer is not touched.
+        self.assertEqual(reads.request("GET", "/sub/" + self.channel, query={"wait": "0", "since": "0"}).status, 200)
+        self.assertEqual(multiplexed.request(path=f"/sub/{self.channel}?wait=0").status, 200)
+        self.assertEqual(self.shed("reader"), before + 41)
 
 
 class Traffic(MemoryTest):

@@ -377,13 +377,17 @@ static void test_who_is_furthest_behind(void**) {
     run_away(bench, far, 5);
     run_away(bench, near, 3);
     assert_int_equal(near.subscriber.bytes_behind() / far.subscriber.bytes_behind(), 0);
-    const auto found = bench.worker.hub.furthest_behind(8);
+    auto found = bench.worker.hub.furthest_behind(8, {});
     assert_int_equal(found.size(), 2);
-    assert_ptr_equal(found[0], &far.subscriber);
-    assert_ptr_equal(found[1], &near.subscriber);
+    assert_ptr_equal(found[0], &far.sink);
+    assert_ptr_equal(found[1], &near.sink);
+    FakeSink most, between; // of answers
+    found = bench.worker.hub.furthest_behind(
+        8, {{&between, near.subscriber.bytes_behind() + 1}, {&most, 1 << 20}});
+    assert_true(found == std::vector<Sink*>({&most, &far.sink, &between, &near.sink}));
     far.open();
     assert_int_equal(far.subscriber.bytes_behind(), 0);
-    assert_int_equal(bench.worker.hub.furthest_behind(8).size(), 1);
+    assert_int_equal(bench.worker.hub.furthest_behind(8, {}).size(), 1);
 }
 
 static void test_how_many_are_furthest_behind(void**) {
@@ -395,14 +399,14 @@ static void test_how_many_are_furthest_behind(void**) {
             run_away(bench, *streams.back(), 1);
         }
     };
-    assert_true(bench.worker.hub.furthest_behind(8).empty());
+    assert_true(bench.worker.hub.furthest_behind(8, {}).empty());
     add(40);
-    const auto found = bench.worker.hub.furthest_behind(2);
+    const auto found = bench.worker.hub.furthest_behind(2, {});
     assert_int_equal(found.size(), 20);
     for (size_t i = 0; i < found.size(); ++i) // who stopped first
-        assert_ptr_equal(found[i], &streams[i]->subscriber);
-    assert_int_equal(bench.worker.hub.furthest_behind(8).size(), 16);
-    assert_int_equal(bench.worker.hub.furthest_behind(1).size(), 40);
+        assert_ptr_equal(found[i], &streams[i]->sink);
+    assert_int_equal(bench.worker.hub.furthest_behind(8, {}).size(), 16);
+    assert_int_equal(bench.worker.hub.furthest_behind(1, {}).size(), 40);
 }
 
 int main() {
