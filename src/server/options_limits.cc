@@ -67,7 +67,9 @@ constexpr Row kLimitsRows[] = {
      .preset = "60s",
      .min = 100,
      .max = kHour,
-     .documentation = "How long a peer may take no byte of what is due to it; closed beyond."},
+     .documentation = "How long a peer may take no byte of what is due to it; closed beyond.\n"
+                      "What the system has taken for it, and it has not confirmed, has 5 seconds "
+                      "more."},
     {.name = "subscriptions",
      .type = Type::Count,
      .binding = kField<&LimitSettings::subscriptions>,

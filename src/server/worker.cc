@@ -299,6 +299,8 @@ void Worker::reload(std::shared_ptr<const Config> config) {
     hub_.configure(std::make_shared<ConfigRules>(config));
     inquiries_.set_config(*config);
     directory_.set_config(std::move(config));
+    for (const auto& listener : listeners_)
+        bound_silence(*listener);
 }
 
 void Worker::drain(Millis over) {

@@ -163,6 +163,7 @@ class Worker {
     void flush();
     void flush_multiplexed();
     void open(NewListener listener);
+    void bound_silence(const ListenerEnd& listener) const;
     bool refuses(const ListenerSettings& listener, int fd);
     void accept(ListenerEnd& listener, int fd, bool is_spare);
     std::optional<Limit> enter(const ListenerSettings& listener, bool is_spare, uint64_t address);

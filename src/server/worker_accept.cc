@@ -75,7 +75,15 @@ void Worker::open(NewListener listener) {
     if (!end->acceptor->is_open())
         return log_event(LogLevel::Error, "listener_not_opened",
                          {{"address", end->key}, {"reason", "no descriptor left"}});
+    bound_silence(*end);
     listeners_.push_back(std::move(end));
+}
+
+// A peer that is gone is not noticed by us as long as the kernel takes what there is for it. One
+// whose socket is full is ours to end, and to count.
+void Worker::bound_silence(const ListenerEnd& listener) const {
+    constexpr Millis kLaterMs = 5000;
+    set_silence(listener.acceptor->socket(), config().limits.send_timeout + kLaterMs);
 }
 
 void Worker::accept(ListenerEnd& listener, int fd, bool is_spare) {

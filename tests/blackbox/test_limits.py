@@ -3,6 +3,7 @@
 
 import json
 import resource
+import signal
 import time
 import unittest
 
@@ -274,6 +275,24 @@ class SendTimeout(FanhornTest):
             self.wait_subscribers(self.channel, 1)
             self.wait_subscribers(self.channel, 0)
         self.assert_limit("send_timeout", hit)
+
+    def test_25_what_the_kernel_holds(self):
+        """Who has gone without a word has no room, and the daemon's own writes go well."""
+        for reload in (False, True):
+            with self.subTest(reload=reload):
+                if reload:
+                    self.daemon.send_signal(signal.SIGHUP)
+                    eventually(lambda: "event=reloaded" in self.daemon.log(), "the reload")
+                hits = self.daemon.limit_hits("send_timeout")
+                gone = self.open(SseClient(self.daemon.public, "/sub/" + self.channel, receive_buffer=4096)).opened()
+                reads = self.sse(self.channel).opened()
+                self.daemon.publish(self.channel, b"x" * 12_000)
+                self.assertEqual(reads.next_event().data, "x" * 12_000)
+                self.wait_subscribers(self.channel, 1)
+                self.assertEqual(self.daemon.limit_hits("send_timeout"), hits)
+                gone.close()
+                reads.close()
+                self.wait_subscribers(self.channel, 0)
 
 
 class IdempotencyKeys(FanhornTest):
