@@ -215,11 +215,11 @@ LocalBroker::Staged LocalBroker::stage(Draft& draft, const Digest* content, Mill
     if (!channel)
         return {};
     const uint64_t n = draft.store ? ++channel->n : 0;
+    const std::string key = std::move(draft.idempotency_key);
     MessageRef message(new Message(std::move(draft), {epoch_, ++given_}, n, now));
     result.position = message->position;
     result.n = n;
-    if (content &&
-        keys_.insert(channel->name, draft.idempotency_key, {*content, message->position, n}, now))
+    if (content && keys_.insert(channel->name, key, {*content, message->position, n}, now))
         reached(Limit::IdempotencyKeys);
     ++channel->staged;
     return {channel, std::move(message)};
