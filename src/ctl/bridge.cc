@@ -177,10 +177,10 @@ Result<Route> read_route(const Arguments& arguments) {
     Route route{
         std::move(*channel), {}, arguments.has("from-ndjson"), arguments.option("event"), {}};
     if (arguments.has("filter")) {
-        const auto filter = Filter::parse(arguments.option("filter"));
+        auto filter = Filter::parse(arguments.option("filter"));
         if (!filter)
             return Error{"--filter: " + filter.error()};
-        route.filter = *filter;
+        route.filter = std::move(*filter);
     }
     if (!is_utf8(arguments.option("event") + arguments.option("ttl")))
         return Error{"--event and --ttl are UTF-8"};

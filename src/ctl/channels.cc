@@ -51,10 +51,8 @@ class List {
     bool add(const Json& page) {
         if (!has_begun_ && !begin(page))
             return false;
-        for (const Json& facts : page)
-            if (!add_one(facts))
-                return false;
-        return true;
+        return std::all_of(page.begin(), page.end(),
+                           [&](const Json& facts) { return add_one(facts); });
     }
     bool end() { return !is_json_ || (print_line(held_back_) && print_line("]}")); }
 

@@ -6,6 +6,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace fanhorn::ctl {
@@ -45,10 +46,9 @@ bool print_process(const Samples& samples) {
             return false;
     if (!print_row("uptime", uptime_text(sample_value(samples, "fanhorn_uptime_seconds"))))
         return false;
-    for (const Row& row : kRows)
-        if (!print_row(row.title, fmt::format("{:.0f}", sample_value(samples, row.name))))
-            return false;
-    return true;
+    return std::all_of(std::begin(kRows), std::end(kRows), [&](const Row& row) {
+        return print_row(row.title, fmt::format("{:.0f}", sample_value(samples, row.name)));
+    });
 }
 
 // A row for each label.
