@@ -271,7 +271,8 @@ void Worker::shed_readers() {
     std::vector<Hub::Behind> unread;
     for (Exchange* each = unread_.front(); each; each = unread_.next(*each))
         unread.push_back({each->connection, each->out_pending()});
-    for (Sink* sink : hub_.furthest_behind(is_urgent ? kMany : kSome, std::move(unread))) {
+    const auto furthest = hub_.furthest_behind(is_urgent ? kMany : kSome, std::move(unread));
+    for (Sink* sink : furthest) {
         auto& connection = static_cast<Connection&>(*sink);
         counters_.shed(Shed::Reader, to_text(connection.client()));
         connection.drop();
