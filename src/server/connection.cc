@@ -15,14 +15,14 @@ constexpr int kReadsPerTurn = 8; // of the worker's buffer, by one connection
 } // namespace
 
 Connection::Connection(Ref<ListenerEnd> listener) : listener_(std::move(listener)) {
-    counters().connections[static_cast<size_t>(use_)].add(1);
+    worker().counters().connections[static_cast<size_t>(use_)].add(1);
 }
 
 Connection::~Connection() {
     if (exchange_ && exchange_->owner)
         *exchange_->owner = nullptr;
     forget_client();
-    counters().connections[static_cast<size_t>(use_)].subtract(1);
+    worker().counters().connections[static_cast<size_t>(use_)].subtract(1);
 }
 
 Worker& Connection::worker() const {
