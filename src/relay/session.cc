@@ -84,16 +84,16 @@ void Session::subscribe(Step step) {
         members.back()->is_patched = step.is_patched;
         share(*members.back());
     }
-    end_->broker->subscribe(end_->worker, step.channels, step.since,
-                            [line = line_, end = end_, step = std::make_shared<Step>(step),
-                             members = std::move(members)](const Start& start) {
-                                Session* session = line->session;
-                                if (session && session->state() != State::Closing &&
-                                    session->state() != State::Closed)
-                                    session->on_placed(*step, members, start);
-                                else if (start.status == Start::Status::Placed)
-                                    end->hub->decline(*end, step->channels);
-                            });
+    const auto kept = std::make_shared<Step>(std::move(step));
+    end_->broker->subscribe(
+        end_->worker, kept->channels, kept->since,
+        [line = line_, end = end_, kept, members = std::move(members)](const Start& start) {
+            Session* session = line->session;
+            if (session && session->state() != State::Closing && session->state() != State::Closed)
+                session->on_placed(*kept, members, start);
+            else if (start.status == Start::Status::Placed)
+                end->hub->decline(*end, kept->channels);
+        });
 }
 
 void Session::on_placed(Step& step, const std::vector<Member*>& members, const Start& start) {

@@ -33,9 +33,9 @@ class BrokerChecker {
 
   private:
     // As it was given, or else `preset`.
-    std::string text(std::string_view key, std::string preset = "") const {
+    std::string text(std::string_view key, std::string_view preset = "") const {
         const auto& items = section_.setting(key).items;
-        return items.empty() ? preset : items.back().text;
+        return items.empty() ? std::string(preset) : items.back().text;
     }
 
     void tell(const char* key, const std::string& what) {
