@@ -213,6 +213,7 @@ Result<void> LogStore::next_segment() {
     header.salt.resize(kSaltBytes);
     random_bytes(header.salt.data(), kSaltBytes);
     const std::string name = name_of(header.number);
+    is_broken_ = true; // what is left of one that fails says that this one ends here
     auto file = disk_->create(name);
     if (!file)
         return Error{file.error()};

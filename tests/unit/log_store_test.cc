@@ -203,6 +203,20 @@ static void test_a_checkpoint_gives_back_room(void**) {
     assert_true(bench.notes.removals == range(100, 110));
 }
 
+// What is left of it says where the one before ends: nothing that counts may follow there.
+static void test_a_segment_is_half_made(void**) {
+    Bench bench(make_folder());
+    bench.write_all(1, 3);
+    const size_t before = bench.folder->calls;
+    bench.folder->fails = [&](size_t call) { return call > before + 2; };
+    assert_false(bench.store->begin_checkpoint().ok()); // neither its sync nor its removal works
+    bench.folder->fails = [](size_t) { return false; };
+    assert_true(bench.last_file().size() > 0 && bench.folder->files.size() == 2);
+    bench.write_all(4, 5);
+    bench.restart();
+    assert_true(bench.opened.ok() && bench.notes.removals == range(1, 5));
+}
+
 // Groups count as soon as they are written: they outlive the process, not the system.
 static void test_every_second(void**) {
     Bench bench(make_folder(), LogSync::EverySecond);
@@ -392,6 +406,7 @@ int main() {
         cmocka_unit_test(test_a_segment_of_another_log_is_refused),
         cmocka_unit_test(test_one_at_a_time),
         cmocka_unit_test(test_a_checkpoint_gives_back_room),
+        cmocka_unit_test(test_a_segment_is_half_made),
         cmocka_unit_test(test_every_second),
         cmocka_unit_test(test_unsynced_pages_come_in_any_order),
         cmocka_unit_test(test_a_failed_sync_is_not_believed),
