@@ -311,7 +311,7 @@ void DurableBroker::maintain() {
 }
 
 void DurableBroker::sync_log(int64_t now) {
-    if (sync_ != LogSync::EverySecond || now - synced_at_ < sync_micros_)
+    if (sync_ != LogSync::EverySecond || store_->is_in_doubt() || now - synced_at_ < sync_micros_)
         return;
     synced_at_ = now;
     if (auto synced = store_->sync(); !synced)

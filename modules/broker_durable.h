@@ -65,7 +65,7 @@ class DurableBroker final : public LocalBroker {
 
     void tell(const std::string& channel, MessageKind kind, const Attendee& who,
               const ConnectionId& exclude) override;
-    void add_loss(const LostStretch& lost);
+    bool add_loss(LostStretch lost);
     Millis wall_of(Millis at) const { return at + wall_offset_; }
     Millis clock_of(Millis wall) const { return std::min(wall - wall_offset_, clock_.now()); }
 

@@ -153,16 +153,29 @@ class DurableBroker::Loader final : public LogReader {
     Garbage garbage_;
 };
 
-void DurableBroker::add_loss(const LostStretch& lost) {
-    if (std::find(losses_.begin(), losses_.end(), lost) != losses_.end())
-        return; // a checkpoint says it again
-    losses_.push_back(lost);
-    std::sort(losses_.begin(), losses_.end(),
-              [](const LostStretch& a, const LostStretch& b) { return a.after < b.after; });
+// False: it is known. Those that overlap are one: a reader goes from one to the next.
+bool DurableBroker::add_loss(LostStretch lost) {
+    const auto has = [](const LostStretch& all, const LostStretch& part) {
+        return all.after <= part.after && part.upto <= all.upto;
+    };
+    for (const LostStretch& each : losses_)
+        if (has(each, lost))
+            return false;
+    std::erase_if(losses_, [&](const LostStretch& each) {
+        if (each.upto < lost.after || lost.upto < each.after)
+            return false;
+        lost = {std::min(lost.after, each.after), std::max(lost.upto, each.upto)};
+        return true;
+    });
+    const auto is_before = [](const LostStretch& a, const LostStretch& b) {
+        return a.after < b.after;
+    };
+    losses_.insert(std::upper_bound(losses_.begin(), losses_.end(), lost, is_before), lost);
     if (losses_.size() > kMaxLosses) {
         losses_[1].after = losses_[0].after;
         losses_.erase(losses_.begin());
     }
+    return true;
 }
 
 Result<void> DurableBroker::start() {
@@ -178,15 +191,16 @@ Result<void> DurableBroker::start() {
     if (opened->cut_bytes)
         log_event(LogLevel::Warning, "broker_log_cut",
                   {{"broker", name_}, {"bytes", opened->cut_bytes}});
-    if (opened->may_have_lost) {
+    for (const LostStretch& lost : opened->lost) {
+        if (!add_loss(lost))
+            continue; // it has been said
         log_event(LogLevel::Warning, "broker_log_lost",
-                  {{"broker", name_}, {"after", loader.last()}, {"upto", head_}});
-        add_loss({loader.last(), head_});
-        std::string entries;
-        log_loss(entries, losses_.back());
-        if (auto written = store_->commit(entries, head_ + 1); !written)
-            return written;
+                  {{"broker", name_}, {"after", lost.after}, {"upto", lost.upto}});
+        log_loss(entries_, lost);
     }
+    if (!entries_.empty())
+        if (auto written = store_->commit(entries_, head_ + 1); !written)
+            return written;
     is_checkpoint_wanted_ = !opened->was_closed;
     log_event(LogLevel::Notice, "broker_log_opened",
               {{"broker", name_},

@@ -236,14 +236,15 @@ class LocalBroker::Reading {
         for (size_t i = 0; i < count; ++i)
             if (is_wildcard(stretch_.parts[i].channel))
                 add_matched(i);
+        if (is_in_loss())
+            lost_ = broker_.lost_behind(lost_->upto);
     }
 
     // Not beyond where something was lost: that is told before what comes behind it. Returns
     // whether there is nothing before it.
     bool take() {
         size_t bytes = 0;
-        const bool is_before_loss = lost_ && stretch_.after < lost_->after;
-        const uint64_t last = is_before_loss ? lost_->after : UINT64_MAX;
+        const uint64_t last = lost_ ? lost_->after : UINT64_MAX;
         while (!merge_.empty() && page_.messages.size() < stretch_.max_messages) {
             const MessageRef& message = merge_.top();
             if (message->position.seq > last)
@@ -259,8 +260,8 @@ class LocalBroker::Reading {
         const bool is_through = merge_.empty() || merge_.top()->position.seq > last;
         if (is_through)
             stretch_.after = std::max(stretch_.after, std::min(last, broker_.head_));
-        page_.is_end = is_through && !is_before_loss;
-        return is_through && is_before_loss && page_.messages.empty();
+        page_.is_end = is_through && !lost_;
+        return is_through && lost_ && page_.messages.empty();
     }
 
     void add_named(StretchPart& part) {
@@ -281,13 +282,8 @@ class LocalBroker::Reading {
         const bool is_whole = broker_.find_matched(*wildcard, matched);
         // Of a channel that was freed nothing else is left.
         const uint64_t freed = is_whole ? broker_.freed_of(*wildcard) : broker_.head_;
-        if (lower < freed) {
-            add_gap(part.channel, lower, nullptr);
-            stretch_.parts[index].floor = freed;
-        } else if (is_in_loss() && lower < lost_->upto) {
-            add_gap(part.channel, lower, nullptr, Gap::Why::Broker);
-            stretch_.parts[index].floor = lost_->upto;
-        }
+        if (const uint64_t behind = behind_gap(part.channel, lower, freed, nullptr))
+            stretch_.parts[index].floor = behind;
         for (Channel* channel : matched) {
             if (std::binary_search(named_.begin(), named_.end(), channel))
                 continue;
@@ -303,13 +299,8 @@ class LocalBroker::Reading {
             broker_.expire(*channel, now_, garbage);
         const uint64_t lower = std::max(floor, stretch_.after);
         const uint64_t trimmed = channel ? channel->history.trimmed() : broker_.watermark(name);
-        if (lower < trimmed) {
-            add_gap(name, lower, channel);
-            floor = trimmed;
-        } else if (is_in_loss() && lower < lost_->upto) {
-            add_gap(name, lower, channel, Gap::Why::Broker);
-            floor = lost_->upto;
-        }
+        if (const uint64_t behind = behind_gap(name, lower, trimmed, channel))
+            floor = behind;
         if (channel)
             merge_.add(channel->history, std::max(floor, stretch_.after));
         return floor;
@@ -318,15 +309,23 @@ class LocalBroker::Reading {
     // Whether what comes next is what was lost.
     bool is_in_loss() const { return lost_ && stretch_.after >= lost_->after; }
 
-    void add_gap(const std::string& name, uint64_t after, const Channel* channel,
-                 Gap::Why why = Gap::Why::Trimmed) {
-        Gap gap{name, {broker_.epoch_, after}, {}, why};
+    // Tells what is missing behind `after`, and returns from where on it is there; 0: nothing is.
+    uint64_t behind_gap(const std::string& name, uint64_t after, uint64_t trimmed,
+                        const Channel* channel) {
+        const uint64_t lost = is_in_loss() ? lost_->upto : 0;
+        const uint64_t behind = std::max(trimmed, lost);
+        if (behind <= after)
+            return 0;
+        Gap gap{name, {broker_.epoch_, after}, {}, Gap::Why::Broker};
+        if (after < trimmed)
+            gap.why = Gap::Why::Trimmed;
         if (channel) {
             const History& history = channel->history;
-            if (const size_t next = history.first_after(after); next < history.size())
+            if (const size_t next = history.first_after(behind); next < history.size())
                 gap.next = history.at(next).position;
         }
         page_.gaps.push_back(std::move(gap));
+        return behind;
     }
 
     LocalBroker& broker_;

@@ -42,7 +42,7 @@ std::string segment_header(const SegmentHeader& header) {
     out.append(header.salt).append(header.boot);
     for (const uint64_t value :
          {header.number, header.epoch, header.ceiling, header.previous_end, header.previous_synced,
-          header.key.low, header.key.high, static_cast<uint64_t>(header.is_lazy)})
+          header.head, header.key.low, header.key.high, static_cast<uint64_t>(header.is_lazy)})
         put(out, value);
     put(out, crc32_of(out));
     CHECK(out.size() == kSegmentHeaderBytes);
@@ -57,8 +57,9 @@ std::optional<SegmentHeader> read_segment_header(std::string_view bytes) {
     SegmentHeader header;
     header.salt = take_text(bytes, kSaltBytes);
     header.boot = take_text(bytes, kBootBytes);
-    for (uint64_t* value : {&header.number, &header.epoch, &header.ceiling, &header.previous_end,
-                            &header.previous_synced, &header.key.low, &header.key.high})
+    for (uint64_t* value :
+         {&header.number, &header.epoch, &header.ceiling, &header.previous_end,
+          &header.previous_synced, &header.head, &header.key.low, &header.key.high})
         *value = take<uint64_t>(bytes);
     header.is_lazy = take<uint64_t>(bytes) != 0;
     if (take<uint32_t>(bytes) != sum)

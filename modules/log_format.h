@@ -13,7 +13,7 @@
 namespace fanhorn {
 
 inline constexpr size_t kSaltBytes = 16, kBootBytes = 16;
-inline constexpr size_t kSegmentHeaderBytes = 16 + kSaltBytes + kBootBytes + 8 * 8 + 4;
+inline constexpr size_t kSegmentHeaderBytes = 16 + kSaltBytes + kBootBytes + 9 * 8 + 4;
 inline constexpr size_t kGroupHeaderBytes = kSaltBytes + 4 * 8 + 3 * 4;
 
 struct SegmentHeader {
@@ -21,13 +21,14 @@ struct SegmentHeader {
     std::string boot; // boot_digest()
     uint64_t number = 0, epoch = 0, ceiling = 0;
     uint64_t previous_end = 0, previous_synced = 0; // of the segment before
+    uint64_t head = 0;                              // no seq above is in one before
     SipKey key;
     bool is_lazy = false; // LogSync::EverySecond
 };
 
 struct LogGroup {
     uint32_t kind = 0;
-    uint64_t value = 0;   // of that kind
+    uint64_t value = 0;   // of that kind, see LogStore
     uint64_t synced = 0;  // so much of the segment was on the disk
     uint64_t ceiling = 0; // of seqs
     std::string_view entries;

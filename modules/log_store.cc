@@ -18,6 +18,7 @@ namespace {
 // Seqs that are given without asking the disk again; so many are skipped after a crash.
 constexpr uint64_t kAhead = 1 << 24;
 constexpr std::string_view kPrefix = "log.";
+constexpr std::string_view kInDoubt = "what was written before may be lost";
 
 } // namespace
 
@@ -64,17 +65,17 @@ class LogStore::Replay {
                 return Error{taken.error()};
         if (store_.segments_.empty()) // there was but a torn header
             return make_new();
-        if (auto ended = end_segment(UINT64_MAX, UINT64_MAX); !ended)
+        if (auto ended = end_segment(nullptr); !ended)
             return Error{ended.error()};
         const uint64_t first = store_.segments_.front().number;
         if (first != 1 && checkpoint_ < first)
             return Error{name_of(first - 1) + " is missing"};
-        opened_.may_have_lost |= doubtful_ && checkpoint_ <= doubtful_;
-        opened_.may_have_lost |=
-            !opened_.was_closed && header_.is_lazy &&
-            (store_.boot_.empty() || header_.boot != boot_digest(store_.boot_));
-        if (!opened_.was_closed)
+        if (!opened_.was_closed) {
             opened_.head = store_.ceiling_;
+            if (opened_.cut_bytes || store_.boot_.empty() ||
+                header_.boot != boot_digest(store_.boot_))
+                lose(opened_.head);
+        }
         return opened_;
     }
 
@@ -99,7 +100,7 @@ class LogStore::Replay {
         if (header->number != number || (number_ && header->epoch != header_.epoch))
             return Error{name_of(number) + ": it is not of this log"};
         if (number_)
-            if (auto ended = end_segment(header->previous_synced, header->previous_end); !ended)
+            if (auto ended = end_segment(&*header); !ended)
                 return ended;
         begin_segment(number, *header, std::move(*bytes));
         return {};
@@ -112,14 +113,14 @@ class LogStore::Replay {
         store_.epoch_ = header.epoch;
         store_.key_ = header.key;
         store_.ceiling_ = std::max(store_.ceiling_, header.ceiling);
-        opened_.cut_bytes = 0;
-        store_.segments_.push_back({number, bytes_.size()});
+        store_.segments_.push_back({.number = number});
     }
 
-    // The groups up to `end`; from `synced` on what is damaged may be cut. Of the last segment
+    // The groups up to where `next`, the header behind them, says that they end, and where it does
+    // not know whether they are on the disk up to where they are damaged. Of the last segment, null,
     // nobody knows either.
-    Result<void> end_segment(uint64_t synced, uint64_t end) {
-        const bool is_last = end == UINT64_MAX;
+    Result<void> end_segment(const SegmentHeader* next) {
+        const uint64_t end = next ? next->previous_end : bytes_.size();
         const std::string_view all = std::string_view(bytes_).substr(0, end);
         size_t at = kSegmentHeaderBytes;
         while (at < all.size()) {
@@ -131,29 +132,52 @@ class LogStore::Replay {
                              std::to_string(at)};
             at = group->end;
         }
-        const bool is_whole = is_last ? at == all.size() : at == end;
-        if (!is_whole && (is_last ? is_synced_behind(at) : at < synced))
+        if (at != end && (next ? at < next->previous_synced : is_synced_behind(at)))
             return Error{name_of(number_) + ": damaged at byte " + std::to_string(at) +
                          "; what follows is whole, so this is no torn end. Restore the file, or "
                          "move the folder away and begin anew"};
-        if (is_last && !is_whole)
-            opened_.cut_bytes = all.size() - at;
-        if (!is_last && synced < end)
-            doubtful_ = number_;
-        store_.end_ = store_.synced_ = at;
+        Segment& segment = store_.last();
+        segment.end = segment.synced = at;
+        if (!next) {
+            opened_.cut_bytes = end - at;
+            return {};
+        }
+        segment.is_doubtful = next->previous_synced < end;
+        if (at != end || next->boot != header_.boot)
+            lose(next->head);
         return {};
     }
 
     Result<void> take_group(const LogGroup& group) {
-        opened_.was_closed = group.kind == static_cast<uint32_t>(Kind::Closed);
-        if (opened_.was_closed)
+        const auto kind = static_cast<Kind>(group.kind);
+        opened_.was_closed = kind == Kind::Closed;
+        if (opened_.was_closed) {
             opened_.head = group.value;
-        if (group.kind == static_cast<uint32_t>(Kind::Checkpoint))
-            checkpoint_ = group.value;
+            opened_.lost.clear(); // who closed it knew
+        }
+        if (kind == Kind::Checkpoint)
+            begin_at_checkpoint(group.value);
+        else
+            head_ = std::max(head_, group.value);
         store_.ceiling_ = std::max(store_.ceiling_, group.ceiling);
         if (!read_entries(group.entries, reader_))
             return Error{"it holds what cannot be"};
         return {};
+    }
+
+    // It is whole: what was lost before has been written again.
+    void begin_at_checkpoint(uint64_t number) {
+        checkpoint_ = number;
+        opened_.lost.clear();
+        for (Segment& segment : store_.segments_)
+            segment.is_doubtful = false;
+    }
+
+    // What the segment had behind this place may be gone. With `sync = always` that was never
+    // acknowledged.
+    void lose(uint64_t upto) {
+        if (header_.is_lazy && !opened_.was_closed && head_ < upto)
+            opened_.lost.push_back({head_, upto});
     }
 
     // Whether a group behind `at` says that what is there was on the disk.
@@ -171,8 +195,8 @@ class LogStore::Replay {
     uint64_t number_ = 0;
     SegmentHeader header_;
     std::string bytes_;
+    uint64_t head_ = 0; // of what was read
     uint64_t checkpoint_ = 0;
-    uint64_t doubtful_ = 0;
 };
 
 Result<LogStore::Opened> LogStore::open(LogReader& reader) {
@@ -186,25 +210,32 @@ Result<LogStore::Opened> LogStore::open(LogReader& reader) {
         return opened;
     if (opened->was_closed)
         ceiling_ = opened->head;
-    else if (auto synced = disk_->sync(name_of(segments_.back().number)); !synced)
+    else if (auto synced = disk_->sync(name_of(last().number)); !synced)
         return Error{synced.error()};
+    head_ = opened->head;
     if (auto begun = next_segment(); !begun)
         return Error{begun.error()};
     return opened;
 }
 
+bool LogStore::has_doubt_from(uint64_t number) const {
+    return std::any_of(segments_.begin(), segments_.end(), [&](const Segment& segment) {
+        return segment.is_doubtful && segment.number >= number;
+    });
+}
+
 Result<void> LogStore::next_segment() {
-    const bool is_believed = segments_.empty() || doubtful_ != segments_.back().number;
-    if (file_ && is_dirty() && is_believed) {
-        if (file_->sync())
-            synced_ = end_;
-        else
-            doubt();
-    }
     SegmentHeader header;
-    header.number = segments_.empty() ? 1 : segments_.back().number + 1;
-    header.previous_end = end_;
-    header.previous_synced = synced_;
+    header.number = 1;
+    if (!segments_.empty()) {
+        if (!last().is_doubtful)
+            if (auto synced = sync_segment(); !synced)
+                return synced;
+        header.number = last().number + 1;
+        header.previous_end = last().end;
+        header.previous_synced = last().synced;
+        header.head = head_;
+    }
     header.epoch = epoch_;
     header.key = key_;
     header.ceiling = ceiling_;
@@ -227,33 +258,47 @@ Result<void> LogStore::next_segment() {
     file_ = std::move(*file);
     is_broken_ = false;
     salt_ = header.salt;
-    end_ = synced_ = kSegmentHeaderBytes;
-    segments_.push_back({header.number, end_});
+    segments_.push_back(
+        {.number = header.number, .end = kSegmentHeaderBytes, .synced = kSegmentHeaderBytes});
     return {};
+}
+
+// What counts in the last one is on the disk. A sync that has failed is not tried again.
+Result<void> LogStore::sync_segment() {
+    if (!is_dirty())
+        return {};
+    if (last().is_doubtful)
+        return Error{std::string(kInDoubt)};
+    auto synced = file_->sync();
+    if (synced)
+        last().synced = last().end;
+    else
+        doubt();
+    return synced;
 }
 
 // A sync failed: of what was written since the last one nothing is known any more.
 void LogStore::doubt() {
     is_broken_ = true;
-    if (is_dirty())
-        doubtful_ = segments_.back().number;
+    last().is_doubtful = is_dirty();
 }
 
 Result<void> LogStore::append(Kind kind, uint64_t value, std::string_view entries, uint64_t ceiling,
                               bool must_sync) {
-    if (!file_ || is_broken_ || end_ >= segment_bytes_)
+    if (!file_ || is_broken_ || last().end >= segment_bytes_)
         if (auto begun = next_segment(); !begun)
             return begun;
+    Segment& segment = last();
     buffer_.clear();
     append_group(buffer_, salt_,
                  {.kind = static_cast<uint32_t>(kind),
                   .value = value,
-                  .synced = synced_,
+                  .synced = segment.synced,
                   .ceiling = ceiling,
                   .entries = entries});
     if (auto written = file_->append(buffer_); !written) {
         is_broken_ = true;
-        file_->cut(end_);
+        file_->cut(segment.end);
         return written;
     }
     if (must_sync) {
@@ -262,46 +307,44 @@ Result<void> LogStore::append(Kind kind, uint64_t value, std::string_view entrie
             return synced;
         }
     }
-    end_ += buffer_.size();
+    segment.end += buffer_.size();
     if (must_sync)
-        synced_ = end_;
-    segments_.back().bytes = end_;
+        segment.synced = segment.end;
     ceiling_ = ceiling;
     return {};
 }
 
 Result<void> LogStore::commit(std::string_view entries, uint64_t head, bool is_lazy) {
     const bool is_above = head > ceiling_;
-    return append(Kind::Entries, 0, entries, is_above ? head + kAhead : ceiling_,
-                  is_above || (sync_ == LogSync::Always && !is_lazy));
+    auto appended = append(Kind::Entries, head, entries, is_above ? head + kAhead : ceiling_,
+                           is_above || (sync_ == LogSync::Always && !is_lazy));
+    if (appended)
+        head_ = std::max(head_, head);
+    return appended;
 }
 
 Result<void> LogStore::sync() {
-    if (!file_ || is_broken_ || !is_dirty())
-        return {};
-    auto synced = file_->sync();
-    if (synced)
-        synced_ = end_;
-    else
-        doubt();
+    auto synced = sync_segment();
+    if (synced && is_in_doubt())
+        return Error{std::string(kInDoubt)};
     return synced;
 }
 
 Result<void> LogStore::begin_checkpoint() {
+    (void)sync_segment().ok(); // what that may lose is said again
     if (auto begun = next_segment(); !begun)
         return begun;
-    checkpoint_ = segments_.back().number;
+    checkpoint_ = last().number;
     return {};
 }
 
 Result<void> LogStore::end_checkpoint() {
-    if (doubtful_ >= checkpoint_)
-        return Error{"a part of it may be lost"};
+    if (has_doubt_from(checkpoint_))
+        return Error{std::string(kInDoubt)};
     if (auto ended = append(Kind::Checkpoint, checkpoint_, {}, ceiling_, true); !ended)
         return ended;
-    if (doubtful_ >= checkpoint_)
-        return Error{"a part of it may be lost"};
-    doubtful_ = 0;
+    for (Segment& segment : segments_)
+        segment.is_doubtful = false;
     while (segments_.front().number < checkpoint_) {
         if (auto removed = disk_->remove(name_of(segments_.front().number)); !removed)
             return removed;
@@ -317,7 +360,7 @@ Result<void> LogStore::close(uint64_t head) {
 uint64_t LogStore::bytes() const {
     uint64_t bytes = 0;
     for (const Segment& segment : segments_)
-        bytes += segment.bytes;
+        bytes += segment.end;
     return bytes;
 }
 

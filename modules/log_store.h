@@ -5,7 +5,8 @@
 // A segment begins with a header that says how much of the one before it counts. So a file is
 // never mended: after a failure, or a start, the log goes on in the next one. A group says how much
 // of its file was on the disk when it was written: what is damaged above that at the very end is a
-// torn tail, which is cut; all else that is damaged is refused.
+// torn tail, which is cut; all else that is damaged is refused. What counted there and may be gone
+// is said with the seqs that it had.
 #pragma once
 
 #include "base/hash.h"
@@ -14,16 +15,19 @@
 #include "relay/log_sync.h"
 
 #include <deque>
+#include <memory>
+#include <string>
+#include <vector>
 
 namespace fanhorn {
 
 class LogStore {
   public:
     struct Opened {
-        bool was_closed = false;    // by close(), or it is new
-        bool may_have_lost = false; // groups that counted
-        uint64_t head = 0;          // no seq above was ever given
-        uint64_t cut_bytes = 0;     // of a torn tail
+        bool was_closed = false;       // by close(), or it is new
+        uint64_t head = 0;             // no seq above was ever given
+        uint64_t cut_bytes = 0;        // of a torn tail
+        std::vector<LostStretch> lost; // of groups that counted; rising
     };
 
     // `boot` names this run of the system, "" where that is unknown: what was written and not
@@ -44,11 +48,12 @@ class LogStore {
     // Seqs up to here are safe to give: the next start begins above.
     uint64_t ceiling() const { return ceiling_; }
     // Whether something that counts is not on the disk yet.
-    bool is_dirty() const { return synced_ < end_; }
+    bool is_dirty() const { return !segments_.empty() && last().synced < last().end; }
+    // All that counts is on the disk, or it is in doubt.
     Result<void> sync();
     // What counts may be lost because the disk failed: a checkpoint is needed before anything else
     // may count.
-    bool is_in_doubt() const { return doubtful_ != 0; }
+    bool is_in_doubt() const { return has_doubt_from(0); }
 
     // What is committed in between has to say all that is to be kept; then the segments before
     // the beginning go.
@@ -65,15 +70,20 @@ class LogStore {
   private:
     enum class Kind : uint32_t { Entries, Closed, Checkpoint };
     struct Segment {
-        uint64_t number = 0, bytes = 0;
+        uint64_t number = 0;
+        uint64_t end = 0;         // of what counts in it
+        uint64_t synced = 0;      // up to here it is on the disk
+        bool is_doubtful = false; // and will never be known to be
     };
-    struct Header;
-    struct Group;
     class Replay;
 
     static std::string name_of(uint64_t number);
+    Segment& last() { return segments_.back(); }
+    const Segment& last() const { return segments_.back(); }
+    bool has_doubt_from(uint64_t number) const;
     Result<std::vector<uint64_t>> find_segments();
     Result<void> next_segment();
+    Result<void> sync_segment();
     Result<void> append(Kind kind, uint64_t value, std::string_view entries, uint64_t ceiling,
                         bool must_sync);
     void doubt();
@@ -85,13 +95,11 @@ class LogStore {
     uint64_t epoch_ = 0;
     SipKey key_;
     uint64_t ceiling_ = 0;
+    uint64_t head_ = 0;            // of what counts
     std::deque<Segment> segments_; // the last one is written to
     std::unique_ptr<DiskFile> file_;
     bool is_broken_ = false;  // file_: nothing more goes into it
     std::string salt_;        // of the last segment
-    uint64_t end_ = 0;        // of what counts in it
-    uint64_t synced_ = 0;     // up to here it is on the disk
-    uint64_t doubtful_ = 0;   // the last segment of which a part that counts may be lost
     uint64_t checkpoint_ = 0; // the segment with which the one under way began
     std::string buffer_;
 };

@@ -195,7 +195,7 @@ class EverySecond(unittest.TestCase):
         end = len(data)
         for _ in range(groups):
             end = data.rindex(salt, 0, end)
-        header = 16 + 16 + 16 + 8 * 8
+        header = 16 + 16 + 16 + 9 * 8
         data[32:48] = bytes(16)
         data[header:header + 4] = struct.pack("<I", zlib.crc32(data[:header]))
         file.write_bytes(data[:end])

@@ -35,6 +35,25 @@ Marked mark(DurableBench& bench, const std::string& user, uint64_t seq) {
     return bench.mark(std::move(mark));
 }
 
+// Whether who resumes behind `since` gets that message, or is told that it may be gone.
+bool is_got_or_told(DurableBench& bench, const std::string& channel, uint64_t since, uint64_t seq) {
+    Stretch stretch;
+    stretch.parts = {{channel, since}};
+    stretch.after = since;
+    for (;;) {
+        const Page page = bench.read(std::move(stretch));
+        for (const Gap& gap : page.gaps)
+            if (gap.after.seq < seq && (gap.next.seq == 0 || seq < gap.next.seq))
+                return true;
+        const Seqs got = seqs(page);
+        if (std::find(got.begin(), got.end(), seq) != got.end())
+            return true;
+        if (page.is_end)
+            return false;
+        stretch = page.rest;
+    }
+}
+
 // What each way of ending has to keep.
 void keep_everything(const std::function<void(DurableBench&)>& end) {
     DurableBench bench;
@@ -310,6 +329,67 @@ static void test_a_lost_stretch_is_told(void**) {
     assert_true(story(bench, {"s:1"}, bench.behind(lost)).starts_with("broker "));
 }
 
+// One after the other, and who reads across both is told of both.
+static void test_two_lost_stretches_are_told(void**) {
+    DurableBench bench(LogSync::EverySecond);
+    const auto text = [](uint64_t seq) { return std::to_string(seq); };
+    const uint64_t first = bench.say("c");
+    bench.say("c");
+    bench.boot = "another";
+    bench.lose_power_and_begin();
+    const uint64_t second = bench.say("c");
+    bench.say("c");
+    bench.boot = "a third";
+    bench.lose_power_and_begin();
+    const uint64_t third = bench.say("c");
+    assert_text(story(bench, {"c"}, bench.behind(first)),
+                "broker " + text(first) + ">" + text(second) + " " + text(second) + " broker " +
+                    text(second) + ">" + text(third) + " " + text(third) + " ");
+}
+
+// Whatever call fails, and perhaps another one, and then the power: who resumes gets all that was
+// acknowledged, or is told.
+static bool lose_power_behind(size_t first, size_t second) {
+    DurableBench bench(LogSync::EverySecond);
+    bench.settle([](ChannelSettings& settings) { settings.history = 1'000'000; });
+    std::map<std::string, Seqs> acknowledged = {{"a", {}}, {"b", {}}, {"c", {}}};
+    const size_t opening = bench.folder->calls;
+    size_t failures = 0;
+    bench.folder->fails = [&](size_t call) {
+        const size_t number = call - opening;
+        const bool fails = number == first || number == first + second;
+        failures += fails;
+        return fails;
+    };
+    const size_t wanted = second ? 2 : 1;
+    for (int step = 0; step < 90 && failures < wanted; ++step)
+        for (auto& [channel, seqs] : acknowledged) {
+            const Published published = bench.publish(draft(channel, "x"));
+            if (published.status == Published::Status::Published)
+                seqs.push_back(published.position.seq);
+            if (failures == wanted)
+                break;
+        }
+    bench.fail_never();
+    bench.boot = "another";
+    bench.lose_power_and_begin(300);
+    for (const auto& [channel, seqs] : acknowledged)
+        for (size_t i = 0; i + 1 < seqs.size(); ++i)
+            assert_true(is_got_or_told(bench, channel, seqs[i], seqs[i + 1]) &&
+                        is_got_or_told(bench, channel, seqs[i], seqs.back()));
+    return failures == wanted;
+}
+
+static void test_what_a_failed_sync_lost_is_told(void**) {
+    size_t first = 1;
+    while (lose_power_behind(first, 0))
+        ++first;
+    assert_true(first > 100);
+    for (first = 1; first < 100; first += 3)
+        for (size_t second = 1; second < 8; ++second)
+            lose_power_behind(first, second);
+}
+
 static void test_a_wildcard_is_told_as_well(void**) {
     DurableBench bench(LogSync::EverySecond);
     bench.settle([](ChannelSettings& settings) { settings.wildcard = true; });
@@ -443,6 +523,8 @@ int main() {
         cmocka_unit_test(test_joins_go_on),
         cmocka_unit_test(test_repeats_of_one_group),
         cmocka_unit_test(test_a_lost_stretch_is_told),
+        cmocka_unit_test(test_two_lost_stretches_are_told),
+        cmocka_unit_test(test_what_a_failed_sync_lost_is_told),
         cmocka_unit_test(test_a_wildcard_is_told_as_well),
         cmocka_unit_test(test_nothing_lost_nothing_told),
         cmocka_unit_test(test_a_failed_sync_loses_nothing),

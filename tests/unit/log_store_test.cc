@@ -15,6 +15,7 @@ using namespace fanhorn;
 namespace {
 
 using Folder = std::shared_ptr<FakeFolder>;
+using Losses = std::vector<LostStretch>;
 
 // A store whose groups are removals of channels "1", "2", …: what comes back is their seqs.
 class Bench {
@@ -73,6 +74,12 @@ bool is_prefix(const std::vector<uint64_t>& seqs) {
     return seqs == range(1, seqs.size());
 }
 
+bool is_among(const Losses& losses, uint64_t seq) {
+    return std::any_of(losses.begin(), losses.end(), [&](const LostStretch& lost) {
+        return lost.after < seq && seq <= lost.upto;
+    });
+}
+
 } // namespace
 
 static void test_what_was_written_comes_back(void**) {
@@ -86,7 +93,7 @@ static void test_what_was_written_comes_back(void**) {
     bench.restart();
     assert_true(bench.notes.removals == range(1, 50));
     assert_int_equal(bench.store->epoch(), epoch);
-    assert_true(bench.opened->was_closed && !bench.opened->may_have_lost);
+    assert_true(bench.opened->was_closed && bench.opened->lost.empty());
     assert_int_equal(bench.opened->head, 70);
     bench.restart(); // nothing was given since: it is as if closed
     assert_int_equal(bench.opened->head, 70);
@@ -226,20 +233,39 @@ static void test_every_second(void**) {
     bench.store = nullptr;
     bench.restart(); // the process died
     assert_true(bench.notes.removals == range(1, 13));
-    assert_false(bench.opened->may_have_lost);
+    assert_true(bench.opened->lost.empty());
     bench.write_all(14, 15);
     bench.set_boot("another");
     bench.lose_power();
-    assert_true(is_prefix(bench.notes.removals) && bench.notes.removals.size() >= 13);
-    assert_true(bench.opened->may_have_lost);
+    const size_t kept = bench.notes.removals.size();
+    assert_true(is_prefix(bench.notes.removals) && kept >= 13);
+    const Losses lost = {{kept, bench.opened->head}};
+    assert_true(bench.opened->lost == lost);
+    bench.restart(); // it died before it could say so
+    assert_true(bench.opened->lost == lost);
     assert_true(bench.store->close(bench.opened->head).ok());
     bench.set_boot("a third");
     bench.restart();
-    assert_false(bench.opened->may_have_lost);
+    assert_true(bench.opened->lost.empty());
     bench.set_boot("");
-    bench.write_all(100, 100);
+    bench.write_all(bench.opened->head + 1, bench.opened->head + 1);
     bench.restart();
-    assert_true(bench.opened->may_have_lost); // nobody knows
+    assert_int_equal(bench.opened->lost.back().upto, bench.opened->head); // nobody knows
+}
+
+// What is cut was acknowledged, or was not.
+static void test_a_tail_that_is_cut(void**) {
+    for (const LogSync sync : {LogSync::Always, LogSync::EverySecond}) {
+        Bench bench(make_folder(), sync);
+        bench.write_all(1, 5);
+        bench.store = nullptr;
+        bench.last_file().resize(bench.last_file().size() - 3);
+        bench.restart();
+        assert_true(bench.opened->cut_bytes > 0 && bench.notes.removals == range(1, 4));
+        assert_true(bench.opened->lost == (sync == LogSync::Always
+                                               ? Losses()
+                                               : Losses({{4, bench.opened->head}})));
+    }
 }
 
 // What follows a hole of what was not synced is no sign of damage.
@@ -254,6 +280,7 @@ static void test_unsynced_pages_come_in_any_order(void**) {
     bench.restart();
     assert_true(bench.opened.ok() && bench.opened->cut_bytes > 0);
     assert_true(bench.notes.removals == range(1, 3));
+    assert_true(bench.opened->lost == Losses({{3, bench.opened->head}}));
 }
 
 static void test_a_failed_sync_is_not_believed(void**) {
@@ -263,24 +290,55 @@ static void test_a_failed_sync_is_not_believed(void**) {
     assert_false(bench.store->sync().ok());
     bench.folder->fails = [](size_t) { return false; };
     assert_true(bench.store->is_in_doubt());
+    assert_false(bench.store->sync().ok());
     assert_true(bench.write(6)); // goes into another segment
     assert_true(bench.store->is_in_doubt());
+    assert_false(bench.store->sync().ok());
     const FakeFolder doubtful = *bench.folder;
     bench.lose_power();
-    assert_true(bench.opened.ok() && bench.opened->may_have_lost);
-    assert_false(bench.notes.removals == range(1, 6));
+    assert_true(bench.opened.ok() && bench.notes.removals == range(1, 1)); // the ceiling rose
+    assert_true(bench.opened->lost.front() == LostStretch({1, 5}));
 
     *bench.folder = doubtful;
     bench.folder->is_held = false;
     bench.restart();
-    assert_true(bench.opened->may_have_lost); // though it is all there
+    assert_true(bench.notes.removals == range(1, 6) && bench.opened->lost.empty());
+    assert_true(bench.store->is_in_doubt()); // it may not be on the disk
     assert_true(bench.store->begin_checkpoint().ok());
     bench.write_all(7, 8);
     assert_true(bench.store->end_checkpoint().ok());
+    assert_true(bench.store->sync().ok());
     assert_true(bench.store->close(8).ok());
     bench.lose_power();
     assert_true(bench.notes.removals == range(7, 8));
-    assert_false(bench.opened->may_have_lost);
+    assert_true(bench.opened->lost.empty());
+}
+
+// What counts is in a file into which nothing more goes.
+static void test_a_broken_segment_is_synced(void**) {
+    Bench bench(make_folder(), LogSync::EverySecond);
+    bench.write_all(1, 3);
+    bench.folder->fails = [](size_t) { return true; };
+    assert_false(bench.write(4));
+    bench.folder->fails = [](size_t) { return false; };
+    assert_true(bench.store->is_dirty() && bench.store->sync().ok() && !bench.store->is_dirty());
+    bench.lose_power();
+    assert_true(bench.notes.removals == range(1, 3));
+}
+
+// A segment is full, and what is in it cannot be synced: nothing counts behind that.
+static void test_a_roll_that_fails(void**) {
+    Bench bench(make_folder(), LogSync::EverySecond);
+    bench.write_all(1, 3);
+    uint64_t seq = 3;
+    bench.folder->fails = [files = bench.folder->files.size(), &bench](size_t) {
+        return bench.last_file().size() >= 600 && bench.folder->files.size() == files;
+    };
+    while (seq < 100 && bench.write(seq + 1))
+        ++seq;
+    bench.folder->fails = [](size_t) { return false; };
+    assert_true(seq > 3 && bench.store->is_in_doubt());
+    assert_int_equal(bench.folder->files.size(), 1);
 }
 
 // What was acknowledged is there after any failed call, and the loss of power behind it; and in
@@ -319,17 +377,15 @@ static void fail_each_call(LogSync sync, size_t every) {
         if (failures == 0)
             break;
         calls = folder->calls;
-        const bool is_in_doubt = bench.store->is_in_doubt();
         folder->fails = [](size_t) { return false; };
-        if (sync == LogSync::EverySecond && !is_in_doubt)
-            assert_true(bench.write(1'000'000) && bench.store->sync().ok());
+        bench.set_boot("another");
         bench.lose_power(first % 90);
         assert_true(bench.opened.ok());
+        assert_true(sync == LogSync::EverySecond || bench.opened->lost.empty());
         std::vector<uint64_t>& seen = bench.notes.removals;
         for (const uint64_t each : acknowledged)
-            assert_true(
-                std::find(seen.begin(), seen.end(), each) != seen.end() ||
-                (sync == LogSync::EverySecond && (is_in_doubt || bench.opened->may_have_lost)));
+            assert_true(std::find(seen.begin(), seen.end(), each) != seen.end() ||
+                        is_among(bench.opened->lost, each));
         for (const uint64_t each : seen)
             assert_true(each <= bench.opened->head);
     }
@@ -409,7 +465,10 @@ int main() {
         cmocka_unit_test(test_a_segment_is_half_made),
         cmocka_unit_test(test_every_second),
         cmocka_unit_test(test_unsynced_pages_come_in_any_order),
+        cmocka_unit_test(test_a_tail_that_is_cut),
         cmocka_unit_test(test_a_failed_sync_is_not_believed),
+        cmocka_unit_test(test_a_broken_segment_is_synced),
+        cmocka_unit_test(test_a_roll_that_fails),
         cmocka_unit_test(test_each_call_fails_once),
         cmocka_unit_test(test_many_calls_fail),
         cmocka_unit_test(test_each_call_of_a_start_fails),
