@@ -80,6 +80,8 @@ class DurableBroker final : public LocalBroker {
     bool wait_for_work();
     void run_group(Jobs jobs);
     uint64_t stage_all(Jobs& jobs, After& after);
+    static void log_staged(std::string& entries, const Staged& staged, Millis wall,
+                           std::string_view key = {}, const Digest* content = nullptr);
     void settle(Jobs& jobs, bool is_stored, bool is_safe, After& after);
     bool commit(std::string_view entries, uint64_t head);
     void answer(Jobs jobs);

@@ -3,6 +3,17 @@
 
 namespace fanhorn {
 
+// Before the first message of a channel: what is gone of one of that name that was freed. A
+// checkpoint that was past it by then says that for the freed one alone.
+void DurableBroker::log_staged(std::string& entries, const Staged& staged, Millis wall,
+                               std::string_view key, const Digest* content) {
+    const Channel& channel = *staged.channel;
+    const uint64_t trimmed = channel.history.trimmed();
+    if (trimmed > 0 && channel.history.empty() && !channel.retained && channel.staged == 1)
+        log_channel(entries, channel.name, channel.n, trimmed);
+    log_message(entries, *staged.message, wall, false, key, content);
+}
+
 DurableBroker::PublishJob::PublishJob(std::vector<Draft> drafts, Done done)
     : drafts_(std::move(drafts)), done_(std::move(done)) {
     for (const Draft& draft : drafts_)
@@ -28,7 +39,7 @@ void DurableBroker::PublishJob::stage(DurableBroker& broker, Millis now, std::st
         if (!message)
             continue;
         if (message->stored || message->retained)
-            log_message(entries, *message, wall, false, draft.idempotency_key, content);
+            log_staged(entries, staged, wall, draft.idempotency_key, content);
         else if (content)
             log_key(entries, {message->channel,
                               draft.idempotency_key,
@@ -112,7 +123,7 @@ void DurableBroker::MarkJob::stage(DurableBroker& broker, Millis now, std::strin
     Published published;
     told_ = broker.LocalBroker::stage(mark_.told, nullptr, now, published);
     if (told_.message && (told_.message->stored || told_.message->retained))
-        log_message(entries, *told_.message, broker.wall_of(now), false);
+        log_staged(entries, told_, broker.wall_of(now));
 }
 
 void DurableBroker::MarkJob::apply(DurableBroker& broker, Garbage& garbage) {

@@ -168,6 +168,27 @@ static void test_a_freed_channel_has_its_gap(void**) {
     }
 }
 
+// A channel is freed, a checkpoint goes past its name, and then it is there anew.
+static void test_a_channel_made_anew_has_its_gap(void**) {
+    DurableBench bench;
+    bench.settle([](ChannelSettings& settings) { settings.history_ttl = 1000; });
+    const uint64_t first = bench.say("a");
+    bench.say("a");
+    bench.clock.advance(3000);
+    bench.broker->tick();
+    for (const char* channel : {"b1", "b2", "b3", "b4"})
+        bench.say(channel, std::string(900'000, 'x')); // more than one slice
+    bench.crash_and_begin();
+    bench.broker->tick(); // past "a"
+    assert_int_equal(bench.counters.log_checkpoints.value(), 0);
+    const uint64_t later = bench.say("a");
+    bench.write_checkpoint();
+    bench.crash_and_begin();
+    assert_text(story(bench, {"a"}, bench.behind(first)),
+                "trimmed " + std::to_string(first) + ">" + std::to_string(later) + " " +
+                    std::to_string(later) + " ");
+}
+
 static void test_age_goes_on(void**) {
     DurableBench bench;
     bench.settle([](ChannelSettings& settings) { settings.history_ttl = 60'000; });
@@ -515,6 +536,7 @@ int main() {
         cmocka_unit_test(test_a_clean_end_skips_no_seq),
         cmocka_unit_test(test_unstored_seqs_are_not_given_again),
         cmocka_unit_test(test_a_freed_channel_has_its_gap),
+        cmocka_unit_test(test_a_channel_made_anew_has_its_gap),
         cmocka_unit_test(test_age_goes_on),
         cmocka_unit_test(test_a_section_that_went_takes_its_channels),
         cmocka_unit_test(test_room_is_given_back),
