@@ -5,6 +5,7 @@
 #include "modules/broker_local_channel.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace fanhorn {
 
@@ -99,7 +100,7 @@ class DurableBroker::Loader final : public LogReader {
             broker_.schedule(*channel);
             broker_.free_if_empty(*channel);
         }
-        broker_.reached_.clear(); // once for each message that had no place
+        broker_.reached_.clear(); // of markers, and told when it happened
         broker_.earlier_watermark_ =
             *std::max_element(broker_.watermarks_.begin(), broker_.watermarks_.end());
     }
@@ -113,7 +114,7 @@ class DurableBroker::Loader final : public LogReader {
         broker_.name_key_ = broker_.store_->key();
     }
 
-    // Null where the configuration has no place for it any more: what it had is gone.
+    // Null where the configuration has no section for it any more: what it had is gone.
     Channel* find_or_make(const std::string& name, uint64_t seq) {
         auto refused = Published::Status::Published;
         Channel* channel = broker_.find_or_make(name, refused);
@@ -182,7 +183,10 @@ Result<void> DurableBroker::start() {
     const int64_t begin = monotonic_micros();
     wall_offset_ = wall_() - clock_.now();
     Loader loader(*this);
+    // Channels that were freed are there again until the end.
+    const uint32_t channels = std::exchange(limits_.channels, UINT32_MAX);
     const auto opened = store_->open(loader);
+    limits_.channels = channels;
     if (!opened)
         return Error{opened.error()};
     loader.finish();

@@ -217,6 +217,25 @@ static void test_a_section_that_went_takes_its_channels(void**) {
     assert_true(story(bench, {"c"}, bench.behind(seq - 1)).starts_with("trimmed"));
 }
 
+// A log has channels that were never there at once.
+static void test_freed_channels_take_no_place(void**) {
+    DurableBench bench;
+    bench.settle([](ChannelSettings& settings) { settings.history_ttl = 1000; });
+    const auto fill = [&](const std::string& prefix, int count) {
+        for (int i = 0; i < count; ++i)
+            bench.say(prefix + std::to_string(i));
+    };
+    fill("a", 600); // of 1000
+    bench.clock.advance(3000);
+    bench.broker->tick();
+    fill("b", 600);
+    bench.crash_and_begin();
+    assert_int_equal(bench.broker->channel_count(), 600);
+    assert_true(bench.facts("b599").has_value());
+    fill("c", 400);
+    assert_true(bench.publish(draft("d", "x")).status == Published::Status::ChannelsFull);
+}
+
 static void test_room_is_given_back(void**) {
     DurableBench bench;
     bench.slack_bytes = 20'000;
@@ -539,6 +558,7 @@ int main() {
         cmocka_unit_test(test_a_channel_made_anew_has_its_gap),
         cmocka_unit_test(test_age_goes_on),
         cmocka_unit_test(test_a_section_that_went_takes_its_channels),
+        cmocka_unit_test(test_freed_channels_take_no_place),
         cmocka_unit_test(test_room_is_given_back),
         cmocka_unit_test(test_nobody_is_sent_what_is_not_stored),
         cmocka_unit_test(test_the_disk_fails),
