@@ -476,6 +476,29 @@ static void test_a_failed_sync_loses_nothing(void**) {
                 std::vector<std::string>({"one", "two", "three", "four", "five"}));
 }
 
+// What is in doubt is written again, and only then has a group its places: the key of one that
+// fails is not among what was written.
+static void test_a_group_that_fails_behind_a_failed_sync(void**) {
+    for (size_t fails_at = 1; fails_at < 20; ++fails_at) {
+        DurableBench bench(LogSync::EverySecond);
+        bench.sync_micros = 0;
+        bench.stop_and_begin();
+        bench.say("c");
+        const size_t sync = bench.folder->calls + 2;
+        bench.folder->fails = [&](size_t call) { return call == sync; };
+        bench.say("c"); // written; the sync fails
+        const size_t before = bench.folder->calls;
+        assert_int_equal(before, sync);
+        bench.folder->fails = [&](size_t call) { return call == before + fails_at; };
+        const bool is_stored =
+            bench.publish(keyed("x", "key")).status == Published::Status::Published;
+        bench.fail_never();
+        bench.crash_and_begin();
+        assert_true(bench.publish(keyed("x", "key")).status ==
+                    (is_stored ? Published::Status::Replayed : Published::Status::Published));
+    }
+}
+
 static void test_it_does_not_start(void**) {
     DurableBench bench;
     for (int i = 0; i < 100; ++i)
@@ -570,6 +593,7 @@ int main() {
         cmocka_unit_test(test_a_wildcard_is_told_as_well),
         cmocka_unit_test(test_nothing_lost_nothing_told),
         cmocka_unit_test(test_a_failed_sync_loses_nothing),
+        cmocka_unit_test(test_a_group_that_fails_behind_a_failed_sync),
         cmocka_unit_test(test_it_does_not_start),
         cmocka_unit_test(test_bad_disks),
     };
