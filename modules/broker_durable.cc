@@ -80,10 +80,10 @@ void DurableBroker::publish(std::vector<Draft> drafts,
     });
 }
 
-void DurableBroker::remove(const std::string& channel, std::function<void(bool)> done) {
+void DurableBroker::remove(const std::string& channel, std::function<void(Removal)> done) {
     if (!waits())
         return enqueue(std::make_unique<RemoveJob>(channel, std::move(done)));
-    wait_for<bool>(
+    wait_for<Removal>(
         done, [&](auto then) { enqueue(std::make_unique<RemoveJob>(channel, std::move(then))); });
 }
 

@@ -46,7 +46,7 @@ class DurableBroker final : public LocalBroker {
     // On a thread without a mailbox these three return when it is done.
     void publish(std::vector<Draft> drafts,
                  std::function<void(std::vector<Published>)> done) override;
-    void remove(const std::string& channel, std::function<void(bool)> done) override;
+    void remove(const std::string& channel, std::function<void(Removal)> done) override;
     void mark(ReadMark mark, std::function<void(Marked)> done) override;
     bool attend(const std::string& channel, const Attendee& who,
                 const ConnectionId& connection) override;

@@ -80,8 +80,10 @@ void DurableBroker::PublishJob::take_back(DurableBroker& broker, const Step& ste
 
 void DurableBroker::RemoveJob::stage(DurableBroker& broker, Millis, std::string& entries) {
     channel_ = broker.find(name_);
-    if (!channel_)
+    if (!channel_) {
+        result_ = Removal::Unknown; // whatever becomes of the group
         return;
+    }
     ++channel_->staged;
     seq_ = ++broker.given_;
     log_removal(entries, name_, seq_);
@@ -90,7 +92,7 @@ void DurableBroker::RemoveJob::stage(DurableBroker& broker, Millis, std::string&
 void DurableBroker::RemoveJob::apply(DurableBroker& broker, Garbage& garbage) {
     if (!channel_)
         return;
-    has_existed_ = true;
+    result_ = Removal::Removed;
     --channel_->staged;
     broker.end_channel(*channel_, seq_, garbage);
 }

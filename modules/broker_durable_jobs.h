@@ -50,20 +50,20 @@ class DurableBroker::PublishJob final : public Job {
 
 class DurableBroker::RemoveJob final : public Job {
   public:
-    RemoveJob(std::string channel, std::function<void(bool)> done)
+    RemoveJob(std::string channel, std::function<void(Removal)> done)
         : name_(std::move(channel)), done_(std::move(done)) {}
     void stage(DurableBroker& broker, Millis now, std::string& entries) override;
     void apply(DurableBroker& broker, Garbage& garbage) override;
     void drop(DurableBroker& broker) override;
-    void answer() override { done_(has_existed_); }
+    void answer() override { done_(result_); }
     size_t bytes() const override { return sizeof *this + name_.size(); }
 
   private:
     const std::string name_;
-    const std::function<void(bool)> done_;
+    const std::function<void(Removal)> done_;
     Channel* channel_ = nullptr;
     uint64_t seq_ = 0;
-    bool has_existed_ = false;
+    Removal result_ = Removal::Down;
 };
 
 class DurableBroker::MarkJob final : public Job {

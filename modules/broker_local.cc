@@ -275,14 +275,14 @@ void LocalBroker::unsubscribe(size_t worker, const std::string& name) {
     unwant(static_cast<uint16_t>(worker), name);
 }
 
-void LocalBroker::remove(const std::string& name, std::function<void(bool)> done) {
+void LocalBroker::remove(const std::string& name, std::function<void(Removal)> done) {
     Garbage garbage;
     std::vector<Mailbox*> filled;
-    bool existed = false;
+    auto removal = Removal::Unknown;
     {
         std::lock_guard lock(mutex_);
         if (Channel* channel = find(name)) {
-            existed = true;
+            removal = Removal::Removed;
             end_channel(*channel, ++given_, garbage);
             pushed_.store(head_, std::memory_order_release);
         }
@@ -290,7 +290,7 @@ void LocalBroker::remove(const std::string& name, std::function<void(bool)> done
     }
     for (const Mailbox* box : filled)
         box->wake();
-    done(existed);
+    done(removal);
 }
 
 // The end has a place in the order: who subscribes behind it is not ended.

@@ -50,7 +50,7 @@ class RedisBroker final : public Broker {
                 std::function<void(Start)> done) override;
     void unsubscribe(size_t worker, const std::string& channel) override;
     void read(Stretch stretch, std::function<void(Page)> done) override;
-    void remove(const std::string& channel, std::function<void(bool)> done) override;
+    void remove(const std::string& channel, std::function<void(Removal)> done) override;
     void facts(const std::string& channel,
                std::function<void(std::optional<ChannelFacts>)> done) override;
     void list(std::string_view prefix, std::string_view cursor, size_t limit,

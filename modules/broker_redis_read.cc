@@ -249,10 +249,13 @@ void RedisBroker::read(Stretch stretch, std::function<void(Page)> done) {
     post([reading = std::move(reading)] { reading->begin(); });
 }
 
-void RedisBroker::remove(const std::string& channel, std::function<void(bool)> done) {
-    post([this, channel, asked = question<bool>(std::move(done))] {
+void RedisBroker::remove(const std::string& channel, std::function<void(Removal)> done) {
+    post([this, channel, asked = question<Removal>(std::move(done))] {
         call("remove", {channel}, [this, asked](const RedisReply& reply) {
-            asked->answer(reply[1].text() == "1");
+            const std::string_view word = reply[1].text();
+            asked->answer(word == "1"   ? Removal::Removed
+                          : word == "0" ? Removal::Unknown
+                                        : Removal::Down);
             check_epoch(reply);
         });
     });

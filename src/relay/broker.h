@@ -139,6 +139,12 @@ struct Marked {
     Position position; // of the marker, when it moved or was kept
 };
 
+enum class Removal : uint8_t {
+    Removed,
+    Unknown, // there was no such channel
+    Down,    // as Published has it
+};
+
 struct ChannelFacts {
     std::string channel;
     std::array<uint32_t, 3> subscribers{}; // websocket, sse, longpoll
@@ -186,7 +192,7 @@ class Broker {
     virtual void unsubscribe(size_t worker, const std::string& channel) = 0;
     virtual void read(Stretch stretch, std::function<void(Page)> done) = 0;
     // Drops history and retained value and tells every worker (Notice::Ended).
-    virtual void remove(const std::string& channel, std::function<void(bool existed)> done) = 0;
+    virtual void remove(const std::string& channel, std::function<void(Removal)> done) = 0;
     virtual void facts(const std::string& channel,
                        std::function<void(std::optional<ChannelFacts>)> done) = 0;
     // Channels in the order of their names, from `cursor` on; none that are reserved.
@@ -221,7 +227,7 @@ class Broker {
     // Every message up to this position has been pushed into the boxes that wanted it.
     virtual Position pushed() const = 0;
     virtual size_t channel_count() const = 0;
-    // Whether what is behind it answers. Where it does not, facts, lists and remove() find nothing.
+    // Whether what is behind it answers. Where it does not, facts and lists find nothing.
     virtual bool is_up() const { return true; }
     // Expires what is due; called about once a second, by one thread.
     virtual void tick() = 0;

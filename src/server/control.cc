@@ -157,11 +157,9 @@ void Control::remove(const std::string& name, Reply reply) const {
     if (!settings)
         return reply(unmatched(name));
     Broker& broker = *directory_.end_for(*settings).broker;
-    if (!broker.is_up())
-        return reply(broker_away());
-    broker.remove(name, [name, &broker, reply = std::move(reply)](bool existed) {
-        if (!existed)
-            return reply(broker.is_up() ? unknown(name) : broker_away());
+    broker.remove(name, [name, reply = std::move(reply)](Removal removal) {
+        if (removal != Removal::Removed)
+            return reply(removal == Removal::Unknown ? unknown(name) : broker_away());
         Answer answer;
         answer.status = 204;
         reply(std::move(answer));

@@ -67,9 +67,10 @@ class BrokerBench {
             stretch.parts.push_back({channels[i], start.channels.at(i).floor});
         return read(std::move(stretch));
     }
-    bool remove(const std::string& channel) {
-        return answer<bool>([&](auto done) { broker->remove(channel, std::move(done)); });
+    Removal removal(const std::string& channel) {
+        return answer<Removal>([&](auto done) { broker->remove(channel, std::move(done)); });
     }
+    bool remove(const std::string& channel) { return removal(channel) == Removal::Removed; }
     std::optional<ChannelFacts> facts(const std::string& channel) {
         return answer<std::optional<ChannelFacts>>(
             [&](auto done) { broker->facts(channel, std::move(done)); });

@@ -294,7 +294,8 @@ static void test_the_disk_fails(void**) {
         assert_true(each.status == Published::Status::Down && each.position == Position());
     assert_true(mark(bench, "bob", before).status == Marked::Status::Down);
     assert_int_equal(bench.markers({"c"}, "bob").at(0).epoch, 0);
-    assert_false(bench.remove("c"));
+    assert_true(bench.removal("c") == Removal::Down);
+    assert_true(bench.removal("unknown") == Removal::Unknown);
     assert_true(bench.publish(draft("new", "x")).status == Published::Status::Down);
     assert_false(bench.facts("new").has_value());
     assert_true(drain(box).empty());

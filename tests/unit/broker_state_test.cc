@@ -195,7 +195,7 @@ static void test_remove(void** state_of_test) {
     const Page page = bench.read({"c"}, bench.behind(first));
     assert_int_equal(page.gaps.at(0).next.seq, third);
     assert_true(seqs(page) == Seqs({third}));
-    assert_false(bench.remove("unknown"));
+    assert_true(bench.removal("unknown") == Removal::Unknown);
     // Who comes behind the end is not ended by it.
     bench.remove("c");
     box.take(batch);

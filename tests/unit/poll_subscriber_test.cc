@@ -279,7 +279,7 @@ static void test_own_headers(void**) {
 static void test_ends(void**) {
     RelayBench bench;
     Poll single(bench, {"c"}, {}, waiting()), several(bench, {"c", "d"}, {}, waiting());
-    bench.broker->remove("c", [](bool) {});
+    bench.broker->remove("c", [](Removal) {});
     bench.worker.turn();
     for (const Poll* each : {&single, &several}) {
         assert_true(each->body().ends_with(",\"gaps\":[],\"ends\":[ec,deleted]}"));

@@ -326,7 +326,7 @@ class World {
         if (random(20) != 0)
             return;
         const std::string name = channel();
-        bench_.broker->remove(name, [](bool) {});
+        bench_.broker->remove(name, [](Removal) {});
         head_ = bench_.broker->pushed().seq;
         log_[name].clear();
     }

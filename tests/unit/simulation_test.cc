@@ -170,7 +170,7 @@ class World {
     }
 
     void remove(const std::string& name) {
-        broker_->remove(name, [](bool) {});
+        broker_->remove(name, [](Removal) {});
         head_ = broker_->pushed().seq;
         ledger_.remove(name, head_);
     }

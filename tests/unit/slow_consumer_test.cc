@@ -254,7 +254,7 @@ static void test_a_deleted_channel_ends(void**) {
     for (Stream* each : {&single, &several})
         each->taken();
     const uint64_t last = bench.say("c");
-    bench.broker->remove("c", [](bool) {});
+    bench.broker->remove("c", [](Removal) {});
     const uint64_t behind = bench.say("d");
     bench.worker.turn();
     const std::string ending = bench.frame(last, "c"); // what was published before it comes first
@@ -265,7 +265,7 @@ static void test_a_deleted_channel_ends(void**) {
     const uint64_t next = bench.say("d");
     bench.worker.turn();
     assert_text(several.taken(), bench.frame(next, "d")); // the other one goes on
-    bench.broker->remove("d", [](bool) {});
+    bench.broker->remove("d", [](Removal) {});
     bench.worker.turn();
     assert_text(several.taken(), "ed,deleted;" + kEnded);
     assert_true(several.sink.is_finished);
@@ -276,7 +276,7 @@ static void test_an_idle_reader_is_ended_at_once(void**) {
     bench.say("c");
     Stream stream(bench, {"c"});
     stream.taken();
-    bench.broker->remove("c", [](bool) {});
+    bench.broker->remove("c", [](Removal) {});
     Stream newcomer(bench, {"c"}); // behind the end
     bench.worker.turn();
     assert_text(stream.taken(), "ec,deleted;" + kEnded);
@@ -291,7 +291,7 @@ static void test_a_slow_reader_is_ended_behind_its_frames(void**) {
         RelayBench bench;
         Stream stream(bench, channels);
         const auto seqs = run_away(bench, stream, 2);
-        bench.broker->remove("c", [](bool) {});
+        bench.broker->remove("c", [](Removal) {});
         bench.worker.turn();
         stream.open(5);
         stream.open();
@@ -314,7 +314,7 @@ static void test_an_end_after_an_overflow(void**) {
                 stream.subscriber.control("control;");
             }
             bench.say("c");
-            bench.broker->remove("c", [](bool) {});
+            bench.broker->remove("c", [](Removal) {});
             const uint64_t behind = bench.say("d");
             bench.worker.turn();
             if (is_slow)

@@ -423,7 +423,7 @@ static void test_ends(void**) {
         Reader client(bench, side, {"c"}, {});
         if (client.subscriber().state() == Subscriber::State::Closed)
             continue; // a short poll has no end
-        bench.broker->remove("c", [](bool) {});
+        bench.broker->remove("c", [](Removal) {});
         bench.worker.turn();
         std::vector<Told> told = client.told();
         std::erase_if(told, [](const Told& each) { return each.kind == Kind::Farewell; });
