@@ -15,8 +15,6 @@ namespace fanhorn {
 
 namespace {
 
-// Of publishes that wait for the disk; what comes beyond is refused.
-constexpr size_t kMaxQueuedBytes = 64 << 20;
 // So much goes to the disk at once.
 constexpr size_t kMaxGroupBytes = 4 << 20, kMaxGroupJobs = 4096;
 
@@ -52,7 +50,7 @@ DurableBroker::Seams DurableBroker::system_seams(const std::string& path) {
 DurableBroker::DurableBroker(const BrokerSettings& settings, Seams seams, const Clock& clock,
                              Counters& counters)
     : LocalBroker(clock, counters), name_(settings.name), sync_(settings.sync), turn_(seams.turn),
-      slack_bytes_(seams.slack_bytes), sync_micros_(seams.sync_micros),
+      queue_limit_(settings.log_queue), slack_bytes_(seams.slack_bytes), sync_micros_(seams.sync_micros),
       pause_micros_(seams.pause_micros), wall_(std::move(seams.wall)),
       store_(std::make_unique<LogStore>(std::move(seams.disk), settings.sync, seams.boot)) {
     store_->set_segment_bytes(seams.segment_bytes);
@@ -102,11 +100,13 @@ bool DurableBroker::attend(const std::string& channel, const Attendee& who,
     return has_entered;
 }
 
-// Under the sequencer's lock: in the order in which they came and went.
+// Under the sequencer's lock: in the order in which they came and went. Beyond the queue's limit
+// nobody is told.
 void DurableBroker::tell(const std::string& channel, MessageKind kind, const Attendee& who,
                          const ConnectionId& exclude) {
     std::unique_ptr<Job> job = std::make_unique<TellJob>(channel, kind, who, exclude);
-    queue(job);
+    if (!queue(job))
+        reached(Limit::LogQueue);
 }
 
 void DurableBroker::tick() {
@@ -126,7 +126,7 @@ bool DurableBroker::queue(std::unique_ptr<Job>& job) {
     {
         std::lock_guard lock(queue_mutex_);
         const size_t bytes = job->bytes();
-        if (bytes > 0 && queued_bytes_ + bytes > kMaxQueuedBytes && !queue_.empty())
+        if (queued_bytes_ + bytes > queue_limit_ && !queue_.empty())
             return false;
         queued_bytes_ += bytes;
         queue_.push_back(std::move(job));
@@ -139,10 +139,14 @@ void DurableBroker::enqueue(std::unique_ptr<Job> job) {
     if (turn_ == Turn::Thread)
         job->box = Mailbox::of_this_thread();
     if (!queue(job)) {
+        After after;
         {
             std::lock_guard lock(mutex_);
+            reached(Limit::LogQueue);
             job->drop(*this);
+            take(after);
         }
+        after.run();
         return job->answer();
     }
     take_turns();

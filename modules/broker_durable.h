@@ -103,6 +103,7 @@ class DurableBroker final : public LocalBroker {
     const std::string name_;
     const LogSync sync_;
     const Turn turn_;
+    const size_t queue_limit_; // bytes
     const uint64_t slack_bytes_;
     const int64_t sync_micros_, pause_micros_;
     const std::function<Millis()> wall_;

@@ -20,7 +20,7 @@ class DurableBroker::Job {
     // On the thread that asked.
     virtual void answer() {}
     virtual bool needs_store() const { return true; }
-    virtual size_t bytes() const { return 0; } // in the queue
+    virtual size_t bytes() const = 0; // in the queue
 
     Mailbox* box = nullptr; // of the worker that asked; null: the writer answers
 };
@@ -92,6 +92,9 @@ class DurableBroker::TellJob final : public Job {
     void apply(DurableBroker& broker, Garbage& garbage) override;
     void drop(DurableBroker& broker) override;
     bool needs_store() const override { return false; }
+    size_t bytes() const override {
+        return sizeof *this + channel_.size() + who_.user.size() + who_.info.size();
+    }
 
   private:
     const std::string channel_;

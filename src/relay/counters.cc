@@ -65,6 +65,7 @@ std::string_view limit_name(Limit limit) {
         "connections_per_user",
         "subscribers",
         "memory",
+        "log_queue",
     };
     return kNames[static_cast<size_t>(limit)];
 }

@@ -33,6 +33,7 @@ struct BrokerSettings {
     std::shared_ptr<const ClientTls> tls;         // made of these; null: without
     std::string path; // local: the folder of its log; "": its messages are in memory alone
     LogSync sync = LogSync::Always;
+    size_t log_queue = 64 << 20; // bytes that wait for it
 };
 
 // What happens to a subscriber whose unsent live messages exceed slow_consumer_limit.

@@ -134,7 +134,7 @@ constexpr Row kBrokerRows[] = {
          "retained values, idempotency keys, read markers.\n"
          "All of it is in memory too; the log is as large as what is kept, twice, and 64 MB.\n"
          "When the disk is full or fails, publishers are answered with 503 until it works again, "
-         "which is tried once a second; so they are when 64 MB of publishes wait for it.\n"
+         "which is tried once a second.\n"
          "A torn end of the log, which a crash leaves, is cut at the start; other damage is "
          "refused.\n"
          "Do not put an older copy of the folder in its place: ids would be given twice.\n"
@@ -151,6 +151,17 @@ constexpr Row kBrokerRows[] = {
          "With 1s, when it is written, and once a second all is put on the disk: a crash of the "
          "daemon loses nothing, one of the system a second, which subscribers that come back are "
          "told."},
+    {.name = "log_queue",
+     .type = Type::Size,
+     .binding = kField<&BrokerSettings::log_queue>,
+     .preset = "64m",
+     .min = kKilo,
+     .max = kGiga,
+     .reloadable = false,
+     .documentation =
+         "With path, bytes of messages that wait for the log, and of joins and leaves, which wait "
+         "behind them.\n"
+         "Beyond, publishers are answered with 503, and who comes or goes is not told."},
 };
 
 } // namespace

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness import FANHORN, Daemon, FanhornTest, config, eventually, position, shifted
 from readers import READERS, SseReader, on_each
-from wire import TIMEOUT, Wire
+from wire import TIMEOUT, Wire, build_request
 
 SOAK = bool(os.environ.get("FANHORN_SOAK"))
 CHANNELS = """
@@ -30,8 +30,8 @@ history = 3
 """
 
 
-def durable(sync="always", path="@DIR@/log", **parts):
-    return config(more=f"[broker disk]\npath = {path}\nsync = {sync}\n", channels=CHANNELS, **parts)
+def durable(sync="always", path="@DIR@/log", more="", **parts):
+    return config(more=f"[broker disk]\npath = {path}\nsync = {sync}\n{more}", channels=CHANNELS, **parts)
 
 
 def begin_again(daemon):
@@ -217,6 +217,25 @@ class EverySecond(unittest.TestCase):
                         after = ids[4] if first else since
                         self.assertEqual(reader.next_gap(), {"channel": "c", "after": after, "next": later, "why": "broker"})
                         self.assertEqual(reader.next_message()["id"], later)
+
+
+class Queue(FanhornTest):
+    config = durable(more="log_queue = 1k\n")
+
+    def test_publishes_that_wait_have_a_bound(self):
+        wires = [self.wire() for _ in range(8)]
+
+        def hit():
+            responses = []
+            while 503 not in [response.status for response in responses]:
+                for wire in wires:
+                    wire.send(build_request("POST", "/pub/" + self.channel, wire.address, body=b"x" * 900))
+                responses = [wire.read_response() for wire in wires]
+            self.assertIn(200, [response.status for response in responses])
+            refused = next(response for response in responses if response.status == 503)
+            self.assert_problem(refused, 503, "broker_down")
+            self.assertIn("Retry-After", refused.headers)
+        self.assert_limit("log_queue", hit)
 
 
 class Publisher(threading.Thread):

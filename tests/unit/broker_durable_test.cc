@@ -2,8 +2,10 @@
 // What only a durable broker can: it ends, and begins again with what it had.
 #include "tests/unit/durable_bench.h"
 
+#include <atomic>
 #include <map>
 #include <random>
+#include <semaphore>
 
 using namespace fanhorn;
 
@@ -477,6 +479,68 @@ static void test_a_failed_sync_loses_nothing(void**) {
                 std::vector<std::string>({"one", "two", "three", "four", "five"}));
 }
 
+// The writer waits for the disk: what comes beyond the bound is refused, or not told.
+static void test_the_queue_has_a_bound(void**) {
+    const auto folder = std::make_shared<FakeFolder>();
+    std::atomic<bool> is_slow = false;
+    std::binary_semaphore is_waiting(0), goes_on(0);
+    folder->fails = [&](size_t) {
+        if (is_slow) {
+            is_waiting.release();
+            goes_on.acquire();
+        }
+        return false;
+    };
+    BrokerSettings settings;
+    settings.log_queue = 2000;
+    DurableBroker::Seams seams;
+    seams.disk = std::make_unique<FakeDisk>(folder);
+    const FakeClock clock;
+    Counters counters;
+    DurableBroker broker(settings, std::move(seams), clock, counters);
+    const auto rules = std::make_shared<TestRules>();
+    rules->others->presence = rules->others->joins = true;
+    broker.configure(rules, {});
+    Mailbox home(SIZE_MAX, [] {});
+    home.serve_this_thread();
+    assert_true(broker.start().ok());
+    broker.subscribe(broker.add_worker(home), {"c"}, {}, [](const Start&) {});
+
+    size_t stored = 0, refused = 0;
+    const auto say = [&] {
+        std::vector<Draft> drafts;
+        drafts.push_back(draft("c", std::string(1200, 'x')));
+        broker.publish(std::move(drafts), [&](const std::vector<Published>& results) {
+            ++(results[0].status == Published::Status::Down ? refused : stored);
+        });
+    };
+    const auto hits = [&] {
+        return counters.limit_hits[static_cast<size_t>(Limit::LogQueue)].value();
+    };
+    is_slow = true;
+    say();
+    is_waiting.acquire();
+    say();
+    assert_true(refused == 0 && hits() == 0);
+    say();
+    assert_true(refused == 1 && hits() == 1);
+    for (int user = 0; user < 10; ++user)
+        assert_true(broker.attend("c", {std::to_string(user), "", 0}, kNoConnection));
+    const size_t untold = hits() - 1;
+    assert_true(untold > 5);
+    is_slow = false;
+    goes_on.release();
+    size_t messages = 0;
+    while (stored < 2 || messages < 2 + 10 - untold) {
+        Mailbox::Batch batch;
+        home.take(batch);
+        for (const Mail& mail : batch.mail)
+            mail.message ? static_cast<void>(++messages) : mail.notice->task();
+    }
+    broker.stop();
+    assert_true(refused == 1 && messages == 2 + 10 - untold);
+}
+
 // What is in doubt is written again, and only then has a group its places: the key of one that
 // fails is not among what was written.
 static void test_a_group_that_fails_behind_a_failed_sync(void**) {
@@ -594,6 +658,7 @@ int main() {
         cmocka_unit_test(test_a_wildcard_is_told_as_well),
         cmocka_unit_test(test_nothing_lost_nothing_told),
         cmocka_unit_test(test_a_failed_sync_loses_nothing),
+        cmocka_unit_test(test_the_queue_has_a_bound),
         cmocka_unit_test(test_a_group_that_fails_behind_a_failed_sync),
         cmocka_unit_test(test_it_does_not_start),
         cmocka_unit_test(test_bad_disks),
