@@ -50,8 +50,9 @@ DurableBroker::Seams DurableBroker::system_seams(const std::string& path) {
 DurableBroker::DurableBroker(const BrokerSettings& settings, Seams seams, const Clock& clock,
                              Counters& counters)
     : LocalBroker(clock, counters), name_(settings.name), sync_(settings.sync), turn_(seams.turn),
-      queue_limit_(settings.log_queue), slack_bytes_(seams.slack_bytes), sync_micros_(seams.sync_micros),
-      pause_micros_(seams.pause_micros), wall_(std::move(seams.wall)),
+      queue_limit_(settings.log_queue), slack_bytes_(seams.slack_bytes),
+      sync_micros_(seams.sync_micros), pause_micros_(seams.pause_micros),
+      wall_(std::move(seams.wall)),
       store_(std::make_unique<LogStore>(std::move(seams.disk), settings.sync, seams.boot)) {
     store_->set_segment_bytes(seams.segment_bytes);
 }

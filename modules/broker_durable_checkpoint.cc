@@ -45,6 +45,7 @@ bool DurableBroker::begin_checkpoint() {
 // As if the disk had failed: it goes on in another segment.
 void DurableBroker::give_up_checkpoint(std::string_view reason) {
     checkpoint_ = nullptr;
+    store_->give_up_checkpoint();
     checkpoint_at_ = monotonic_micros() + kPauses * pause_micros_;
     note_failure(reason);
 }

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <utility>
 
 namespace fanhorn {
 
@@ -117,8 +118,8 @@ class LogStore::Replay {
     }
 
     // The groups up to where `next`, the header behind them, says that they end, and where it does
-    // not know whether they are on the disk up to where they are damaged. Of the last segment, null,
-    // nobody knows either.
+    // not know whether they are on the disk up to where they are damaged. Of the last segment,
+    // null, nobody knows either.
     Result<void> end_segment(const SegmentHeader* next) {
         const uint64_t end = next ? next->previous_end : bytes_.size();
         const std::string_view all = std::string_view(bytes_).substr(0, end);
@@ -318,6 +319,8 @@ Result<void> LogStore::commit(std::string_view entries, uint64_t head, bool is_l
     const bool is_above = head > ceiling_;
     auto appended = append(Kind::Entries, head, entries, is_above ? head + kAhead : ceiling_,
                            is_above || (sync_ == LogSync::Always && !is_lazy));
+    if (appended && !is_lazy)
+        last().kept = last().end;
     if (appended)
         head_ = std::max(head_, head);
     return appended;
@@ -345,12 +348,32 @@ Result<void> LogStore::end_checkpoint() {
         return ended;
     for (Segment& segment : segments_)
         segment.is_doubtful = false;
-    while (segments_.front().number < checkpoint_) {
+    const uint64_t first = std::exchange(checkpoint_, 0);
+    while (segments_.front().number < first) {
         if (auto removed = disk_->remove(name_of(segments_.front().number)); !removed)
             return removed;
         segments_.pop_front();
     }
     return {};
+}
+
+void LogStore::give_up_checkpoint() {
+    if (checkpoint_ == 0)
+        return;
+    is_broken_ = true;
+    while (last().number >= checkpoint_ && last().kept == 0) {
+        file_ = nullptr; // or its room stays taken
+        if (!disk_->remove(name_of(last().number)))
+            break;
+        segments_.pop_back();
+    }
+    if (file_ && last().kept > 0) {
+        file_->cut(last().kept);
+        last().end = last().kept;
+        last().synced = std::min(last().synced, last().end);
+        last().is_doubtful &= is_dirty();
+    }
+    checkpoint_ = 0;
 }
 
 Result<void> LogStore::close(uint64_t head) {

@@ -59,6 +59,9 @@ class LogStore {
     // the beginning go.
     Result<void> begin_checkpoint();
     Result<void> end_checkpoint();
+    // Gives back what was committed lazily since the beginning, but for what stands before a group
+    // that was not.
+    void give_up_checkpoint();
 
     // The last group: the next start goes on behind `head` and has lost nothing.
     Result<void> close(uint64_t head);
@@ -73,7 +76,8 @@ class LogStore {
         uint64_t number = 0;
         uint64_t end = 0;         // of what counts in it
         uint64_t synced = 0;      // up to here it is on the disk
-        bool is_doubtful = false; // and will never be known to be
+        uint64_t kept = 0;        // the end of the last group that was not lazy
+        bool is_doubtful = false; // what counts will never be known to be on the disk
     };
     class Replay;
 
@@ -100,7 +104,7 @@ class LogStore {
     std::unique_ptr<DiskFile> file_;
     bool is_broken_ = false;  // file_: nothing more goes into it
     std::string salt_;        // of the last segment
-    uint64_t checkpoint_ = 0; // the segment with which the one under way began
+    uint64_t checkpoint_ = 0; // the segment with which the one under way began, 0: none is
     std::string buffer_;
 };
 

@@ -186,9 +186,9 @@ static void test_a_channel_made_anew_has_its_gap(void**) {
     const uint64_t later = bench.say("a");
     bench.write_checkpoint();
     bench.crash_and_begin();
-    assert_text(story(bench, {"a"}, bench.behind(first)),
-                "trimmed " + std::to_string(first) + ">" + std::to_string(later) + " " +
-                    std::to_string(later) + " ");
+    assert_text(story(bench, {"a"}, bench.behind(first)), "trimmed " + std::to_string(first) + ">" +
+                                                              std::to_string(later) + " " +
+                                                              std::to_string(later) + " ");
 }
 
 static void test_age_goes_on(void**) {
@@ -261,6 +261,26 @@ static void test_room_is_given_back(void**) {
     assert_int_equal(bench.counters.log_bytes.value(), bench.disk_bytes());
     bench.crash_and_begin();
     assert_int_equal(bench.broker->channel_count(), 0);
+}
+
+// The disk has no room for a checkpoint: what it wrote is given back, and is no publisher's loss.
+static void test_a_checkpoint_that_has_no_room(void**) {
+    DurableBench bench;
+    for (const char* channel : {"c1", "c2", "c3", "c4"})
+        bench.say(channel, std::string(900'000, 'x'));
+    bench.crash_and_begin();
+    const uint64_t before = bench.disk_bytes();
+    bench.folder->room = before + 2'500'000;
+    while (bench.counters.log_errors.value() == 0)
+        bench.broker->tick();
+    assert_true(bench.disk_bytes() < before + 1000);
+    bench.say("c1");
+    assert_int_equal(bench.counters.log_checkpoints.value(), 0);
+    bench.folder->room = SIZE_MAX;
+    bench.write_checkpoint();
+    bench.lose_power_and_begin();
+    assert_int_equal(bench.facts("c1")->n, 2);
+    assert_int_equal(bench.facts("c4")->n, 1);
 }
 
 static void test_nobody_is_sent_what_is_not_stored(void**) {
@@ -648,6 +668,7 @@ int main() {
         cmocka_unit_test(test_a_section_that_went_takes_its_channels),
         cmocka_unit_test(test_freed_channels_take_no_place),
         cmocka_unit_test(test_room_is_given_back),
+        cmocka_unit_test(test_a_checkpoint_that_has_no_room),
         cmocka_unit_test(test_nobody_is_sent_what_is_not_stored),
         cmocka_unit_test(test_the_disk_fails),
         cmocka_unit_test(test_joins_go_on),

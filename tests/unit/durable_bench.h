@@ -49,12 +49,7 @@ class DurableBench final : public BrokerBench {
             broker->tick();
         assert_true(counters.log_checkpoints.value() > before);
     }
-    uint64_t disk_bytes() const {
-        uint64_t bytes = 0;
-        for (const auto& [name, file] : folder->files)
-            bytes += file.bytes.size();
-        return bytes;
-    }
+    uint64_t disk_bytes() const { return folder->bytes(); }
     void fail_always() {
         folder->fails = [](size_t) { return true; };
     }

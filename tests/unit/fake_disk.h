@@ -5,6 +5,8 @@
 
 #include "modules/disk.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -21,10 +23,17 @@ struct FakeFolder {
     };
     std::map<std::string, File> files;
     bool is_held = false;
+    size_t room = SIZE_MAX; // for all of them
     size_t calls = 0;
     std::function<bool(size_t call)> fails = [](size_t) { return false; };
 
     bool fails_now() { return fails(++calls); }
+    size_t bytes() const {
+        size_t all = 0;
+        for (const auto& [name, file] : files)
+            all += file.bytes.size();
+        return all;
+    }
     // What was not synced is gone, but for `kept` bytes of it.
     void lose_power(size_t kept = 0) {
         for (auto& [name, file] : files) {
@@ -45,8 +54,9 @@ class FakeFile final : public DiskFile {
             file().bytes += bytes.substr(0, bytes.size() / 2);
             return Error{"append failed"};
         }
-        file().bytes += bytes;
-        return {};
+        const size_t room = folder_->room - std::min(folder_->room, folder_->bytes());
+        file().bytes += bytes.substr(0, room);
+        return bytes.size() <= room ? Result<void>() : Error{"it is full"};
     }
     Result<void> sync() override {
         if (folder_->fails_now()) {
