@@ -23,7 +23,8 @@ def npm_version(package):
 
 
 class Fanhorn(Program):
-    """The defaults, but for the worker: history 100 messages or 10 minutes, heartbeats 25 s."""
+    """The defaults, but for the worker: history 100 messages or 10 minutes, heartbeats 25 s. With
+    `sync`, its messages are in a log on the disk on which the bench's own folder is."""
 
     name = "fanhorn"
     transports = {"websocket": "websocket", "sse": "sse", "longpoll": "longpoll"}
@@ -40,13 +41,16 @@ class Fanhorn(Program):
     def start(self):
         server = {"workers": 1, **self.options, **self.settings}
         heartbeat = server.pop("heartbeat", "25s")
+        sync = server.pop("sync", None)
+        log = f"[broker disk]\npath = {self.dir}/log-of-messages\nsync = {sync}\n" if sync else ""
         pair = server.pop("tls", None)
         tls = "tls = bench\n[tls bench]\ncertificate = {}\nkey = {}\n".format(*pair) if pair else ""
         (self.dir / "fanhorn.conf").write_text(
             "[server]\n" + "".join(f"{key} = {value}\n" for key, value in server.items()) +
             "[listener public]\naddress = 127.0.0.1:{0}\nserve = subscribe, client\n{3}"
             "[listener private]\naddress = 127.0.0.1:{1}\nserve = publish, control, metrics\n"
-            "[channel **]\nheartbeat = {2}\n".format(*self.port, heartbeat, tls))
+            "{4}[channel **]\nheartbeat = {2}\n{5}".format(
+                *self.port, heartbeat, tls, log, "broker = disk\n" if log else ""))
         self.launch(self.binary, "-c", self.dir / "fanhorn.conf")
 
     def publish_url(self, publish_format):

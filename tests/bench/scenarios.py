@@ -150,6 +150,12 @@ SCENARIOS = (
         "publish-ndjson", "streamed NDJSON on one connection, no subscribers",
         ("fanhorn",), (PUBLISHES, CPU_PUBLISH),
         ({"subscribers": 0, "messages": 1000000, "publish-format": "ndjson"},), quick={"messages": 50000}),
+    *(Scenario(
+        f"durable-{sync}", f"sync = {sync}: POSTs on 256 connections, each to a channel with one WS subscriber",
+        ("fanhorn",), (PUBLISHES, P99, P50, CPU_PUBLISH),
+        ({"subscribers": 256, "channels": 256, "messages": 50000, "publishers": 256},),
+        options={"fanhorn": {"sync": sync}}, quick={"messages": 5000}, headlines=0)
+      for sync in ("always", "1s")),
     Scenario(
         "latency-100-ws", "50 messages/s to 100 WS subscribers",
         ("fanhorn", "limit", "nchan", "ws", "socket.io"), (P99, P50),
