@@ -215,7 +215,7 @@ LocalBroker::Staged LocalBroker::stage(Draft& draft, const Digest* content, Mill
     if (!channel)
         return {};
     const uint64_t n = draft.store ? ++channel->n : 0;
-    const std::string key = std::move(draft.idempotency_key);
+    const std::string key = draft.idempotency_key; // which the draft keeps
     MessageRef message(new Message(std::move(draft), {epoch_, ++given_}, n, now));
     result.position = message->position;
     result.n = n;
