@@ -25,8 +25,8 @@ std::string random_name() {
 } // namespace
 
 RedisBroker::RedisBroker(const BrokerSettings& settings, const Clock& clock, Counters& counters)
-    : settings_(settings), clock_(clock), counters_(counters), behind_(wall_millis() - clock.now()),
-      candidate_(random_epoch()) {}
+    : settings_(settings), clock_(clock), counters_(counters),
+      behind_(wall_millis() - clock.now()) {}
 
 RedisBroker::~RedisBroker() {
     stop();

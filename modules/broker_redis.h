@@ -27,12 +27,10 @@ class RedisBroker final : public Broker {
   public:
     // Between two tries to reach the server: doubled from the least to the most, jittered.
     static constexpr Millis kLeastPause = 100, kMostPause = 5000;
-    // A server that carries nothing to us for so long, although it did the step, is given up.
-    static constexpr Millis kCarriesWithin = 5000;
+    // A server that does not come on for so long, from the greeting to being up, is given up.
+    static constexpr Millis kComesOnWithin = 5000;
     // Subscriptions that a new server is asked for at once.
     static constexpr size_t kMostJoining = 10'000;
-    // So much may the clock of a server be behind that of the one before it, in microseconds.
-    static constexpr uint64_t kClocksDiffer = 2'000'000;
 
     // `counters` is written by the broker's own thread only.
     RedisBroker(const BrokerSettings& settings, const Clock& clock, Counters& counters);
@@ -60,9 +58,7 @@ class RedisBroker final : public Broker {
     void depart(const std::string& channel, const std::string& user) override;
     void attendance(const std::string& channel,
                     std::function<void(std::vector<Attendee>)> done) override;
-    void on_user_away(std::function<void(const std::string&)> heard) override {
-        away_ = std::move(heard);
-    }
+    void on_user_away(UserAway heard) override { away_ = std::move(heard); }
     void send_user_away(const std::string& user, std::function<void(bool)> done) override;
     void mark(ReadMark mark, std::function<void(Marked)> done) override;
     void markers(const std::vector<std::string>& channels, const std::string& user,
@@ -117,15 +113,12 @@ class RedisBroker final : public Broker {
     Words draft_words(const Draft& draft, const ChannelSettings& settings) const;
     void begin(std::shared_ptr<Placing> placing);
     using Seat = std::pair<std::string, std::string>; // a channel, a user
-    // That the server is to hear of a user: who is not told that he has come, or whether nobody is.
-    struct Unsaid {
-        ConnectionId exclude = kNoConnection;
-        bool is_quiet = false;
-    };
+
     std::string joins_record(const ChannelSettings& settings, const std::string& channel,
                              MessageKind kind, const Attendee& who,
                              const ConnectionId& exclude) const;
-    void note_attendee(const std::string& channel, const std::string& user, const Unsaid& unsaid);
+    void note_attendee(const std::string& channel, const std::string& user,
+                       const ConnectionId& exclude);
     void note_who_left();
     static Marked::Status marked_status(std::string_view word);
 
@@ -135,9 +128,10 @@ class RedisBroker final : public Broker {
     void finish_turn();
     void expire();
     void on_expired(const RedisReply& reply);
-    void say_all_again(bool is_quiet);
+    void say_all_again();
     void say_who_is_here();
-    void append_attendee(Words& words, const Rules& rules, const Seat& seat, const Unsaid& how);
+    void append_attendee(Words& words, const Rules& rules, const Seat& seat,
+                         const ConnectionId& exclude);
     void say(Words words, std::vector<Seat> said);
     void bury(const RedisReply& dead);
     void tell_pushed();
@@ -221,7 +215,8 @@ class RedisBroker final : public Broker {
 
     std::mutex presence_mutex_; // guards:
     PresenceBook presence_;     // of this node
-    std::map<Seat, Unsaid> unsaid_;
+    // Of whom the server is to hear, and which connection is not told that he has come.
+    std::map<Seat, ConnectionId> unsaid_;
 
     std::atomic<bool> is_up_{false};
     std::atomic<size_t> channel_count_{0};
@@ -240,7 +235,7 @@ class RedisBroker final : public Broker {
     std::string carrier_run_id_;  // of the server that carries: the same
     bool is_sharded_ = false;     // it has shards, and carries what is for one of them to no other
     uint64_t epoch_ = 0;
-    uint64_t candidate_;               // the next epoch, if it is ours to begin
+
     uint64_t seen_ = 0;                // the newest seq that the server has carried to us
     uint64_t known_ = 0;               // or told us
     Position told_;                    // what pushed_ is
@@ -248,10 +243,15 @@ class RedisBroker final : public Broker {
     std::vector<std::string> to_join_; // and those that it was not asked for yet
     bool is_carrier_full_ = false;     // one could not be asked for
     Millis retry_at_ = 0, pause_ = kLeastPause, asked_at_ = 0;
-    Millis catching_up_since_ = 0;
-    std::string node_;    // our name, anew whenever we say all again
-    uint64_t ticked_ = 0; // on the server's clock, in microseconds; 0: never
-    std::function<void(const std::string&)> away_;
+    Millis progress_at_ = 0; // since then nothing has come of a stage
+    static std::string node_name();
+    const std::string name_ = node_name(); // ours
+    std::string node_ = name_; // under which we say who is here, anew whenever we say all again
+    std::string parting_;      // that before, which is to be ended
+    bool is_ticking_ = false;
+    bool has_lease_ = false; // of that name
+    uint64_t ticked_ = 0;    // on the server's clock, in microseconds; 0: never
+    UserAway away_;
     std::string word_;    // that catching up waits for
     std::string awaited_; // the word whose answer the carrier waits for
     uint64_t words_ = 0;

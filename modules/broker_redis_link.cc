@@ -69,6 +69,7 @@ void RedisBroker::connect() {
 
 void RedisBroker::on_found(const RedisPeer& peer) {
     stage_ = Stage::Greeting;
+    progress_at_ = wire_clock_.now();
     peer_ = peer;
     commands_->open(peer_);
     carrier_->open(peer_);
@@ -134,6 +135,8 @@ void RedisBroker::on_info(const RedisReply& reply) {
 void RedisBroker::on_carrier_open() {
     const std::vector<std::string> info = {"INFO", "server"};
     carrier_->ask(info, [this](const RedisReply& reply) {
+        if (reply.is_error())
+            return lose_server(reply.text().empty() ? "the connection broke" : reply.text());
         carrier_run_id_ = parse_info(reply.text()).run_id;
         join_if_greeted();
     });
@@ -150,6 +153,7 @@ void RedisBroker::join_if_greeted() {
 // Everything that is wanted here is subscribed to again.
 void RedisBroker::join_server() {
     stage_ = Stage::Joining;
+    progress_at_ = wire_clock_.now();
     joining_ = 1;
     to_join_.clear();
     for (const auto& topic : topics_)
@@ -174,7 +178,7 @@ void RedisBroker::join_some() {
 // What was carried before the word is in the history; what comes behind it is new.
 void RedisBroker::catch_up() {
     stage_ = Stage::CatchingUp;
-    catching_up_since_ = wire_clock_.now();
+    progress_at_ = wire_clock_.now();
     word_ = next_word();
     Words words = {inbox_, word_, "0", "latest", "0", "0", "0"};
     call("subscribe", std::move(words), [this](const RedisReply& reply) {
@@ -184,15 +188,12 @@ void RedisBroker::catch_up() {
 }
 
 void RedisBroker::on_caught_up(uint64_t epoch, uint64_t head) {
-    const bool is_other = epoch_ && epoch != epoch_;
-    if (is_other)
+    if (epoch_ && epoch != epoch_)
         log_event(
             LogLevel::Warning, "broker_epoch",
             {{"broker", settings_.name}, {"reason", "another server, or one that lost its data"}});
     epoch_ = epoch;
-    if (is_other && ticked_)
-        ticked_ -= kClocksDiffer;
-    candidate_ = random_epoch();
+
     seen_ = std::max(seen_, head);
     known_ = std::max(known_, seen_);
     for (const auto& topic : topics_)
@@ -203,7 +204,7 @@ void RedisBroker::on_caught_up(uint64_t epoch, uint64_t head) {
     told_reason_.clear();
     pause_ = kLeastPause;
     log_event(LogLevel::Notice, "broker_up", {{"broker", settings_.name}});
-    say_all_again(is_other);
+    say_all_again();
     run_parked();
 }
 
@@ -216,15 +217,19 @@ void RedisBroker::look_after() {
     route_->tick();
     if (std::exchange(is_carrier_full_, false))
         lose_server("it does not take what it is asked to carry");
-    if (stage_ == Stage::CatchingUp && now >= catching_up_since_ + kCarriesWithin)
-        lose_server("what it publishes does not reach us");
+    const bool is_under_way =
+        stage_ == Stage::Greeting || stage_ == Stage::Joining || stage_ == Stage::CatchingUp;
+    if (is_under_way && now >= progress_at_ + kComesOnWithin)
+        lose_server(stage_ == Stage::CatchingUp ? "what it publishes does not reach us"
+                                                : "it does not answer what it is asked");
     if (now < asked_at_ + 1000)
         return;
     asked_at_ = now;
-    static const std::vector<std::string> kPing = {"PING"}, kMemory = {"INFO", "memory"};
+    static const std::vector<std::string> kPing = {"PING"}, kInfo = {"INFO"};
     carrier_->ask(kPing, nullptr);
-    commands_->ask(kMemory, [this](const RedisReply& reply) {
-        if (const auto why = forgets_because(parse_info(reply.text())); !why.empty())
+    commands_->ask(kInfo, [this](const RedisReply& reply) { // it may become unfit
+        const std::string why = unfit_because(parse_info(reply.text()));
+        if (!why.empty() && !reply.is_error())
             lose_server(why);
     });
     run_parked();
@@ -246,9 +251,12 @@ void RedisBroker::tick() {
 }
 
 void RedisBroker::expire() {
-    call("tick", {inbox_, node_, ticked_ ? std::to_string(ticked_) : ""},
-         [this](const RedisReply& reply) {
-             if (reply.size() == 7)
+    if (stage_ != Stage::Up || std::exchange(is_ticking_, true))
+        return;
+    call("tick", {inbox_, node_, ticked_ ? std::to_string(ticked_) : "", name_},
+         [this, node = node_](const RedisReply& reply) {
+             is_ticking_ = false;
+             if (reply.size() == 8 && node == node_)
                  on_expired(reply);
              check_epoch(reply);
          });
@@ -259,9 +267,12 @@ void RedisBroker::on_expired(const RedisReply& reply) {
     ticked_ = reply[4].number();
     const RedisReply dead = reply[5], away = reply[6];
     bury(dead);
-    for (size_t i = 0; i < away.size(); ++i)
-        away_(std::string(away[i].text()));
-    if (reply[3].text() == "1" || dead.size() > 0)
+    for (size_t i = 0; i + 1 < away.size(); i += 2)
+        away_(std::string(away[i].text()), static_cast<Millis>(away[i + 1].number() / 1000));
+    if (reply[7].text() == "1" && has_lease_) // others have let our users go
+        return say_all_again();
+    has_lease_ = true;
+    if (reply[3].text() == "1")
         expire();
 }
 
@@ -275,7 +286,7 @@ void RedisBroker::call(std::string_view command, Words words,
                  base_,
                  std::string(command),
                  run_id_,
-                 std::to_string(candidate_),
+                 std::to_string(random_epoch()), // should one begin with this
                  std::to_string(known_),
                  std::to_string(shared_now())};
     std::move(words.begin(), words.end(), std::back_inserter(all));
@@ -294,7 +305,8 @@ void RedisBroker::on_refusal(std::string_view error) {
     static constexpr std::string_view kElsewhere[] = {
         "NOSCRIPT", "READONLY", "MOVED", "ASK", "LOADING", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN"};
     for (const std::string_view kind : kElsewhere)
-        if (error.starts_with(kind))
+        if (error.starts_with(kind) ||
+            error.find("-" + std::string(kind) + " ") != error.npos) // 6.2 has it within
             return lose_server(error);
     log_event(LogLevel::Error, "broker_refused", {{"broker", settings_.name}, {"reason", error}});
 }
@@ -361,6 +373,7 @@ void RedisBroker::on_confirmed(std::string_view key, bool is_pattern) {
     if (stage_ != Stage::Joining)
         return;
     --joining_;
+    progress_at_ = wire_clock_.now();
     join_some();
     if (joining_ == 0)
         catch_up();

@@ -47,7 +47,8 @@ end
 -- connections ('': he has gone), how many users there may be, what is to be told (''). Answers how many
 -- found no room.
 function commands.attend()
-    local node, full, before = ARGV[6], 0, head
+    local node, full, ceiling = ARGV[6], 0, head + (#ARGV - 6) / 6
+    call('HSET', base .. 'meta', 'head', whole(ceiling)) -- first: an error must not give a seq twice
     call('ZADD', base .. 'nodes', 'NX', whole(micros() + LEASE), node)
     for at = 7, #ARGV, 6 do
         local name, user, connections = ARGV[at], ARGV[at + 1], ARGV[at + 3]
@@ -57,7 +58,7 @@ function commands.attend()
             full = full + 1
         end
     end
-    if head > before then
+    if head < ceiling then
         call('HSET', base .. 'meta', 'head', whole(head))
     end
     return { epoch, full }
@@ -97,6 +98,21 @@ end
 
 -- ---- what is due
 
+-- Renews a node's lease; answers whether it had none any more. Where nobody could for a while, all that
+-- ended then are renewed.
+local function renew(node, at)
+    local last = tonumber(call('HGET', base .. 'meta', 'ticked')) or 0
+    if at - last > LEASE / 3 then
+        for _, other in ipairs(call('ZRANGEBYSCORE', base .. 'nodes', '(0', whole(at))) do
+            call('ZADD', base .. 'nodes', whole(at + LEASE), other)
+        end
+    end
+    call('HSET', base .. 'meta', 'ticked', whole(at))
+    local lease = tonumber(call('ZSCORE', base .. 'nodes', node)) or 0
+    call('ZADD', base .. 'nodes', whole(at + LEASE), node)
+    return lease <= at
+end
+
 -- Whose leases have ended: node, channel, user. A few at a time.
 local function dead(at)
     local results = {}
@@ -116,8 +132,9 @@ local function dead(at)
 end
 
 -- A channel to carry a word to, which has told all before it; the node; since when it wants to know who
--- was sent away (''). Answers how many channels there are, when what was due has gone, and whether there
--- is more of that; the time; whose leases have ended; who was sent away.
+-- was sent away (''), and what it is called there. Answers how many channels there are, when what was due
+-- has gone, and whether there is more of that; the time; whose leases have ended; who was sent away, and
+-- for how long; whether the node had no lease.
 function commands.tick()
     local due = call('ZRANGEBYSCORE', base .. 'due', '-inf', whole(now), 'LIMIT', 0, 256)
     for _, name in ipairs(due) do
@@ -129,18 +146,21 @@ function commands.tick()
             call('ZREM', base .. 'due', name)
         end
     end
-    local at, node, away = micros(), ARGV[7], {} -- of other nodes
-    call('ZADD', base .. 'nodes', whole(at + LEASE), node)
+    local at, away = micros(), {}
+    local has_lapsed = renew(ARGV[7], at)
     call('ZREMRANGEBYSCORE', base .. 'away', '-inf', whole(at - AWAY_AGE))
     if ARGV[8] ~= '' then
-        for _, member in ipairs(call('ZRANGEBYSCORE', base .. 'away', '(' .. ARGV[8], '+inf')) do
-            if string.sub(member, 1, 16) ~= node then
-                away[#away + 1] = string.sub(member, 17)
+        local found = call('ZRANGEBYSCORE', base .. 'away', '(' .. ARGV[8], '+inf', 'WITHSCORES')
+        for i = 1, #found, 2 do
+            if string.sub(found[i], 1, 16) ~= ARGV[9] then -- it has done that itself
+                away[#away + 1] = string.sub(found[i], 17)
+                away[#away + 1] = whole(at - tonumber(found[i + 1]))
             end
         end
     end
     send(ARGV[6], 's', epoch, whole(head), '')
-    return { epoch, whole(head), call('ZCARD', base .. 'names'), #due == 256 and '1' or '0', whole(at), dead(at), away }
+    return { epoch, whole(head), call('ZCARD', base .. 'names'), #due == 256 and '1' or '0', whole(at), dead(at), away,
+             has_lapsed and '1' or '0' }
 end
 
 -- ---- how far users have read

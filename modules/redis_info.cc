@@ -30,7 +30,7 @@ RedisInfo parse_info(std::string_view text) {
     info.minor = small_number(take_until(version, '.'));
     info.is_replica = value_of(text, "role") == "slave";
     const std::string_view policy = value_of(text, "maxmemory_policy");
-    if (policy.starts_with("allkeys-") && value_of(text, "maxmemory") != "0")
+    if (!policy.empty() && policy != "noeviction" && value_of(text, "maxmemory") != "0")
         info.evicts = policy;
     return info;
 }
@@ -42,14 +42,10 @@ std::string unfit_because(const RedisInfo& info) {
         return "Redis 6.2 or later is needed";
     if (info.is_replica)
         return "it is a replica, and the master is needed";
-    return forgets_because(info);
-}
-
-std::string forgets_because(const RedisInfo& info) {
-    if (info.evicts.empty())
-        return {};
-    return "its maxmemory-policy " + info.evicts +
-           " forgets messages silently: set noeviction there";
+    if (!info.evicts.empty())
+        return "its maxmemory-policy " + info.evicts +
+               " forgets silently what it was given: set noeviction there";
+    return {};
 }
 
 } // namespace fanhorn

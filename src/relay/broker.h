@@ -208,9 +208,10 @@ class Broker {
     virtual void attendance(const std::string& channel,
                             std::function<void(std::vector<Attendee>)> done) = 0;
 
-    // What other nodes say of a user whose connections are to end; set before start(), called on
-    // any thread.
-    virtual void on_user_away(std::function<void(const std::string& user)>) {}
+    // What other nodes say of a user whose connections are to end, those that are older than `age`;
+    // set before start(), called on any thread.
+    using UserAway = std::function<void(const std::string& user, Millis age)>;
+    virtual void on_user_away(UserAway /*heard*/) {}
     // Says so to other nodes, this one perhaps too; those that are away hear of it when they are
     // back. False: it was not said.
     virtual void send_user_away(const std::string& /*user*/, std::function<void(bool)> done) {

@@ -50,7 +50,7 @@ class BrokerChecker {
     // Which is missing, but for what is told to be wrong already.
     void need(const char* key, const std::string& what) {
         const Setting& setting = section_.setting(key);
-        if (setting.items.empty() && setting.state != Setting::State::Faulty)
+        if (text(key).empty() && setting.state != Setting::State::Faulty)
             faults_.add(section_.place, section_.title() + ": " + what);
     }
 

@@ -219,9 +219,13 @@ void Commands::presence(const std::string& id, const CommandMembers& members) {
         return error(id, *problem);
     if (!settings->presence)
         return error(id, http::problem("forbidden", "'presence' is off for '" + name + "'"));
-    worker_.directory().end_for(*settings).broker->attendance(
-        name, [self = shared_from_this(), id](const std::vector<Attendee>& users) {
-            self->ok(id, attendance_json(users));
+    Broker& broker = *worker_.directory().end_for(*settings).broker;
+    broker.attendance(
+        name, [self = shared_from_this(), &broker, id](const std::vector<Attendee>& users) {
+            if (broker.is_up())
+                self->ok(id, attendance_json(users));
+            else
+                self->error(id, http::problem("broker_down", "the channel's broker is away"));
         });
 }
 

@@ -105,7 +105,7 @@ void Connection::begin_standing() {
     if (exchange_->identities.empty())
         return;
     standing().identities = exchange_->identities;
-    worker().users().add(*standing_);
+    worker().users().add(*standing_, worker().now());
     expire_on_time();
 }
 

@@ -53,7 +53,7 @@ void Connection::begin_user() {
         note(Limit::ConnectionsPerUser);
         return say_farewell({Farewell::Why::GoingAway, retry_ms()});
     }
-    worker().users().add(*standing_);
+    worker().users().add(*standing_, worker().now());
     auto& session = static_cast<Session&>(*subscriber_);
     const std::string name = user_channel(standing_->user);
     const ChannelSettings* settings = user_settings(name, use_name(session.use()));

@@ -147,9 +147,10 @@ void Control::presence(const std::string& name, Reply reply) const {
     Broker& broker = *directory_.end_for(*settings).broker;
     if (!broker.is_up())
         return reply(broker_away());
-    broker.attendance(name, [reply = std::move(reply)](const std::vector<Attendee>& users) {
-        reply(json_answer(attendance_json(users)));
-    });
+    broker.attendance(
+        name, [&broker, reply = std::move(reply)](const std::vector<Attendee>& users) {
+            reply(broker.is_up() ? json_answer(attendance_json(users)) : broker_away());
+        });
 }
 
 void Control::remove(const std::string& name, Reply reply) const {

@@ -99,9 +99,9 @@ void Server::make_brokers() {
             named->name = settings.name;
             named->broker = module->create(settings, shared_.clock, named->counters);
             named->broker->configure(rules, broker_limits(config_->limits));
-            named->broker->on_user_away([this](const std::string& user) {
+            named->broker->on_user_away([this](const std::string& user, Millis age) {
                 for (Worker* worker : shared_.crew)
-                    worker->post([worker, user] { worker->end_user(user); });
+                    worker->post([worker, user, age] { worker->end_user(user, age); });
             });
             shared_.brokers.push_back(std::move(named));
             return;

@@ -46,6 +46,7 @@ struct Standing {
     Hook of_user;           // of Users
     Users* users = nullptr; // once it is there
     std::string user;       // as it is there
+    Millis since = 0;       // and since when
     Millis expires = 0;     // of wall_millis(); 0: never
 };
 

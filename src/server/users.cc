@@ -40,7 +40,7 @@ size_t UserCounts::size() const {
     return counts_.size();
 }
 
-void Users::add(Standing& standing) {
+void Users::add(Standing& standing, Millis now) {
     const std::string_view name = standing.identities.user();
     if (name.empty() || standing.users)
         return;
@@ -53,6 +53,7 @@ void Users::add(Standing& standing) {
             observer_->on_user((*found)->name, true);
     }
     standing.users = this;
+    standing.since = now;
     standing.user = name;
     everywhere_.add(name);
     (*found)->standings.push_back(standing);

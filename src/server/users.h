@@ -44,17 +44,19 @@ class Users {
         : everywhere_(everywhere), observer_(observer) {}
 
     // Of the user that its tokens name; nothing when they name none, or it is here already.
-    void add(Standing& standing);
+    void add(Standing& standing, Millis now);
     void remove(Standing& standing);
-    // Calls end(Connection&) for each of his. How many there were.
-    template <typename End> size_t each(std::string_view user, End end) {
+    // Calls end(Connection&) for each of his that is here since then, or longer. How many there
+    // were.
+    template <typename End> size_t each(std::string_view user, Millis since, End end) {
         const auto found = users_.find(user);
         if (found == users_.end())
             return 0;
         std::vector<Connection*> connections;
         for (Standing* each = (*found)->standings.front(); each;
              each = (*found)->standings.next(*each))
-            connections.push_back(&each->connection);
+            if (each->since <= since)
+                connections.push_back(&each->connection);
         for (Connection* connection : connections)
             end(*connection);
         return connections.size();

@@ -343,8 +343,9 @@ void Worker::stop() {
     is_stopping_ = true;
 }
 
-size_t Worker::end_user(const std::string& user) {
-    return users_.each(user, [](Connection& connection) { connection.send_away(); });
+size_t Worker::end_user(const std::string& user, Millis age) {
+    return users_.each(user, shared_.clock.now() - age,
+                       [](Connection& connection) { connection.send_away(); });
 }
 
 void Worker::send_user_away(const std::string& user, Reply reply) {
@@ -370,7 +371,7 @@ void Worker::send_user_away(const std::string& user, Reply reply) {
     job->open = shared_.crew.size() + directory_.ends().size();
     for (Worker* worker : shared_.crew)
         worker->post([job, user, worker, close_one] {
-            job->ended += worker->end_user(user);
+            job->ended += worker->end_user(user, 0);
             close_one();
         });
     for (const auto& [name, end] : directory_.ends())

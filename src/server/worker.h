@@ -122,8 +122,8 @@ class Worker {
     // Ends the connections of that user, of all workers, and has other nodes do so; answers how
     // many there were here, or that a broker is away, so that others may not have heard of it.
     void send_user_away(const std::string& user, Reply reply);
-    // Those of this worker. How many there were.
-    size_t end_user(const std::string& user);
+    // Those of this worker that are older than `age`. How many there were.
+    size_t end_user(const std::string& user, Millis age);
     // In the session's own worker, `owner`; answers with the reply.
     void run_command(Worker& owner, PostedCommand command);
     // The connection is closed and is destroyed at the end of the turn.

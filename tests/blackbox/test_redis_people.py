@@ -154,7 +154,32 @@ class OnTwoNodes(PeopleTest):
             self.publish(node, b"after", "t:other")
         self.wait_presence({"watcher": 1, "alice": 1})
         self.publish(1, b"hello")
-        self.told(watcher, [("gap", "broker"), ("data", "hello")])
+        found = [watcher.push()]
+        while found[-1].get("data") != "hello":
+            found.append(watcher.push())
+        of_channel = [push for push in found if push["channel"] == self.channel and "caught_up" not in push]
+        self.assertEqual(of_channel[0]["gap"]["why"], "broker")
+        # Who joined before that word is on the list, who joined behind it is told.
+        self.assertFalse([push for push in of_channel if "leave" in push])
+
+    def test_longer_away_than_a_lease_nobody_has_left(self):
+        """Whether no node could renew its own, or one alone stood still."""
+        watcher = self.session(0, "watcher")
+        self.session(1, "alice")
+        self.told(watcher, [("join", "alice")])
+        self.redis.ask("CONFIG", "SET", "maxmemory", "1")
+        time.sleep(LEASE + 2)
+        self.redis.ask("CONFIG", "SET", "maxmemory", "0")
+        self.wait_until_up()
+        time.sleep(1)
+        self.publish(1, b"hello")
+        self.told(watcher, [("data", "hello")])
+        self.assertEqual(self.presence(), {"watcher": 1, "alice": 1})
+        self.nodes[1].send_signal(signal.SIGSTOP)
+        self.assertEqual(watcher.push(timeout=LEASE + 15)["leave"]["user"], "alice")
+        self.nodes[1].send_signal(signal.SIGCONT)
+        self.told(watcher, [("join", "alice")])
+        self.wait_presence({"watcher": 1, "alice": 1})
 
     def test_a_node_that_is_gone_lets_its_users_go(self):
         watcher = self.session(0, "watcher")

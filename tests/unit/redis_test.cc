@@ -136,7 +136,7 @@ static void test_what_a_server_says_of_itself(void**) {
         {"maxmemory:0\r\nmaxmemory_policy:noeviction",
          "maxmemory:1\r\nmaxmemory_policy:allkeys-lru", "its maxmemory-policy allkeys-lru forgets"},
         {"maxmemory:0\r\nmaxmemory_policy:noeviction",
-         "maxmemory:1\r\nmaxmemory_policy:volatile-ttl", ""},
+         "maxmemory:1\r\nmaxmemory_policy:volatile-ttl", "its maxmemory-policy volatile-ttl forgets"},
     };
     for (const auto& row : kRows) {
         std::string text = good;
