@@ -15,6 +15,9 @@ namespace fanhorn {
 
 namespace {
 
+// The script counts in doubles.
+constexpr uint64_t kMostSeq = uint64_t{1} << 53;
+
 uint64_t take_number(std::string_view& text) {
     return parse_u64(take_until(text, ' ')).value_or(0);
 }
@@ -406,7 +409,7 @@ void RedisBroker::on_message(std::string_view key, std::string_view text) {
     position.epoch = take_number(text);
     position.seq = take_number(text);
     const uint64_t n = take_number(text);
-    if (kind != "m" && kind != "e") // somebody else's words
+    if ((kind != "m" && kind != "e") || position.seq >= kMostSeq) // somebody else's words
         return log_event(LogLevel::Error, "broker_record",
                          {{"broker", settings_.name}, {"channel", key.substr(prefix.size())}});
     if (position.epoch != epoch_)
@@ -428,6 +431,8 @@ void RedisBroker::on_message(std::string_view key, std::string_view text) {
 void RedisBroker::on_word(std::string_view text) {
     take_until(text, ' ');
     const uint64_t epoch = take_number(text), head = take_number(text);
+    if (head >= kMostSeq)
+        return;
     if (stage_ == Stage::CatchingUp && text == word_)
         return on_caught_up(epoch, head);
     if (stage_ == Stage::Up && epoch != epoch_)

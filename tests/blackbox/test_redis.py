@@ -224,7 +224,8 @@ class TwoNodes(NodesTest):
         number = int(number) + 1
         self.redis.ask("XADD", "fanhorn:h:" + self.channel, f"{number}-0", "n", 2, "b", 5, "t", 9 << 40, "x", 0, "d", "junk")
         self.redis.ask("HSET", "fanhorn:meta", "head", number)
-        for kind, text in (("", "junk"), (f"m {int(epoch, 36)} {number} 2 ", "junk")):
+        for kind, text in (("", "junk"), (f"m {int(epoch, 36)} {1 << 53} 2 ", "junk"), (f"m {int(epoch, 36)} {(1 << 64) - 1} 2 ", "junk"),
+                           (f"m {int(epoch, 36)} {number} 2 ", "junk")):
             self.redis.ask("PUBLISH", "fanhorn:m:" + self.channel, kind + text)
         gap = client.next_event()
         self.assertEqual(gap.event, "gap")
