@@ -315,10 +315,14 @@ class Ends(Http2Test):
     def test_max_connections_counts_streams(self):
         with Daemon(config(public=CLEARTEXT, server="max_connections = 4\n")) as daemon:
             client = self.open(H2Client(daemon.public))
-            streams = []
-            for _ in range(3):
-                streams.append(client.open("GET", "/sub/a", {"accept": "text/event-stream"}))
-                client.body(streams[-1], b"\n\n")
+
+            def is_opened():
+                stream = client.open("GET", "/sub/a", {"accept": "text/event-stream"})
+                answer = client.answers[stream]
+                client.until(lambda: b"\n\n" in answer.body or answer.error is not None)
+                return answer.error is None
+            for _ in range(3):  # the connection that asked whether it is ready may still count
+                eventually(is_opened, "a stream")
             self.assertEqual(client.whole(client.open("GET", "/sub/a")).error, REFUSED_STREAM)
 
 
