@@ -235,7 +235,6 @@ class RedisBroker final : public Broker {
     std::string carrier_run_id_;  // of the server that carries: the same
     bool is_sharded_ = false;     // it has shards, and carries what is for one of them to no other
     uint64_t epoch_ = 0;
-
     uint64_t seen_ = 0;                // the newest seq that the server has carried to us
     uint64_t known_ = 0;               // or told us
     Position told_;                    // what pushed_ is

@@ -196,7 +196,6 @@ void RedisBroker::on_caught_up(uint64_t epoch, uint64_t head) {
             LogLevel::Warning, "broker_epoch",
             {{"broker", settings_.name}, {"reason", "another server, or one that lost its data"}});
     epoch_ = epoch;
-
     seen_ = std::max(seen_, head);
     known_ = std::max(known_, seen_);
     for (const auto& topic : topics_)
