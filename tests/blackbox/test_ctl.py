@@ -385,6 +385,13 @@ class Ctl(FanhornTest):
         self.assertRegex(run("--version").stdout, rb"^fanhornctl [0-9.]+\n$")
 
 
+def secured(certificate, ports, more=""):
+    """Lines of a private and a public listener with TLS."""
+    return (f"[tls main]\ncertificate = {certificate[0]}\nkey = {certificate[1]}\n{more}"
+            f"[listener secret]\naddress = 127.0.0.1:{ports[0]}\ntls = main\nserve = publish, control, metrics\n"
+            f"[listener secured]\naddress = 127.0.0.1:{ports[1]}\ntls = main\nserve = subscribe\n")
+
+
 class Secure(Ctl):
     """All of it again, to listeners with TLS; and what only these can do."""
 
@@ -394,10 +401,7 @@ class Secure(Ctl):
         certificate, key = cls.authority.sign("site", "localhost")
         (private, public) = free_ports(2)
         cls.ports = {"private": private, "public": public}
-        cls.config = Ctl.config + (f"\n[tls main]\ncertificate = {certificate}\nkey = {key}\n"
-                                   f"[listener secret]\naddress = 127.0.0.1:{private}\ntls = main\n"
-                                   "serve = publish, control, metrics\n"
-                                   f"[listener secured]\naddress = 127.0.0.1:{public}\ntls = main\nserve = subscribe\n")
+        cls.config = Ctl.config + "\n" + secured((certificate, key), (private, public))
         os.environ["SSL_CERT_FILE"] = str(cls.authority.folder / "ca.pem")
         super().setUpClass()
 
@@ -439,12 +443,8 @@ class Certified(FanhornTest):
         cls.site = cls.authority.sign("site", "localhost")
         cls.certificate, cls.key = (str(path) for path in cls.authority.sign("operator"))
         cls.ports = free_ports(2)
-        folder, (private, public) = cls.authority.folder, cls.ports
-        cls.config = config(more=f"[tls main]\ncertificate = {cls.site[0]}\nkey = {cls.site[1]}\n"
-                                 f"client_ca = {folder}/ca.pem\n"
-                                 f"[listener secret]\naddress = 127.0.0.1:{private}\ntls = main\n"
-                                 "serve = publish, control, metrics\n"
-                                 f"[listener secured]\naddress = 127.0.0.1:{public}\ntls = main\nserve = subscribe\n")
+        folder = cls.authority.folder
+        cls.config = config(more=secured(cls.site, cls.ports, f"client_ca = {folder}/ca.pem\n"))
         cls.both = folder / "both.pem"
         cls.both.write_bytes(b"".join((folder / f"operator.{kind}").read_bytes() for kind in ("pem", "key")))
         os.environ["SSL_CERT_FILE"] = str(folder / "ca.pem")
