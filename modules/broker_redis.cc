@@ -33,8 +33,6 @@ RedisBroker::~RedisBroker() {
 }
 
 Result<void> RedisBroker::start() {
-    if (auto checked = RedisRoute::check(settings_); !checked)
-        return Error{checked.error()};
     base_ = settings_.prefix;
     if (settings_.mode == RedisMode::Cluster)
         base_ = "{" + base_ + "}"; // all keys in one slot

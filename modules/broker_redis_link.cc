@@ -51,8 +51,8 @@ std::string glob_of(const Pattern& pattern) {
 void RedisBroker::make_connections() {
     const auto lost = [this](std::string_view reason) { lose_server(reason); };
     commands_ = std::make_unique<RedisConnection>(
-        *loop_, wire_clock_,
-        RedisConnection::Events{[this] { on_commands_open(); }, lost, nullptr});
+        *loop_, wire_clock_, RedisConnection::Events{[this] { on_commands_open(); }, lost, nullptr},
+        settings_.commands);
     carrier_ = std::make_unique<RedisConnection>(
         *loop_, wire_clock_,
         RedisConnection::Events{[this] { on_carrier_open(); }, lost,
@@ -298,8 +298,11 @@ void RedisBroker::call(std::string_view command, Words words,
         if (reply.is_error() && !reply.text().empty())
             on_refusal(reply.text());
     };
-    if (!is_ready || !commands_->ask(all, hear))
-        answer(RedisReply(nullptr));
+    if (is_ready && commands_->ask(all, hear))
+        return;
+    if (is_ready)
+        counters_.hit(Limit::Commands);
+    answer(RedisReply(nullptr));
 }
 
 // Another server, or this one anew, may do what this one does not.

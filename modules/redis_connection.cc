@@ -57,7 +57,7 @@ void RedisConnection::on_end(ClientStream::End end, const std::string& reason) {
 }
 
 bool RedisConnection::ask(std::span<const std::string> words, Answer answer) {
-    if (!is_open() || waiting_.size() >= kMaxWaiting ||
+    if (!is_open() || waiting_.size() >= max_waiting_ ||
         stream_.unsent() + asked_.size() > kMaxUnsent)
         return false;
     append_command(asked_, words);

@@ -25,8 +25,7 @@ class RedisConnection final : private ClientStream::User {
   public:
     // A server that says nothing for so long, although asked, is taken for gone.
     static constexpr Millis kTimeout = 3000;
-    // Commands that wait for their replies; bytes of them that have not been sent.
-    static constexpr size_t kMaxWaiting = 20'000;
+    // Bytes of commands that have not been sent.
     static constexpr size_t kMaxUnsent = 64 << 20;
 
     using Answer =
@@ -38,8 +37,10 @@ class RedisConnection final : private ClientStream::User {
         std::function<void(const RedisReply& reply)> on_push; // of a subscriber: all there is
     };
 
-    RedisConnection(Loop& loop, const Clock& clock, Events events)
-        : clock_(clock), events_(std::move(events)), stream_(loop, *this) {}
+    // At most `max_waiting` commands wait for their replies.
+    RedisConnection(Loop& loop, const Clock& clock, Events events, size_t max_waiting = 100)
+        : clock_(clock), events_(std::move(events)), max_waiting_(max_waiting),
+          stream_(loop, *this) {}
 
     // Anew; on_open or on_closed follows, never inside the call. `peer` outlives it.
     void open(const RedisPeer& peer);
@@ -69,6 +70,7 @@ class RedisConnection final : private ClientStream::User {
 
     const Clock& clock_;
     const Events events_;
+    const size_t max_waiting_;
     ClientStream stream_;
     const RedisPeer* peer_ = nullptr;
     RedisReader reader_;

@@ -50,23 +50,6 @@ RedisRoute::RedisRoute(Loop& loop, const Clock& clock, const BrokerSettings& set
         sentinels_.push_back({std::move(url), {}});
 }
 
-Result<void> RedisRoute::check(const BrokerSettings& settings) {
-    std::string error;
-    std::vector<RedisUrl> all = sentinels_of(settings);
-    if (settings.mode != RedisMode::Sentinel)
-        all = {url_of(settings)};
-    for (RedisUrl& url : all) {
-        url.hosts.resize(std::max<size_t>(url.hosts.size(), 1)); // a socket has none
-        for (const RedisHost& host : url.hosts) {
-            auto destination = destination_of(url, host);
-            if (destination)
-                return {};
-            error = destination.error();
-        }
-    }
-    return Error{error};
-}
-
 Result<RedisPeer> RedisRoute::peer_at(const RedisUrl& url, const RedisHost& host) const {
     auto destination = destination_of(url, host);
     if (!destination)

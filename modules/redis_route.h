@@ -28,9 +28,6 @@ class RedisRoute {
     // The settings have been checked.
     RedisRoute(Loop& loop, const Clock& clock, const BrokerSettings& settings, Events events);
 
-    // Whether one of the names that are configured is known: at start, waits for the resolver.
-    static Result<void> check(const BrokerSettings& settings);
-
     // One of the events follows, perhaps within the call. Each call begins with another sentinel,
     // or another host of the URL, than the last. Waits for the resolver where the server is named
     // by more than an address: to be called only while there is no server.

@@ -66,6 +66,7 @@ std::string_view limit_name(Limit limit) {
         "subscribers",
         "memory",
         "log_queue",
+        "commands",
     };
     return kNames[static_cast<size_t>(limit)];
 }

@@ -79,8 +79,9 @@ enum class Limit : uint8_t {
     Subscribers,
     Memory,
     LogQueue,
+    Commands,
 };
-inline constexpr size_t kLimits = 38;
+inline constexpr size_t kLimits = 39;
 std::string_view limit_name(Limit limit);
 // The log line of Counters::hit alone, for who may not write one while it counts.
 void log_limit(Limit limit, std::string_view who = {});

@@ -34,6 +34,7 @@ struct BrokerSettings {
     std::string path; // local: the folder of its log; "": its messages are in memory alone
     LogSync sync = LogSync::Always;
     size_t log_queue = 64 << 20; // bytes that wait for it
+    uint32_t commands = 20'000;  // that a server has not answered
 };
 
 // What happens to a subscriber whose unsent live messages exceed slow_consumer_limit.

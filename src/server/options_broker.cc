@@ -119,6 +119,16 @@ constexpr Row kBrokerRows[] = {
      .meta = "Ar text",
      .documentation = "What all keys of this broker on the Redis server begin with; daemons that "
                       "share it are one relay."},
+    {.name = "commands",
+     .type = Type::Count,
+     .binding = kField<&BrokerSettings::commands>,
+     .preset = "20000",
+     .min = 16,
+     .max = 1'000'000,
+     .reloadable = false,
+     .documentation = "What this daemon has asked the server and has no answer to, publishes above "
+                      "all; and at most 64 MB of it.\n"
+                      "Beyond, publishers are answered with 503."},
     {.name = "path",
      .type = Type::Text,
      .binding = kField<&BrokerSettings::path>,

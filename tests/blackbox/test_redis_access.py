@@ -4,10 +4,11 @@
 import unittest
 
 from certificates import Authority
-from harness import Daemon, eventually, free_ports
+from harness import Daemon, FanhornTest, Wire, eventually, free_ports
 from redis_nodes import NodesTest, configuration
 from redis_server import RedisServer
 from session import Session
+from wire import build_request
 
 
 class Secure(NodesTest):
@@ -55,6 +56,36 @@ class Secure(NodesTest):
             self.assertEqual(daemon.request("DELETE", "/pub/t:x").status, 204)
         self.refused(lines.replace("p%40ss", "wrong"), "WRONGPASS")
         self.refused(lines + "prefix = other:\n", "NOPERM")
+
+
+class Bounded(NodesTest):
+    def start_redis(self):
+        return super().start_redis() + "\ncommands = 16"
+
+    def test_what_is_not_answered_has_a_bound(self):
+        self.daemon = self.nodes[0]
+        wires = [Wire(self.daemon.private) for _ in range(24)]
+        for wire in wires:
+            self.addCleanup(wire.close)
+
+        def hit():
+            self.redis.pause()
+            for wire in wires:
+                wire.send(build_request("POST", "/pub/" + self.channel, wire.address, body=b"x"))
+            eventually(lambda: self.daemon.limit_hits("commands"), "a refusal while the server says nothing")
+            self.redis.go_on()
+            return [wire.read_response() for wire in wires]
+        responses = FanhornTest.assert_limit(self, "commands", hit)
+        self.assertEqual({response.status for response in responses}, {200, 503})
+        FanhornTest.assert_problem(self, next(each for each in responses if each.status == 503), 503, "broker_down")
+
+
+class Nowhere(unittest.TestCase):
+    def test_a_server_whose_name_is_not_known_is_one_that_is_away(self):
+        with Daemon(configuration(f"url = redis://{'n' * 64}.example")) as daemon:  # longer than a label of DNS may be
+            eventually(lambda: "event=broker_down" in daemon.log(), "a word: " + daemon.log())
+            self.assertIn("n.example", daemon.log())
+            self.assertEqual(daemon.request("POST", "/pub/a", body=b"x").status, 503)
 
 
 class AServerThatForgets(NodesTest):
