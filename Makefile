@@ -95,8 +95,8 @@ soak: build test-packages npm ## the black-box tests, random and long; 10,000 cl
 	@FANHORN=$(CURDIR)/build/fanhorn FANHORN_SOAK=1 python3 tests/blackbox/run.py
 	@FANHORN=$(CURDIR)/build/fanhorn FANHORN_SOAK=1 tests/clients/run.sh tests/clients/storm.test.mjs
 
-asan-build: build-packages test-packages
-	@$(call CMAKE,build-asan,-DFANHORN_TESTS=ON -DFANHORN_SANITIZE=address$(,)undefined)
+# One build for both: the targets that fuzz are ASan's and UBSan's too.
+asan-build: fuzz-build
 	@$(call COMPILE,build-asan) all
 
 asan: asan-build ## unit and black-box tests under ASan and UBSan
@@ -116,12 +116,12 @@ tsan: tsan-build ## the same under TSan, of the unit tests those with threads
 	@FANHORN=$(CURDIR)/build-tsan/fanhorn FANHORN_SANITIZED=1 python3 tests/blackbox/run.py \
 		$(addprefix --without=test_,$(ONE_THREADED))
 
-fuzz-build: build-packages clang-packages
-	@CC=clang CXX=clang++ $(call CMAKE,build-fuzz,-DFANHORN_FUZZ=ON)
-	@$(call COMPILE,build-fuzz) fuzzers
+fuzz-build: build-packages test-packages clang-packages
+	@CC=clang CXX=clang++ $(call CMAKE,build-asan,-DFANHORN_TESTS=ON -DFANHORN_FUZZ=ON)
+	@$(call COMPILE,build-asan) fuzzers
 
 fuzz: fuzz-build ## each fuzz target for SECONDS=20, from its corpus
-	@tests/fuzz/run.sh build-fuzz $(SECONDS) $(JOBS)
+	@tests/fuzz/run.sh build-asan $(SECONDS) $(JOBS)
 
 coverage: build-packages test-packages ## lines of the parsers that unit tests and fuzz corpora run
 	@$(call CMAKE,build-coverage,-DFANHORN_TESTS=ON -DFANHORN_COVERAGE=ON)
@@ -165,7 +165,7 @@ install: build ## install under PREFIX=/usr/local, the configuration in /etc/fan
 	@cmake --install build --prefix $(PREFIX)
 
 clean: ## remove everything built
-	rm -rf build build-asan build-tsan build-fuzz build-coverage \
+	rm -rf build build-asan build-tsan build-coverage \
 	    tests/clients/node_modules tests/bench/node_modules
 
 build-packages:
@@ -179,4 +179,3 @@ package-packages:
 bench-packages:
 	@$(INSTALL) $(LISTS).bench
 
-, := ,
