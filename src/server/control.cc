@@ -98,9 +98,12 @@ void Control::channel(const std::string& name, Reply reply) const {
     Broker& broker = *directory_.end_for(*settings).broker;
     if (!broker.is_up())
         return reply(broker_away());
-    broker.facts(name, [name, reply = std::move(reply)](std::optional<ChannelFacts> facts) {
-        reply(facts ? json_answer(facts_json(*facts)) : unknown(name));
-    });
+    broker.facts(name,
+                 [&broker, name, reply = std::move(reply)](std::optional<ChannelFacts> facts) {
+                     if (facts)
+                         return reply(json_answer(facts_json(*facts)));
+                     reply(broker.is_up() ? unknown(name) : broker_away()); // which it may be since
+                 });
 }
 
 void Control::channels(const http::Request& request, Reply reply) const {
@@ -116,20 +119,23 @@ void Control::channels(const http::Request& request, Reply reply) const {
     struct Job {
         std::vector<ChannelList> lists;
         size_t open = 1;
+        bool is_away = false; // one of the brokers is, by now
         Reply reply;
     };
     auto job = std::make_shared<Job>();
     job->reply = std::move(reply);
     const auto close_one = [job, limit] {
         if (--job->open == 0)
-            job->reply(json_answer(list_json(merged(std::move(job->lists), limit))));
+            job->reply(job->is_away ? broker_away()
+                                    : json_answer(list_json(merged(std::move(job->lists), limit))));
     };
     for (const auto& [name, end] : directory_.ends()) {
         if (!end->broker->is_up())
             return job->reply(broker_away());
         ++job->open;
         end->broker->list(prefix ? *prefix : "", cursor ? *cursor : "", limit,
-                          [job, close_one](ChannelList list) {
+                          [job, close_one, broker = end->broker](ChannelList list) {
+                              job->is_away |= !broker->is_up();
                               job->lists.push_back(std::move(list));
                               close_one();
                           });

@@ -7,10 +7,11 @@ import threading
 import time
 import unittest
 
-from harness import Daemon, eventually
+from harness import Daemon, Wire, eventually
 from redis_nodes import NodesTest, configuration
 from redis_server import RedisServer
 from session import Session
+from wire import build_request
 
 class TwoNodes(NodesTest):
     def test_what_one_publishes_the_other_delivers(self):
@@ -138,6 +139,19 @@ class TwoNodes(NodesTest):
             self.assertEqual(event.event, "message", event)
             seen.append(event.data)
         self.assertEqual(seen[0], "before")
+
+    def test_what_breaks_under_a_question_is_no_answer_to_it(self):
+        self.publish(0, b"there")
+        self.redis.pause()
+        wires = []
+        for path in ("/pub/" + self.channel, "/channels"):
+            wires.append(Wire(self.nodes[0].private))
+            self.addCleanup(wires[-1].close)
+            wires[-1].send(build_request("GET", path, wires[-1].address))
+        self.redis.kill()
+        for wire in wires:
+            response = wire.read_response()
+            self.assertEqual((response.status, response.json()["code"]), (503, "broker_down"))
 
     def test_lost_connections_lose_nothing(self):
         clients = [self.sse(number % 2, since="earliest") for number in range(6)]
