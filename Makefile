@@ -31,7 +31,7 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .PHONY: help build run test layers lists man unit blackbox blackbox-run clients clients-run npm soak \
         bench bench-long bench-record bench-programs asan tsan fuzz asan-build tsan-build fuzz-build \
-        coverage format lint tidy cppcheck deb rpm package-test install clean build-packages test-packages \
+        coverage format lint tidy cppcheck deb rpm package-test guide-test install clean build-packages test-packages \
         clang-packages package-packages bench-packages
 
 help: ## print this
@@ -160,6 +160,10 @@ rpm: build-packages package-packages ## build/pkg/*.rpm
 package-test: deb ## lintian, the unit's score, and the .deb in a bare Debian (needs root)
 	@tests/packages/lint.sh
 	@tests/packages/chroot.sh
+
+guide-test: build test-packages ## the files of examples/: publish in each language, behind each proxy
+	@$(INSTALL) $(LISTS).guide
+	@FANHORN=$(CURDIR)/build/fanhorn tests/guide/test_guide.py
 
 install: build ## install under PREFIX=/usr/local, the configuration in /etc/fanhorn
 	@cmake --install build --prefix $(PREFIX)
