@@ -124,7 +124,8 @@ LocalBroker::Channel* LocalBroker::find_or_make(const std::string& name,
     channel->history.raise_trimmed(watermark(name));
     Channel* made = channel.get();
     recent_ = made;
-    by_name_.insert(by_name_.end(), made); // a log has them in this order, mostly
+    if (!is_loading_)
+        by_name_.insert(made);
     channels_.insert(std::move(channel));
     channel_count_.store(channels_.size(), std::memory_order_relaxed);
     return made;

@@ -147,6 +147,7 @@ class LocalBroker : public Broker {
     NamedSet<Channel> channels_;
     Channel* recent_ = nullptr;          // the last that was looked for: it mostly is again
     std::set<Channel*, ByName> by_name_; // for lists in order
+    bool is_loading_ = false;            // by_name_ is filled at the end of that
     Wildcards<Wildcard> wildcards_;      // that workers want
     IdempotencyKeys keys_;
     PresenceBook presence_;
