@@ -92,6 +92,27 @@ static void test_everything_is_kept(void**) {
     keep_everything([](DurableBench& bench) { bench.lose_power_and_begin(); });
 }
 
+// Names that agree for long, or end within each other.
+static void test_lists_are_in_order(void**) {
+    DurableBench bench;
+    std::vector<std::string> names = {"a", "ab", "room:1234", "room:1234:", "room:12345678:a", "z"};
+    const std::string trunk(100, 'n');
+    for (int i = 0; i < 50; ++i)
+        names.push_back(trunk + std::to_string(i * 37 % 50) + (i % 2 ? "" : trunk));
+    for (size_t i = 0; i < names.size(); ++i)
+        bench.say(names[i * 31 % names.size()]);
+    bench.say("gone");
+    assert_true(bench.remove("gone"));
+    bench.crash_and_begin();
+    bench.say("b");
+    names.push_back("b");
+    std::sort(names.begin(), names.end());
+    const ChannelList list = bench.list("", "", 1000);
+    assert_int_equal(list.channels.size(), names.size());
+    for (size_t i = 0; i < names.size(); ++i)
+        assert_text(list.channels[i].channel, names[i]);
+}
+
 static void test_a_checkpoint_says_it_all(void**) {
     keep_everything([](DurableBench& bench) {
         bench.crash_and_begin(); // the first thing then is one
@@ -441,6 +462,7 @@ static void test_it_does_not_start(void**) {
 int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(test_everything_is_kept),
+        cmocka_unit_test(test_lists_are_in_order),
         cmocka_unit_test(test_a_checkpoint_says_it_all),
         cmocka_unit_test(test_a_clean_end_skips_no_seq),
         cmocka_unit_test(test_unstored_seqs_are_not_given_again),
