@@ -31,7 +31,7 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .PHONY: help build run test layers lists man unit blackbox blackbox-run clients clients-run npm soak \
         bench bench-long bench-record bench-programs asan tsan fuzz asan-build tsan-build fuzz-build \
-        coverage format lint tidy cppcheck deb rpm package-test guide-test install clean build-packages test-packages \
+        coverage format lint tidy cppcheck deb rpm package-test guide-test left-out install clean build-packages test-packages \
         clang-packages package-packages bench-packages
 
 help: ## print this
@@ -165,11 +165,17 @@ guide-test: build test-packages ## the files of examples/: publish in each langu
 	@$(INSTALL) $(LISTS).guide
 	@FANHORN=$(CURDIR)/build/fanhorn tests/guide/test_guide.py
 
+left-out: build-packages test-packages ## build without HTTP/2 and Redis, and run its tests
+	@$(call CMAKE,build-left-out,-DFANHORN_TESTS=ON -DFANHORN_HTTP2=OFF -DFANHORN_REDIS=OFF)
+	@$(call COMPILE,build-left-out) all
+	@ctest --test-dir build-left-out --parallel $(JOBS)
+	@FANHORN=$(CURDIR)/build-left-out/fanhorn python3 tests/blackbox/run.py
+
 install: build ## install under PREFIX=/usr/local, the configuration in /etc/fanhorn
 	@cmake --install build --prefix $(PREFIX)
 
 clean: ## remove everything built
-	rm -rf build build-asan build-tsan build-coverage \
+	rm -rf build build-asan build-tsan build-coverage build-left-out \
 	    tests/clients/node_modules tests/bench/node_modules
 
 build-packages:

@@ -10,7 +10,9 @@ extern const TransportModule transport_sse;
 extern const TransportModule transport_longpoll;
 extern const TransportModule transport_poll;
 extern const BrokerModule broker_local;
+#ifdef FANHORN_REDIS
 extern const BrokerModule broker_redis;
+#endif
 extern const AuthModule auth_jwt;
 extern const AuthModule auth_bearer;
 extern const AuthModule auth_callback;
@@ -28,9 +30,18 @@ std::span<const TransportModule* const> transport_modules() {
 std::span<const BrokerModule* const> broker_modules() {
     static constexpr const BrokerModule* kModules[] = {
         &broker_local,
+#ifdef FANHORN_REDIS
         &broker_redis,
+#endif
     };
     return kModules;
+}
+
+const BrokerModule* find_broker_module(std::string_view name) {
+    for (const BrokerModule* module : broker_modules())
+        if (module->name == name)
+            return module;
+    return nullptr;
 }
 
 std::span<const AuthModule* const> auth_modules() {

@@ -14,6 +14,8 @@ namespace fanhorn {
 std::span<const TransportModule* const> transport_modules();
 std::span<const BrokerModule* const> broker_modules();
 std::span<const AuthModule* const> auth_modules();
+// Null where there is none of that name, or it was left out of the build.
+const BrokerModule* find_broker_module(std::string_view name);
 // The library that compresses, for -V.
 std::string_view compression_library_version();
 

@@ -158,6 +158,10 @@ struct Http2Session::Callbacks {
 
 // ---- the session
 
+bool Http2Session::is_built() {
+    return true;
+}
+
 Http2Session::Http2Session(Handler& handler, const Http2Limits& limits)
     : handler_(handler), limits_(limits) {
     CHECK(nghttp2_session_server_new2(&session_, Callbacks::all(), this, Callbacks::options()) ==

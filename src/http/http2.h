@@ -26,7 +26,7 @@ namespace fanhorn::http {
 inline constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 struct Http2Limits {
-    uint32_t streams = 100;        // at a time; one more is refused, or ends all where that is known
+    uint32_t streams = 100; // at a time; one more is refused, or ends all where that is known
     size_t header_size = 16 << 10; // as ParserLimits::head_size
     uint32_t resets = 200;         // streams a minute that end before their answer does
     uint32_t frames = 200;         // frames a second that carry nothing
@@ -59,6 +59,8 @@ class Http2Session {
     };
     enum class Excess : uint8_t { None, Streams, Resets, Frames };
 
+    // Whether the build has it. Where not, there are no sessions.
+    static bool is_built();
     Http2Session(Handler& handler, const Http2Limits& limits);
     ~Http2Session();
     Http2Session(const Http2Session&) = delete;
@@ -116,8 +118,8 @@ class Http2Session {
     std::string output_;
     size_t output_sent_ = 0;
     Millis now_ = 0, head_since_ = 0;
-    int32_t head_id_ = 0; // of the stream whose header section is coming
-    size_t unread_ = 0, owed_ = 0; // owed: the connection's window is smaller by it
+    int32_t head_id_ = 0;            // of the stream whose header section is coming
+    size_t unread_ = 0, owed_ = 0;   // owed: the connection's window is smaller by it
     double resets_ = 0, frames_ = 0; // not forgotten yet
     Millis resets_at_ = 0, frames_at_ = 0;
     Excess excess_ = Excess::None;

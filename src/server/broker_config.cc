@@ -15,6 +15,8 @@ class BrokerChecker {
     BrokerChecker(const Section& section, Faults& faults) : section_(section), faults_(faults) {}
 
     void check() {
+        if (section_.setting("type").state == Setting::State::Faulty)
+            return; // its keys may be right for what was meant
         const std::string type = text("type", "local"), mode = text("mode", "single");
         for (const char* key :
              {"url", "sentinels", "master", "tls_ca", "tls_certificate", "tls_key"})

@@ -2,6 +2,7 @@
 #include "server/command_line.h"
 
 #include "base/digest.h"
+#include "http/http2.h"
 #include "modules/modules.h"
 #include "net/loop.h"
 #include "net/ring.h"
@@ -122,6 +123,7 @@ std::string version_text(bool is_verbose) {
     text += " unoptimized";
 #endif
     text += Ring::is_built() ? " io_uring" : " without-io_uring";
+    text += http::Http2Session::is_built() ? " http2" : " without-http2";
     text += "\nmodules:";
     for (const TransportModule* module : transport_modules())
         text.append(" transport_").append(module->name);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/options.h"
 
+#include "http/http2.h"
 #include "server/config.h"
 #include "server/options_rows.h"
 #include "server/privileges.h"
@@ -12,6 +13,12 @@ namespace {
 Result<std::string> check_target(std::string_view text) {
     if (text != "stderr" && text != "syslog" && !text.starts_with('/'))
         return Error{"is not stderr, syslog or an absolute path"};
+    return std::string(text);
+}
+
+Result<std::string> check_http2(std::string_view text) {
+    if (text == "cleartext" && !http::Http2Session::is_built())
+        return Error{"was left out of this build"};
     return std::string(text);
 }
 
@@ -224,10 +231,12 @@ constexpr Row kListenerRows[] = {
      .binding = kField<&ListenerSettings::http2>,
      .preset = "on",
      .choices = "on off cleartext",
+     .check = check_http2,
      .documentation =
          "Whether HTTP/2 is spoken beside HTTP/1.1: on, where there is tls and the client asks "
          "for it by ALPN; cleartext, without tls as well, to clients that begin with it, as a "
          "proxy may; off, not at all.\n"
+         "A build without HTTP/2 speaks none with on, and refuses cleartext.\n"
          "Each of its streams is a connection of its own in all that is counted and limited."},
     {.name = "proxy_protocol",
      .type = Type::Switch,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rows of [broker NAME].
+#include "modules/modules.h"
 #include "modules/redis_url.h"
 #include "relay/settings.h"
 #include "server/options_rows.h"
@@ -8,6 +9,12 @@ namespace fanhorn {
 
 namespace {
 
+Result<std::string> check_type(std::string_view type) {
+    if (!find_broker_module(type))
+        return Error{"was left out of this build"};
+    return std::string(type);
+}
+
 constexpr Row kBrokerRows[] = {
     {.name = "type",
      .type = Type::Choice,
@@ -15,6 +22,7 @@ constexpr Row kBrokerRows[] = {
      .preset = "local",
      .choices = "local redis",
      .later = "nats",
+     .check = check_type,
      .reloadable = false,
      .documentation =
          "What orders and keeps the messages: local is this daemon's memory.\n"

@@ -92,21 +92,17 @@ static BrokerLimits broker_limits(const LimitSettings& limits) {
 void Server::make_brokers() {
     const auto rules = std::make_shared<ConfigRules>(config_);
     const auto add = [&](const BrokerSettings& settings) {
-        for (const BrokerModule* module : broker_modules()) {
-            if (module->name != settings.type)
-                continue;
-            auto named = std::make_unique<NamedBroker>();
-            named->name = settings.name;
-            named->broker = module->create(settings, shared_.clock, named->counters);
-            named->broker->configure(rules, broker_limits(config_->limits));
-            named->broker->on_user_away([this](const std::string& user, Millis age) {
-                for (Worker* worker : shared_.crew)
-                    worker->post([worker, user, age] { worker->end_user(user, age); });
-            });
-            shared_.brokers.push_back(std::move(named));
-            return;
-        }
-        CHECK(false); // the configuration knows the types
+        const BrokerModule* module = find_broker_module(settings.type);
+        CHECK(module != nullptr); // the configuration knows the types
+        auto named = std::make_unique<NamedBroker>();
+        named->name = settings.name;
+        named->broker = module->create(settings, shared_.clock, named->counters);
+        named->broker->configure(rules, broker_limits(config_->limits));
+        named->broker->on_user_away([this](const std::string& user, Millis age) {
+            for (Worker* worker : shared_.crew)
+                worker->post([worker, user, age] { worker->end_user(user, age); });
+        });
+        shared_.brokers.push_back(std::move(named));
     };
     add(BrokerSettings());
     for (const BrokerSettings& broker : config_->brokers)

@@ -11,8 +11,9 @@ static_assert(kHandshakeEnds == std::tuple_size_v<decltype(Counters::handshakes)
 // What comes from here on is TLS, where the listener says so.
 void SocketConnection::start_tls() {
     if (listener().tls_context)
-        tls_ = std::make_unique<Secured>(listener().tls_context, socket_.get(),
-                                         listener().http2 != Http2::Off, *this);
+        tls_ = std::make_unique<Secured>(
+            listener().tls_context, socket_.get(),
+            listener().http2 != Http2::Off && http::Http2Session::is_built(), *this);
 }
 
 void SocketConnection::end_tls() {

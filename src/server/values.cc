@@ -159,6 +159,9 @@ Result<void> add_choice(const Row& row, std::string_view item, Value& value) {
     auto choice = parse_choice(row, item);
     if (!choice)
         return Error{choice.error()};
+    if (row.check)
+        if (auto checked = row.check(item); !checked)
+            return Error{checked.error()};
     if (row.type == Type::Choice) {
         value = {*choice, {std::string(item)}};
         return {};

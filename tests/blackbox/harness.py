@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts the real fanhorn on free ports and gives the tests their base class."""
 
+import functools
 import json
 import os
 import re
@@ -46,6 +47,13 @@ serve = publish, control, metrics
 {channels}
 """
 ANY_CHANNEL = "[channel **]\nclient_publish = public\n"
+
+
+@functools.cache
+def has_part(word):
+    """Whether the build has that part, which it may leave out: `fanhorn -V` tells."""
+    said = subprocess.run([FANHORN, "-V"], capture_output=True, text=True, check=True).stdout
+    return word in said.split()
 
 
 def config(server="", limits="", public="", private="", more="", defaults="", channels=ANY_CHANNEL):

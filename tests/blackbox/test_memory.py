@@ -9,7 +9,7 @@ import unittest
 from pathlib import Path
 
 from h2 import CANCEL, INITIAL_WINDOW, H2Client
-from harness import FanhornTest, config, eventually
+from harness import FanhornTest, config, eventually, has_part
 from process import SANITIZED
 from session import Session
 from sse import SseClient
@@ -93,6 +93,7 @@ class MemoryTest(FanhornTest):
         return count
 
 
+@unittest.skipUnless(has_part("http2"), "built without HTTP/2")
 class Budget(MemoryTest):
     """The budget comes and goes by reload."""
 

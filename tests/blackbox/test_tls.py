@@ -15,7 +15,7 @@ import time
 import unittest
 
 from certificates import Authority, connect
-from harness import FANHORN, Daemon, FanhornTest, PATIENCE, Wire, config, eventually, free_ports
+from harness import FANHORN, Daemon, FanhornTest, PATIENCE, Wire, config, eventually, free_ports, has_part
 from session import Session
 from sse import SseClient
 from wire import build_request
@@ -185,6 +185,7 @@ level = info
         for _ in range(50):
             self.assertEqual(wire.read_response().status, 200)
 
+    @unittest.skipUnless(has_part("http2"), "built without HTTP/2")
     def test_alpn(self):
         for offered, chosen in ((["http/1.1"], "http/1.1"), (["http/1.1", "h2"], "h2"), (["h2"], "h2"), (None, None)):
             connection = self.connect(AUTHORITY.client(alpn=offered))

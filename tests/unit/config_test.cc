@@ -2,6 +2,7 @@
 #include "server/config.h"
 
 #include "base/text.h"
+#include "modules/modules.h"
 
 #include <cstdlib>
 #include <fstream>
@@ -165,6 +166,8 @@ static void effective_is_a_config(void**) {
 }
 
 static void redis_brokers(void**) {
+    if (!find_broker_module("redis"))
+        skip();
     const auto config =
         good(kListener + "[broker one]\ntype = redis\nmode = sentinel\nmaster = m\n"
                          "sentinels = :pw@a:1, b\n"

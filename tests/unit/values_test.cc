@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "http/http2.h"
+#include "modules/modules.h"
 #include "server/config.h"
 #include "server/options.h"
 #include "server/values.h"
@@ -190,9 +192,12 @@ static void words(void**) {
         {"listener", "serve", "publsh",
          "is not one of subscribe, publish, control, metrics, client; did you mean 'publish'?"},
         {"broker", "type", "local", "local"},
-        {"broker", "type", "redis", "redis"},
+        {"broker", "type", "redis",
+         find_broker_module("redis") ? "redis" : "was left out of this build"},
         {"broker", "type", "nats", "is not in this version"},
         {"broker", "type", "memory", "is not one of local, redis"},
+        {"listener", "http2", "cleartext",
+         http::Http2Session::is_built() ? "cleartext" : "was left out of this build"},
         {"log", "level", "warn", "is not one of debug, info, notice, warning, error"},
         {"log", "format", "jsn", "is not one of text, json; did you mean 'json'?"},
     });
