@@ -104,6 +104,10 @@ std::string reloading_state() {
     return "RELOADING=1\nMONOTONIC_USEC=" + std::to_string(monotonic_micros());
 }
 
+std::string stopping_state(int64_t millis) {
+    return "STOPPING=1\nEXTEND_TIMEOUT_USEC=" + std::to_string(millis * 1000);
+}
+
 int64_t watchdog_interval() {
     const char* micros = std::getenv("WATCHDOG_USEC");
     return micros ? std::atoll(micros) / 2000 : 0;

@@ -28,6 +28,8 @@ Result<int> read_pid_file(const std::string& path);
 void notify_service_manager(std::string_view state);
 // "RELOADING=1" with the time that systemd asks for.
 std::string reloading_state();
+// "STOPPING=1", and that it may take so long.
+std::string stopping_state(int64_t millis);
 // Half of WATCHDOG_USEC in milliseconds; 0 where no watchdog is wanted.
 int64_t watchdog_interval();
 

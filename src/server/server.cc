@@ -381,7 +381,7 @@ void Server::begin_drain() {
     drain_until_ = shared_.clock.now() + over + kDrainGraceMs;
     log_event(LogLevel::Notice, "draining",
               {{"connections", shared_.connections.load()}, {"over_ms", over}});
-    notify_service_manager("STOPPING=1");
+    notify_service_manager(stopping_state(over + kDrainGraceMs + kHooksDrainMs));
     for (const auto& worker : workers_)
         worker->post([raw = worker.get(), over] { raw->drain(over); });
 }

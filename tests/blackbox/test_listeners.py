@@ -60,7 +60,7 @@ class Listeners(unittest.TestCase):
             handed.bind(("127.0.0.1", 0))
             handed.listen()
             daemon = Handed(config(more="[listener given]\naddress = fd:web\nserve = control"))
-            daemon.handed = handed
+            daemon.handed = {"web": handed}
             with daemon:
                 self.assertEqual(ask(socket.AF_INET, handed.getsockname()), 200)
 
@@ -80,16 +80,23 @@ class Listeners(unittest.TestCase):
 
 
 class Handed(Daemon):
-    """Started with a listening socket as descriptor 3, as systemd does."""
+    """Started with listening sockets as descriptors from 3 on, as systemd does; `handed` has them by
+    their names."""
 
     def launch(self):
+        count = len(self.handed)
+        taken = range(3, 3 + count)
+
         def hand():
-            os.dup2(self.handed.fileno(), 3)
-            os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="web")
+            copies = [os.dup(each.fileno()) for each in self.handed.values()]  # none of them among `taken`
+            for fd, copy in zip(taken, copies):
+                os.dup2(copy, fd)
+            os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(count),
+                              LISTEN_FDNAMES=":".join(self.handed))
 
         with open(self.errors, "ab") as errors:
             self.process = subprocess.Popen([FANHORN, "-c", str(self.file)], stdin=subprocess.DEVNULL,
-                                            stdout=errors, stderr=errors, preexec_fn=hand, pass_fds=(3,))
+                                            stdout=errors, stderr=errors, preexec_fn=hand, pass_fds=taken)
 
 
 if __name__ == "__main__":
