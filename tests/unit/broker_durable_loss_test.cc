@@ -205,12 +205,10 @@ static void run_on_a_bad_disk(uint32_t seed) {
     bench.lose_power_and_begin(below(100));
     assert_true(bench.broker->pushed().seq >= last);
     for (const auto& [channel, messages] : acknowledged) {
-        const Page page = [&] {
-            Stretch stretch;
-            stretch.parts = {{channel, 0}};
-            stretch.max_messages = stretch.max_bytes = SIZE_MAX;
-            return bench.read(std::move(stretch));
-        }();
+        Stretch stretch;
+        stretch.parts = {{channel, 0}};
+        stretch.max_messages = stretch.max_bytes = SIZE_MAX;
+        const Page page = bench.read(std::move(stretch));
         auto next = page.messages.begin();
         for (const auto& [seq, payload] : messages) {
             while (next != page.messages.end() && (*next)->position.seq < seq)
