@@ -157,9 +157,12 @@ deb: build-packages package-packages ## build/pkg/*.deb
 rpm: build-packages package-packages ## build/pkg/*.rpm
 	@packaging/make-rpm.sh
 
-package-test: deb ## lintian, the unit's score, and the .deb in a bare Debian (needs root)
+package-test: deb rpm ## lintian, reproducible builds, the packages in bare Debians (needs root, half an hour)
 	@tests/packages/lint.sh
-	@tests/packages/chroot.sh
+	@tests/packages/chroot.sh bookworm
+	@tests/packages/rpm.sh
+	@tests/packages/chroot.sh trixie
+	@tests/packages/reproducible.sh
 
 guide-test: build test-packages ## the files of examples/: publish in each language, behind each proxy
 	@$(INSTALL) $(LISTS).guide

@@ -1,118 +1,101 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs build/pkg/fanhorn_*.deb into a bare Debian 12 and uses it there: check, start, publish,
-# receive, reload, drain, remove, purge. Needs root. The Debian comes from where this system gets
-# its own packages, once: build/bookworm.tar keeps it. It has mounts, processes and (but for the
-# installing) a network of its own, so nothing is left behind and no port is taken here.
+# chroot.sh [SUITE]: installs the .deb into a bare Debian (bookworm, or trixie) and uses it there:
+# check, start, publish, receive, reload, rotate the log, upgrade, drain, remove, purge. Needs root.
+# Of another suite than bookworm the .deb is built there first, since its libraries have other names;
+# FANHORN_PACKAGES=FOLDER takes the ones in that folder as they are.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
-[ "$(id -u)" = 0 ] || { echo "chroot.sh needs root" >&2; exit 1; }
-if [ "${1:-}" != inside ]; then
-    exec unshare --mount --pid --fork --kill-child --mount-proc "$0" inside
-fi
+suite=${1:-bookworm}
+. tests/packages/bare.sh
 
-passed=0 failed=0
-check() { # WHAT COMMAND...
-    if "${@:2}" >"$work/out" 2>&1; then
-        passed=$((passed + 1)) && echo "ok      $1"
-    else
-        failed=$((failed + 1)) && echo "FAILED  $1: ${*:2}" && sed 's/^/        /' "$work/out"
-    fi
+built=${FANHORN_PACKAGES:-build/pkg}
+build_there() {
+    built=build/pkg/$suite
+    local version
+    version=$(packaging/source-tarball.sh "$work/source")
+    local tarball=$work/source/fanhorn-$version.tar.gz
+    cmp -s "$tarball" "$built/of.tar.gz" && ls "$built"/fanhorn_*.deb >/dev/null && return
+    echo "the .deb for $suite, built there"
+    bare_debian "$suite" || return
+    mkdir -p "$root/source" "$built"
+    tar -C "$root/source" --strip-components=1 -xzf "$tarball"
+    in_root sh -c 'cd /source && apt-get -y --no-install-recommends install build-essential fakeroot &&
+        cp -r packaging/debian debian && apt-get -y --no-install-recommends build-dep . &&
+        rm -r debian && packaging/make-deb.sh build/pkg' >"$built/build.log" 2>&1 ||
+        { tail -n 40 "$built/build.log"; return 1; }
+    cp "$root"/source/build/pkg/*.deb "$built/" && cp "$tarball" "$built/of.tar.gz"
+    leave_root
+    rm -rf --one-file-system "$root"
 }
+[ "$suite" = bookworm ] || [ -n "${FANHORN_PACKAGES:-}" ] || build_there || exit 1
 
-work=$(mktemp -d /var/tmp/fanhorn-chroot.XXXXXX)
-root=$work/root
-trap 'umount "$root/proc" "$root/dev" "$work/net"; rm -rf --one-file-system "$work"' EXIT
-in_root() { timeout 300 chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
-    DEBIAN_FRONTEND=noninteractive "$@"; }
-
-# "URI SUITE" of each of this system's sources that is Debian's own.
-sources() {
-    apt-get indextargets --format '$(ORIGIN) $(COMPONENT) $(REPO_URI) $(CODENAME)' \
-        'Created-By: Packages' | sed -n 's/^Debian main //p' | grep -E ' bookworm(-|$)'
+# The same package with a higher version.
+next_package() {
+    dpkg-deb -R "$root/tmp/fanhorn.deb" "$work/next" &&
+        sed -i 's/^Version: .*/&+next/' "$work/next/DEBIAN/control" &&
+        dpkg-deb -b "$work/next" "$root/tmp/next.deb"
 }
-
-bare_debian() {
-    sources | grep -q . || apt-get -qq update
-    local mirror
-    mirror=$(sources | awk '$2 == "bookworm" {print $1; exit}')
-    [ -n "$mirror" ] || { echo "no Debian 12 among the sources of apt" >&2; return 1; }
-    if [ ! -e build/bookworm.tar ]; then
-        echo "a bare Debian 12, once: debootstrap"
-        debootstrap --variant=minbase bookworm "$root" "$mirror" >"$work/out" 2>&1 ||
-            { tail "$work/out"; return 1; }
-        mkdir -p build
-        tar -C "$root" -cf build/bookworm.tar.new . && mv build/bookworm.tar.new build/bookworm.tar
-    else
-        mkdir -p "$root" && tar -C "$root" -xf build/bookworm.tar
-    fi
-    sources | sed 's/.*/deb & main/' >"$root/etc/apt/sources.list"
-    apt-config dump | grep -E '^Acquire::(http|https|Check|Retries)' \
-        >"$root/etc/apt/apt.conf.d/99host"
-    cp /etc/resolv.conf /etc/hosts "$root/etc/"
-    mount -t proc proc "$root/proc"
-    mount --bind /dev "$root/dev"
+has_version() { in_root dpkg-query -W -f '${Version}' fanhorn | grep -q "$1"; }
+rotates() { # What the unit's name stands for is one process here.
+    printf '#!/bin/sh\necho "$@" >/tmp/asked\nkill -USR1 %s\n' "$pid" >"$root/usr/local/bin/systemctl"
+    chmod +x "$root/usr/local/bin/systemctl"
+    in_root env PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin logrotate -v -f /etc/logrotate.d/fanhorn || return
+    rm "$root/usr/local/bin/systemctl"
+    grep -q 'signal=USR1.*fanhorn.service' "$root/tmp/asked" && mode /var/log/fanhorn/fanhorn.log.1 "640 fanhorn fanhorn"
 }
-
-mode() { [ "$(in_root stat -c '%a %U %G' "$1")" = "$2" ]; }
-gone() { [ ! -e "$root$1" ]; }
-local_net() { nsenter --net="$work/net" "$@"; }
-ready() {
-    for _ in $(seq 50); do
-        local_net curl -sf http://127.0.0.1:8081/readyz && return
-        sleep 0.1
-    done
+log_is_new() { # what is logged from now on goes there
+    kill -HUP "$pid"
+    for _ in $(seq 50); do grep -q event=reloaded "$root/var/log/fanhorn/fanhorn.log" && return || sleep 0.1; done
     return 1
 }
-publish() { local_net curl -sfS -d "$1" "http://127.0.0.1:8081/pub/demo"; }
-# The subscriber is there before the message is: it prints `retry:` first.
-receive() {
-    nsenter --net="$work/net" curl -sN -m 20 "http://127.0.0.1:8080/sub/$1" >"$work/sub" &
-    local reader=$!
-    for _ in $(seq 50); do grep -q . "$work/sub" && break || sleep 0.1; done
-    publish "$2"
-    for _ in $(seq 50); do grep -q "^data:.*$2" "$work/sub" && break || sleep 0.1; done
-    kill "$reader" && wait "$reader"
-    cat "$work/sub"
-    grep -q "^data:.*$2" "$work/sub"
-}
-daemon() { # as the unit starts it, less systemd
-    nsenter --net="$work/net" chroot --userspec=fanhorn:fanhorn "$root" \
-        /usr/sbin/fanhorn -c /etc/fanhorn/fanhorn.conf >"$work/log" 2>&1 &
-    pid=$!
-}
-drained() {
-    kill -QUIT "$pid"
-    for _ in $(seq 400); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
-    kill -KILL "$pid" 2>/dev/null && echo "the daemon was still there after 40 s"
-    wait "$pid"
-}
 
-bare_debian || exit 1
-touch "$work/net" && unshare --net="$work/net" ip link set lo up
-cp build/pkg/fanhorn_*.deb "$root/tmp/fanhorn.deb"
-in_root apt-get -qq update >"$work/out" 2>&1 || { cat "$work/out"; exit 1; }
+bare_debian "$suite" || exit 1
+own_net
+cp "$built"/fanhorn_*.deb "$root/tmp/fanhorn.deb"
+debug=$(ls "$built"/fanhorn-dbgsym_*.deb)
 
 check "installs with what it depends on" \
-    in_root apt-get -y --no-install-recommends install /tmp/fanhorn.deb
+    in_root apt-get -y --no-install-recommends install /tmp/fanhorn.deb logrotate
 check "made its user" in_root getent passwd fanhorn
 check "the configuration is the daemon's to read, nobody else's" \
     mode /etc/fanhorn/fanhorn.conf "640 root fanhorn"
+check "so is what is beside it" mode /etc/fanhorn/conf.d "750 root fanhorn"
 check "fanhorn -t passes on what was installed" in_root fanhorn -t
 check "fanhorn -v" in_root fanhorn -v
 check "the unit is there and enabled" \
     in_root test -e /etc/systemd/system/multi-user.target.wants/fanhorn.service
+check "manual pages, completion, the AppArmor profile" \
+    there /usr/share/man/man{1/fanhornctl.1,5/fanhorn.conf.5,7/fanhorn-protocol.7,8/fanhorn.8}.gz \
+    /usr/share/bash-completion/completions/fanhorn{,ctl} /usr/share/zsh/vendor-completions/_fanhorn{,ctl} \
+    /etc/apparmor.d/usr.sbin.fanhorn
+check "debug symbols are a package of their own" test -s "$debug"
+
+# As LogsDirectory= and StateDirectory= of the unit do.
+in_root install -d -o fanhorn -g fanhorn -m 0750 /var/log/fanhorn /var/lib/fanhorn
+printf '[log]\ntarget = /var/log/fanhorn/fanhorn.log\n' >"$root/etc/fanhorn/conf.d/log.conf"
 daemon
 check "the daemon gets ready" ready
-check "a subscriber receives what is published" receive demo "hello-from-the-package"
+check "a subscriber comes" subscribe
+check "and receives what is published" receives "hello-from-the-package"
 check "fanhornctl publishes" local_net chroot "$root" fanhornctl publish demo hi
-check "reloads" kill -HUP "$pid"
-check "and goes on" receive demo "hello-again"
+check "logrotate turns the log" rotates
+check "the daemon writes into the new one" log_is_new
+check "reload: the subscriber goes on" receives "hello-after-the-reload"
+
+echo "; the administrator's own line" >>"$root/etc/fanhorn/fanhorn.conf"
+next_package >"$work/out" 2>&1 || { cat "$work/out"; exit 1; }
+check "is upgraded" in_root apt-get -y install /tmp/next.deb
+check "to the next version" has_version next
+check "the administrator's configuration is kept" \
+    grep -q "the administrator's own line" "$root/etc/fanhorn/fanhorn.conf"
+check "upgrade: the subscriber goes on" receives "hello-after-the-upgrade"
+kill "$reader" 2>/dev/null
 check "QUIT drains and exits with 0" drained
 check "is removed, its configuration kept" in_root apt-get -y remove fanhorn
-check "the configuration is still there" in_root test -e /etc/fanhorn/fanhorn.conf
+check "the configuration is still there" there /etc/fanhorn/fanhorn.conf
 check "is purged" in_root apt-get -y purge fanhorn
-check "nothing in /etc is left" gone /etc/fanhorn
-[ "$failed" = 0 ] || { echo "the daemon's log:"; cat "$work/log"; }
-echo "chroot: $passed passed, $failed failed"
-[ "$failed" = 0 ]
+check "what the administrator added is kept" there /etc/fanhorn/conf.d/log.conf
+check "nothing else of it is left" gone /etc/fanhorn/fanhorn.conf /etc/logrotate.d/fanhorn /etc/apparmor.d/usr.sbin.fanhorn \
+    /etc/apparmor.d/local/usr.sbin.fanhorn /var/lib/fanhorn /var/log/fanhorn /usr/sbin/fanhorn
+ended "chroot-$suite"

@@ -1,7 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# lintian has nothing against the .deb, the unit gives the daemon away less than 2 points of
-# systemd's exposure, and its filter of system calls lets through those that the daemon makes.
+# lintian has nothing against the .deb that its overrides do not explain, nor rpmlint against the .rpm;
+# systemd reads the unit, and gives it less than 2 points of exposure; its filter lets through the
+# system calls that the daemon makes; AppArmor's parser reads the profile; the completions know every
+# option.
 cd "$(dirname "$0")/../.." || exit 1
 passed=0 failed=0
 check() {
@@ -22,9 +24,29 @@ permits() { # CALL... by the lines SystemCallFilter= of the unit
         ! grep -qx "$call" <<<"$denied" || { echo "$call is denied"; return 1; }
     done
 }
+verified() { # the unit, which names programs that are not installed here
+    sed 's,=/usr/sbin/fanhorn.*,=/bin/true,' packaging/systemd/fanhorn.service >build/pkg/fanhorn.service
+    local said
+    said=$(systemd-analyze verify --man=no --recursive-errors=no build/pkg/fanhorn.service 2>&1)
+    [ -z "$said" ] || { echo "$said"; return 1; }
+}
+checks_first() { # a reload
+    [ "$(sed -n 's/^ExecReload=//p' packaging/systemd/fanhorn.service | head -n 1)" = \
+        "$(sed -n 's/^ExecStart=\(\S*\)/\1 -t/p' packaging/systemd/fanhorn.service)" ]
+}
+completes() { # with the programs of the package
+    local root=$PWD/build/pkg/root
+    rm -rf "$root"
+    dpkg-deb -x build/pkg/fanhorn_*.deb "$root" && PATH=$root/usr/bin:$root/usr/sbin:$PATH tests/packages/completion.sh
+}
 unprivileged=
 [ "$(id -u)" = 0 ] && unprivileged=--allow-root
-check lintian lintian $unprivileged --fail-on error,warning build/pkg/*.changes
+check lintian lintian $unprivileged --display-info --pedantic --fail-on error,warning,info,pedantic build/pkg/*.changes
+check rpmlint rpmlint --strict --config packaging/rpm/rpmlint.toml build/pkg/*.rpm
+check "the unit" verified
+check "its reload checks first" checks_first
+check "the AppArmor profile" apparmor_parser --skip-kernel-load --skip-cache packaging/apparmor/usr.sbin.fanhorn
+check "completion in bash and zsh" completes
 check "exposure of the unit" systemd-analyze security --offline=yes --threshold=20 --no-pager \
     packaging/systemd/fanhorn.service >build/pkg/security.log
 tail -n 1 build/pkg/security.log

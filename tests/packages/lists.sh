@@ -16,7 +16,7 @@ list=packaging/packages.build spec=packaging/rpm/fanhorn.spec
 same "Build-Depends in debian/control, but debhelper's own" \
     "$(sed 's/#.*//' $list | grep -vxE 'g\+\+ *|make *' | sorted)" \
     "$(sed -n '/^Build-Depends:/,/^[A-Z].*:/s/^ //p' packaging/debian/control |
-        grep -vE '^(debhelper-compat|dh-sequence)' | sorted)"
+        sed 's/ <!pkg[^>]*>//' | grep -vE '^(debhelper-compat|dh-)' | sorted)"
 same "BuildRequires in fanhorn.spec" \
     "$(sed -n 's/.*# rpm: //p' $list | sorted)" \
     "$(sed -n 's/^BuildRequires: *//p' $spec | sorted)"
