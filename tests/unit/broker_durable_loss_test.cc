@@ -156,7 +156,7 @@ static void test_a_failed_sync_loses_nothing(void**) {
     bench.sync_micros = 0;
     bench.stop_and_begin();
     const size_t before = bench.folder->calls;
-    bench.folder->fails = [&](size_t call) { return call == before + 4; };
+    bench.folder->fails = [before](size_t call) { return call == before + 4; };
     bench.say("c", "three"); // written and synced, for the ceiling rises
     bench.say("c", "four");  // written; the sync fails
     assert_true(bench.folder->calls == before + 4 && bench.counters.log_errors.value() == 1);
