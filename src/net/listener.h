@@ -23,13 +23,24 @@ class Acceptor final : public Watch {
     // reserve lends, then accepting rests so long.
     static constexpr int kSparesPerPause = 16;
     static constexpr Millis kPause = 100;
+    // Who is held back is looked at again so often at least.
+    static constexpr int64_t kMaxHoldMicros = 100'000;
 
-    // `on_accept` owns the descriptor that it is given; `is_spare`: it is lent by the reserve,
-    // which has it back when it is closed at once. `on_exhausted` is told before the first of
-    // those.
+    // What it asks of its owner, and tells.
+    struct Owner {
+        // Owns the descriptor; `is_spare`: it is lent by the reserve, which has it back when it is
+        // closed at once.
+        std::function<void(int fd, bool is_spare)> on_accept;
+        // Before the first of those.
+        std::function<void()> on_exhausted;
+        // In how many microseconds one more may be accepted, 0: now. Null: always now.
+        std::function<int64_t()> hold = nullptr;
+        // Somebody had to wait for that.
+        std::function<void()> on_held = nullptr;
+    };
+
     Acceptor(Loop& loop, const Clock& clock, Descriptor socket, DescriptorReserve& reserve,
-             std::function<void(int fd, bool is_spare)> on_accept,
-             std::function<void()> on_exhausted);
+             Owner owner);
     ~Acceptor() override;
 
     // False where there was no descriptor for it, or no room in the kernel: it accepts nothing.
@@ -43,6 +54,8 @@ class Acceptor final : public Watch {
   private:
     void on_readable() override;
     int accept_some();
+    bool is_held();
+    void rest(int64_t micros);
     bool is_storm(int accepted);
     void rest_over();
     void accept_spare();
@@ -51,13 +64,14 @@ class Acceptor final : public Watch {
     const Clock& clock_;
     Descriptor socket_;
     DescriptorReserve& reserve_;
-    const std::function<void(int, bool)> on_accept_;
-    const std::function<void()> on_exhausted_;
+    const Owner owner_;
     bool is_open_ = false;
     Millis paused_until_ = 0; // 0: not paused
     Delay rest_;              // while it runs, a storm's connections wait
     int64_t counted_from_ = 0;
-    int counted_ = 0; // accepted in kRestMicros from there
+    int counted_ = 0;         // accepted in kRestMicros from there
+    int64_t hold_micros_ = 0; // as the owner said when accept_some() ended; 0: not for that
+    bool was_held_ = false;   // since the last one was accepted
 };
 
 } // namespace fanhorn

@@ -67,6 +67,9 @@ std::string_view limit_name(Limit limit) {
         "memory",
         "log_queue",
         "commands",
+        "connection_max_age",
+        "accept_rate",
+        "channels_per_user",
     };
     return kNames[static_cast<size_t>(limit)];
 }
@@ -102,8 +105,9 @@ static std::string_view limit_event(Limit limit) {
 }
 
 void log_limit(Limit limit, std::string_view who) {
-    // Peers that went away are everyday life.
-    const bool is_usual = limit == Limit::IdleTimeout || limit == Limit::Heartbeat;
+    // Peers that went away, or have been here for long, are everyday life.
+    const bool is_usual = limit == Limit::IdleTimeout || limit == Limit::Heartbeat ||
+                          limit == Limit::ConnectionMaxAge;
     log_event(is_usual ? LogLevel::Info : LogLevel::Notice, limit_event(limit),
               {{"limit", limit_name(limit)}, {"who", who.empty() ? "-" : who}});
 }

@@ -80,8 +80,11 @@ enum class Limit : uint8_t {
     Memory,
     LogQueue,
     Commands,
+    ConnectionMaxAge,
+    AcceptRate,
+    ChannelsPerUser,
 };
-inline constexpr size_t kLimits = 39;
+inline constexpr size_t kLimits = 42;
 std::string_view limit_name(Limit limit);
 // The log line of Counters::hit alone, for who may not write one while it counts.
 void log_limit(Limit limit, std::string_view who = {});

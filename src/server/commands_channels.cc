@@ -105,6 +105,10 @@ std::optional<http::Problem> Commands::read_step(const CommandMembers& members,
         worker_.counters().hit(Limit::Subscriptions);
         return http::problem("bad_channel", "more channels than 'subscriptions' in [limits]");
     }
+    if (!from_->has_room_for(step.channels.size())) {
+        worker_.counters().hit(Limit::ChannelsPerUser, rights_->identities().user());
+        return too_many_channels_of_user();
+    }
     if (!session_->has_room_for(step, limits.filters)) {
         worker_.counters().hit(Limit::Filters);
         return too_many_filters();

@@ -68,7 +68,10 @@ struct LimitSettings {
     uint32_t http2_frames = 200;           // that carry nothing, a second; closed
     uint32_t connections_per_address = 0;  // at a time, 0: no limit; 503 at the door
     Rate connection_rate;                  // of new ones from one address; 503 at the door
+    Rate accept_rate;                      // of a worker, of all new ones; they wait
     uint32_t connections_per_user = 1'000; // subscribed ones, 0: no limit; 429
+    uint32_t channels_per_user = 10'000;   // of all his connections, 0: no limit; 429
+    Millis connection_max_age = 0;         // give or take a fifth, 0: any; told to go
     // Of the whole daemon, in bytes; up to 100 per cent of what there is. See MemoryLevel.
     uint64_t memory = 80;
 };

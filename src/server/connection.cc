@@ -242,6 +242,7 @@ void Connection::on_deadline() {
 void Connection::on_heartbeat() {
     Subscriber& stream = *subscriber_;
     arm(stream.heartbeat_every());
+    count_channels();
     // Who still has to take earlier bytes is not asked for a sign of life: send_timeout looks
     // after that.
     if (!stream.takes_heartbeat())
@@ -274,7 +275,23 @@ void Connection::go_away(uint32_t retry_ms) {
     }
 }
 
+bool Connection::is_leaving() const {
+    switch (state_) {
+    case State::Multiplexing: // by its GOAWAY
+    case State::Flushing:
+    case State::Lingering:
+    case State::Closed:
+        return true;
+    default:
+        return false;
+    }
+}
+
 void Connection::say_farewell(const Farewell& farewell) {
+    if (state_ == State::Streaming && subscriber_->state() == Subscriber::State::Placing) {
+        exchange_->request.keep_alive = false;
+        return refuse(Start::Status::Down); // nothing of a stream has been sent, not even a head
+    }
     subscriber_->close(farewell);
     // A reader that stopped does not hear it; the linger ends it all the same.
     if (state_ == State::Streaming) {

@@ -59,6 +59,9 @@ class Connection : public Client, public Deadline {
     }
     // Ends it in a way its client understands, now.
     virtual void go_away(uint32_t retry_ms);
+    // Whether it ends by itself from now on, once it was told to go; else it is in the middle of
+    // something.
+    bool is_leaving() const;
     // The backend sends its user away.
     void send_away();
     // Ends it without further words.
@@ -93,6 +96,8 @@ class Connection : public Client, public Deadline {
     void command(std::string_view text) override;
     // One that came by POST, for this session.
     void run_posted(const PostedCommand& command, const Commands::Say& answer);
+    // Whether the connections of its user, where it has one, may have so many channels more.
+    bool has_room_for(size_t channels) const;
     Counters& counters() const override;
 
   protected:
@@ -137,6 +142,7 @@ class Connection : public Client, public Deadline {
     void leave_unread(bool is_drained);
     void hear(std::span<char> bytes);
     void on_heartbeat();
+    void count_channels();
     void say_farewell(const Farewell& farewell);
     bool wants_input() const;
     void take(std::span<char> bytes);
@@ -210,12 +216,12 @@ class Connection : public Client, public Deadline {
     std::optional<http::Problem> check_backend_channels();
     const Identity* backend() const;
     Standing& standing();
-    void begin_standing();
+    void begin_standing(size_t channels);
     void expire_on_time();
 
     // connection_subscribe.cc
     void subscribe(const std::string* since = nullptr);
-    bool is_user_full() const;
+    std::optional<http::Problem> check_user(size_t channels);
     const ChannelSettings* user_settings(const std::string& name, std::string_view transport) const;
     void add_user_channel(const Transport& transport, Wish& wish) const;
     void attend(const Wish& wish);

@@ -101,10 +101,11 @@ Standing& Connection::standing() {
 }
 
 // Whom the request's tokens gave stays for as long as the subscription.
-void Connection::begin_standing() {
+void Connection::begin_standing(size_t channels) {
     if (exchange_->identities.empty())
         return;
     standing().identities = exchange_->identities;
+    standing().channels = static_cast<uint32_t>(channels);
     worker().users().add(*standing_, worker().now());
     expire_on_time();
 }

@@ -49,18 +49,35 @@ void Connection::open_session(Opening&& opening, const Wish& wish) {
 
 // A token that came in a command named a user.
 void Connection::begin_user() {
-    if (is_user_full()) {
-        note(Limit::ConnectionsPerUser);
-        return say_farewell({Farewell::Why::GoingAway, retry_ms()});
-    }
-    worker().users().add(*standing_, worker().now());
     auto& session = static_cast<Session&>(*subscriber_);
+    if (check_user(session.channel_count()))
+        return say_farewell({Farewell::Why::GoingAway, retry_ms()});
+    standing_->channels = static_cast<uint32_t>(session.channel_count());
+    worker().users().add(*standing_, worker().now());
     const std::string name = user_channel(standing_->user);
     const ChannelSettings* settings = user_settings(name, use_name(session.use()));
     if (!settings || session.has(name) || session.state() != Subscriber::State::Live ||
         &worker().directory().end_for(*settings) != &session.end())
         return;
     session.subscribe({.channels = {name}, .settings = {settings}, .since = {}});
+}
+
+bool Connection::has_room_for(size_t channels) const {
+    if (!standing_)
+        return true;
+    const bool is_counted = standing_->users != nullptr;
+    if (!is_counted && takes_commands())
+        channels += static_cast<const Session&>(*subscriber_).channel_count();
+    return worker().users().has_room_for(is_counted ? standing_->user
+                                                    : standing_->identities.user(),
+                                         channels, worker().config().limits.channels_per_user);
+}
+
+// They come and go by commands, or because the backend ends them.
+void Connection::count_channels() {
+    if (takes_commands() && standing_->users && subscriber_)
+        worker().users().set_channels(*standing_,
+                                      static_cast<const Session&>(*subscriber_).channel_count());
 }
 
 bool Connection::is_full() const {
@@ -109,6 +126,7 @@ void Connection::run_own(std::string_view text, const Commands::Say& also) {
     standing_->commands->run(text, rights, *this, also);
     if (standing_ && !standing_->users && !standing_->identities.user().empty())
         begin_user();
+    count_channels();
     if (standing_ && standing_->identities.expires() != standing_->expires)
         expire_on_time();
 }

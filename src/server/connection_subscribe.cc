@@ -171,10 +171,20 @@ void Connection::subscribe(const std::string* since) {
     start_subscription(transport, std::move(wish));
 }
 
-// Whether whoever the tokens name has all the connections that one may have.
-bool Connection::is_user_full() const {
+// Of whoever the tokens name: whether one connection more, with so many channels, is too much.
+std::optional<http::Problem> Connection::check_user(size_t channels) {
     const Identities& held = standing_ ? standing_->identities : exchange_->identities;
-    return worker().users().is_full(held.user(), worker().config().limits.connections_per_user);
+    const auto& limits = worker().config().limits;
+    const Users& users = worker().users();
+    if (users.is_full(held.user(), limits.connections_per_user)) {
+        note(Limit::ConnectionsPerUser);
+        return too_many_of_user();
+    }
+    if (!users.has_room_for(held.user(), channels, limits.channels_per_user)) {
+        note(Limit::ChannelsPerUser);
+        return too_many_channels_of_user();
+    }
+    return std::nullopt;
 }
 
 // Of a user's own channel, null where there is none for that transport.
@@ -277,10 +287,9 @@ void Connection::start_subscription(Transport& transport, Wish&& wish) {
         return refuse_subscription(memory_problem());
     }
     const bool is_live = !opening.is_poll || opening.poll.may_wait;
-    if (is_live && is_user_full()) {
-        note(Limit::ConnectionsPerUser);
-        return refuse_subscription(too_many_of_user());
-    }
+    if (is_live)
+        if (const auto problem = check_user(wish.channels.size()))
+            return refuse_subscription(*problem);
     if (is_live && wish.filter &&
         !worker().hub().has_room_for(*wish.filter, *wish.encoding, wish.channels, limits.filters)) {
         note(Limit::Filters);
@@ -308,7 +317,7 @@ void Connection::open_poll(Opening&& opening, Wish&& wish) {
     const bool may_wait = opening.poll.may_wait;
     set_use(wish.encoding->use());
     enter(State::Polling);
-    begin_standing();
+    begin_standing(wish.channels.size());
     auto subscriber = std::make_unique<PollSubscriber>(*this, wish, std::move(opening.poll));
     PollSubscriber& poll = *subscriber;
     subscriber_ = std::move(subscriber);
@@ -331,7 +340,7 @@ bool Connection::begin_stream(Opening& opening, const Wish& wish) {
     set_use(wish.encoding->use());
     inbound_ = std::move(opening.inbound);
     enter(State::Streaming);
-    begin_standing();
+    begin_standing(wish.channels.size());
     arm(wish.heartbeat);
     return true;
 }

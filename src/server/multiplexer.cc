@@ -22,8 +22,10 @@ http::Http2Limits limits_of(const LimitSettings& limits) {
 
 Multiplexer::Multiplexer(SocketConnection& carrier)
     : carrier_(carrier), session_(*this, limits_of(carrier.worker().config().limits)),
-      idle_since_(carrier.worker().now()) {
+      idle_since_(carrier.worker().now()),
+      goes_at_(carrier.worker().date_to_go(carrier.listener())) {
     carrier_.counters().http2_connections.add(1);
+    carrier_.worker().set_date_to_go(carrier_, goes_at_);
     on_output(); // our settings
 }
 
@@ -45,7 +47,7 @@ http::Http2User* Multiplexer::accept(http::Http2Stream& stream) {
     if (!carrier_.worker().take_place(carrier_.listener()))
         return nullptr;
     auto* connection = new StreamConnection(carrier_, stream);
-    carrier_.worker().adopt(*connection);
+    carrier_.worker().adopt(*connection, goes_at_);
     return &connection->user();
 }
 

@@ -41,6 +41,7 @@ class Multiplexer final : public Inbound, private http::Http2Session::Handler {
     SocketConnection& carrier_;
     http::Http2Session session_;
     Millis idle_since_;
+    const Millis goes_at_;     // for its age, and its streams with it; 0: never
     Millis blocked_since_ = 0; // when the socket last took bytes but not all; 0: it does
     Due due_for_ = Due::Nothing;
     bool has_streams_ = false; // at the last flush

@@ -180,6 +180,22 @@ constexpr Row kLimitsRows[] = {
          "How many connections such an address may open in a second (50/s), a minute (300/m) or "
          "an hour; as many may come at once; 0: as many as it likes.\n"
          "Beyond it they are answered as beyond connections_per_address."},
+    {.name = "accept_rate",
+     .type = Type::Rate,
+     .binding = kField<&LimitSettings::accept_rate>,
+     .preset = "0",
+     .min = 1,
+     .max = 1'000'000,
+     .documentation =
+         "How many connections each worker accepts in a second (2000/s), a minute or an hour, of "
+         "the listeners that serve subscribe or client; a quarter of them may come at once; 0: as "
+         "many as it can, 64 of a listener between two looks at all else.\n"
+         "Beyond it nobody is refused: who comes waits in the listener's queue, first come, first "
+         "served; where its backlog is full, the system has clients try again after a second, "
+         "then two, then four.\n"
+         "What matters to others is most of all what new clients ask for, such as TLS and the "
+         "histories of their channels: it is for storms that are dearer than a worker can bear, "
+         "after an outage for example."},
     {.name = "connections_per_user",
      .type = Type::Count,
      .binding = kField<&LimitSettings::connections_per_user>,
@@ -189,6 +205,36 @@ constexpr Row kLimitsRows[] = {
          "Subscribed connections of one user, whom tokens name, polls that are held among them; "
          "one more is answered with 429; 0: no limit.\n"
          "One whose token comes in a command is told to come back later."},
+    {.name = "channels_per_user",
+     .type = Type::Count,
+     .binding = kField<&LimitSettings::channels_per_user>,
+     .preset = "10k",
+     .max = 1'000'000'000,
+     .documentation =
+         "Channels, and wildcards, that all those connections of one user have together, his own "
+         "channel among them; a channel counts once for each connection that has it.\n"
+         "A subscription that would be beyond is answered with 429, a command with the error "
+         "rate_limited, and what he has goes on; 0: no limit.\n"
+         "Channels that the backend ends count until the connection's next command or "
+         "heartbeat.\n"
+         "Workers that place one each at the same moment may come above it by as many."},
+    {.name = "connection_max_age",
+     .type = Type::Duration,
+     .binding = kField<&LimitSettings::connection_max_age>,
+     .preset = "0",
+     .max = 30 * kDay,
+     .documentation =
+         "How old connections to the listeners that serve subscribe or client may become, each "
+         "give or take a fifth, so that those that came together do not go together; 0: as old "
+         "as they like.\n"
+         "They are then ended as by QUIT, to come back within a second and resume: a WebSocket is "
+         "closed with 1001 and the reason retry=MILLISECONDS, a stream of Server-Sent Events is "
+         "given a retry: and ends, a poll is answered and its connection closed, HTTP/2 is told "
+         "GOAWAY, with all of its streams.\n"
+         "Who is being answered is answered before that, and what a reload changes is for those "
+         "who come after it.\n"
+         "It is for load balancers, where clients should find their way to machines that are "
+         "new."},
     {.name = "memory",
      .type = Type::Share,
      .binding = kField<&LimitSettings::memory>,

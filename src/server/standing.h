@@ -47,6 +47,7 @@ struct Standing {
     Users* users = nullptr; // once it is there
     std::string user;       // as it is there
     Millis since = 0;       // and since when
+    uint32_t channels = 0;  // of the connection, as they are counted there
     Millis expires = 0;     // of wall_millis(); 0: never
 };
 

@@ -33,4 +33,9 @@ http::Problem too_many_of_user() {
                                          "'connections_per_user' in [limits] allows");
 }
 
+http::Problem too_many_channels_of_user() {
+    return http::problem("rate_limited", "your connections have as many channels as "
+                                         "'channels_per_user' in [limits] allows");
+}
+
 } // namespace fanhorn

@@ -24,5 +24,7 @@ http::Problem too_many_filters();
 uint32_t retry_ms();
 // Where a user has as many connections as one may.
 http::Problem too_many_of_user();
+// Where they have as many channels as one user may.
+http::Problem too_many_channels_of_user();
 
 } // namespace fanhorn

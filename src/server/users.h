@@ -20,12 +20,19 @@ std::string user_channel(std::string_view user);
 // Whose it is; "" for any other channel.
 std::string_view user_of_channel(std::string_view channel);
 
-// How many subscribed connections each user has, on all workers. Any thread.
+// How many subscribed connections each user has, and channels in them, on all workers. Any thread.
 class UserCounts {
   public:
-    void add(std::string_view user);
-    void remove(std::string_view user);
-    uint32_t of(std::string_view user) const;
+    struct Count {
+        uint32_t connections = 0;
+        uint64_t channels = 0; // each as often as there are connections that have it
+    };
+    // A connection with so many channels; removed with as many as it then has.
+    void add(std::string_view user, uint32_t channels);
+    void remove(std::string_view user, uint32_t channels);
+    // One of his connections has so many, and had `before`.
+    void change(std::string_view user, uint32_t before, uint32_t channels);
+    Count of(std::string_view user) const;
     size_t size() const; // users
 
   private:
@@ -33,7 +40,7 @@ class UserCounts {
         size_t operator()(uint64_t key) const { return key; }
     };
     mutable std::mutex mutex_;
-    std::unordered_map<uint64_t, uint32_t, AsItIs> counts_; // by the keyed hash of the name
+    std::unordered_map<uint64_t, Count, AsItIs> counts_; // by the keyed hash of the name
 };
 
 // One a worker. A Standing leaves by itself when it dies.
@@ -43,9 +50,12 @@ class Users {
     explicit Users(UserCounts& everywhere, Observer* observer = nullptr)
         : everywhere_(everywhere), observer_(observer) {}
 
-    // Of the user that its tokens name; nothing when they name none, or it is here already.
+    // Of the user that its tokens name, with its channels; nothing when they name none, or it is
+    // here already.
     void add(Standing& standing, Millis now);
     void remove(Standing& standing);
+    // It is here, and has so many now.
+    void set_channels(Standing& standing, size_t channels);
     // Calls end(Connection&) for each of his that is here since then, or longer. How many there
     // were.
     template <typename End> size_t each(std::string_view user, Millis since, End end) {
@@ -65,7 +75,11 @@ class Users {
     // Whether he has `most` connections, on all workers together; 0: as many as he likes. A worker
     // places one at a time, so that he may come to have more by the number of workers without one.
     bool is_full(std::string_view user, uint32_t most) const {
-        return most != 0 && !user.empty() && everywhere_.of(user) >= most;
+        return most != 0 && !user.empty() && everywhere_.of(user).connections >= most;
+    }
+    // The same of `channels` more, all his connections together.
+    bool has_room_for(std::string_view user, size_t channels, uint32_t most) const {
+        return most == 0 || user.empty() || everywhere_.of(user).channels + channels <= most;
     }
 
   private:

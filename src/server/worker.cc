@@ -2,7 +2,6 @@
 #include "server/worker.h"
 
 #include "base/log.h"
-#include "base/random.h"
 #include "server/socket_connection.h"
 
 #include <csignal>
@@ -18,12 +17,6 @@ constexpr size_t kReadBufferBytes = 64 << 10, kStreamBufferBytes = 16 << 10;
 // so many sends.
 constexpr int64_t kFlushMicros = 1000;
 constexpr size_t kFlushesPerLook = 128;
-constexpr uint32_t kRetryMinMs = 500;
-constexpr uint32_t kRetrySpreadMs = 10'000;
-
-uint32_t jittered_retry_ms() {
-    return kRetryMinMs + random_below(kRetrySpreadMs);
-}
 
 // All sinks of a worker are its connections.
 class RingWriter final : public BatchWriter {
@@ -137,9 +130,10 @@ void Worker::run(Descriptors descriptors, bool use_ring, std::latch& parted) {
         set_up_ring();
     while (!is_stopping_)
         turn();
-    for (auto* list : {&connections_, &leaving_})
-        while (Connection* connection = list->front())
-            connection->drop();
+    for (Connection* each = connections_.front(); each; each = connections_.front())
+        each->drop();
+    while (Connection* connection = leaving_.front())
+        connection->drop();
     reap();
     inquiries_.close();
     listeners_.clear();
@@ -245,6 +239,8 @@ void Worker::tick() {
         shed_readers();
     if (is_draining())
         drain_some();
+    else
+        end_aged();
     log_tell_repeats();
 }
 
@@ -302,45 +298,6 @@ void Worker::reload(std::shared_ptr<const Config> config) {
     directory_.set_config(std::move(config));
     for (const auto& listener : listeners_)
         bound_silence(*listener);
-}
-
-void Worker::drain(Millis over) {
-    if (is_draining())
-        return;
-    for (auto& listener : listeners_)
-        listener->acceptor = nullptr;
-    drain_from_ = now();
-    drain_until_ = drain_from_ + std::max<Millis>(over, 1);
-    drain_total_ = connection_count_;
-    drain_closed_ = 0;
-    drain_some();
-}
-
-// Closes at an even pace, oldest first.
-void Worker::drain_some() {
-    const Millis now = this->now();
-    const double share = now >= drain_until_ ? 1.0
-                                             : static_cast<double>(now - drain_from_) /
-                                                   static_cast<double>(drain_until_ - drain_from_);
-    const auto due = static_cast<size_t>(share * static_cast<double>(drain_total_));
-    while (drain_closed_ < due || now >= drain_until_) {
-        Connection* connection = connections_.front();
-        if (!connection)
-            break;
-        connection->of_worker.unlink();
-        leaving_.push_back(*connection);
-        ++drain_closed_;
-        connection->go_away(jittered_retry_ms());
-    }
-}
-
-void Worker::stop() {
-    // Once each, what can be said at once; the sockets close behind it.
-    while (Connection* connection = connections_.pop_front()) {
-        leaving_.push_back(*connection);
-        connection->go_away(jittered_retry_ms());
-    }
-    is_stopping_ = true;
 }
 
 size_t Worker::end_user(const std::string& user, Millis age) {

@@ -9,6 +9,8 @@
 #include "net/loop.h"
 #include "net/ring.h"
 #include "relay/hub.h"
+#include "server/accept_pace.h"
+#include "server/ages.h"
 #include "server/answer_batch.h"
 #include "server/client_address.h"
 #include "server/connection.h"
@@ -136,7 +138,14 @@ class Worker {
     }
     // Takes a place for one more connection, for adopt(). False where there is none.
     bool take_place(const ListenerSettings& listener);
-    void adopt(Connection& connection);
+    void adopt(Connection& connection, Millis goes_at);
+    // When a connection that begins now has to go, for its age; 0: never.
+    Millis date_to_go(const ListenerSettings& listener) const;
+    // It has another one.
+    void set_date_to_go(Connection& connection, Millis goes_at) {
+        connection.of_worker.unlink();
+        connections_.add(connection, goes_at);
+    }
     // What its streams have written goes out at the end of the turn.
     void flush_later(Multiplexer& multiplexer) {
         if (!multiplexer.due.is_linked())
@@ -163,6 +172,7 @@ class Worker {
     void flush();
     void flush_multiplexed();
     void open(NewListener listener);
+    Acceptor::Owner acceptor_owner(ListenerEnd& listener);
     void bound_silence(const ListenerEnd& listener) const;
     bool refuses(const ListenerSettings& listener, int fd);
     void accept(ListenerEnd& listener, int fd, bool is_spare);
@@ -173,6 +183,8 @@ class Worker {
     void deliver();
     void tick();
     void drain_some();
+    void end_aged();
+    void send_off(Connection& connection, uint32_t retry_ms);
     void shed_readers();
     void reap();
     bool has_more() const;
@@ -190,6 +202,7 @@ class Worker {
     Directory directory_;
     Publisher publisher_;
     RateLimiter rates_;
+    AcceptPace accept_pace_;
     Control control_;
     std::vector<std::unique_ptr<Transport>> transports_;
     std::unique_ptr<DescriptorReserve> reserve_; // of this thread's table
@@ -208,8 +221,8 @@ class Worker {
     Expiries expiries_;
     List<Multiplexer, &Multiplexer::due> multiplexers_; // with something to send
     List<Exchange, &Exchange::unread> unread_;
-    List<Connection, &Connection::of_worker> connections_;
-    List<Connection, &Connection::of_worker> leaving_; // told to go by a drain
+    Ages<Connection, &Connection::of_worker> connections_;
+    List<Connection, &Connection::of_worker> leaving_; // told to go
     List<Connection, &Connection::of_worker> dead_;
     std::vector<std::unique_ptr<Subscriber>> answered_; // polls
     std::vector<Connection*> again_, running_;          // some are null

@@ -64,19 +64,33 @@ void Worker::open(NewListener listener) {
     end->settings = std::move(listener.settings);
     end->key = std::move(listener.key);
     ListenerEnd* raw = end.get();
-    end->acceptor = std::make_unique<Acceptor>(
-        *loop_, shared_.clock, std::move(listener.socket), *reserve_,
-        [this, raw](int fd, bool is_spare) { accept(*raw, fd, is_spare); },
-        [this] {
-            counters_.hit(Limit::Descriptors);
-            log_event(LogLevel::Error, "descriptors_exhausted",
-                      {{"while", "accepting"}, {"pause_ms", Acceptor::kPause}});
-        });
+    end->acceptor = std::make_unique<Acceptor>(*loop_, shared_.clock, std::move(listener.socket),
+                                               *reserve_, acceptor_owner(*raw));
     if (!end->acceptor->is_open())
         return log_event(LogLevel::Error, "listener_not_opened",
                          {{"address", end->key}, {"reason", "no descriptor left"}});
     bound_silence(*end);
     listeners_.push_back(std::move(end));
+}
+
+Acceptor::Owner Worker::acceptor_owner(ListenerEnd& listener) {
+    return {
+        .on_accept = [this, &listener](int fd, bool is_spare) { accept(listener, fd, is_spare); },
+        .on_exhausted =
+            [this] {
+                counters_.hit(Limit::Descriptors);
+                log_event(LogLevel::Error, "descriptors_exhausted",
+                          {{"while", "accepting"}, {"pause_ms", Acceptor::kPause}});
+            },
+        .hold =
+            [this, &listener] {
+                const Rate rate = config().limits.accept_rate;
+                return rate.is_limited() && !listener.settings.is_private()
+                           ? accept_pace_.wait(rate, monotonic_micros())
+                           : 0;
+            },
+        .on_held = [this, &listener] { counters_.hit(Limit::AcceptRate, listener.settings.name); },
+    };
 }
 
 // A peer that is gone is not noticed by us as long as the kernel takes what there is for it. One
@@ -87,6 +101,9 @@ void Worker::bound_silence(const ListenerEnd& listener) const {
 }
 
 void Worker::accept(ListenerEnd& listener, int fd, bool is_spare) {
+    if (const Rate rate = config().limits.accept_rate;
+        rate.is_limited() && !listener.settings.is_private())
+        accept_pace_.take(rate, monotonic_micros());
     if (refuses(listener.settings, fd)) {
         close(fd);
         return;
@@ -98,7 +115,7 @@ void Worker::accept(ListenerEnd& listener, int fd, bool is_spare) {
     auto* connection = new SocketConnection(Ref<ListenerEnd>(&listener), fd);
     if (address)
         addresses_.emplace(connection, address);
-    adopt(*connection);
+    adopt(*connection, date_to_go(listener.settings));
     if (!connection->begin())
         connection->drop();
 }
@@ -173,8 +190,8 @@ bool Worker::take_place(const ListenerSettings& listener) {
     return is_found;
 }
 
-void Worker::adopt(Connection& connection) {
-    connections_.push_back(connection);
+void Worker::adopt(Connection& connection, Millis goes_at) {
+    connections_.add(connection, goes_at);
     ++connection_count_;
 }
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one address may have: connections_per_address and connection_rate, also behind proxies and over TLS."""
+"""What one address may have: connections_per_address and connection_rate, also behind proxies and over TLS; and how
+fast a worker accepts: accept_rate."""
 
 import select
 import signal
@@ -8,7 +9,7 @@ import unittest
 
 from certificates import Authority
 from harness import PATIENCE, FanhornTest, Wire, config, eventually
-from wire import Via
+from wire import Via, build_request
 
 PROXY, OTHERS = "127.0.0.2", ("127.0.0.3", "127.0.0.4")
 TRUSTED = f"trusted_proxies = {PROXY}\n"
@@ -158,6 +159,20 @@ class SlowRate(AddressTest):
         self.assertEqual(len(self.refusals([self.wire_from("127.0.0.5") for _ in range(2)])), 2)
         time.sleep(60 / RATE)
         self.assertEqual(len(self.refusals([self.wire_from("127.0.0.5") for _ in range(2)])), 1)
+
+
+class AcceptRate(AddressTest):
+    config = config(server="workers = 1", limits="accept_rate = 20/m")  # 5 at once, then one in 3 s
+
+    def test_accept_rate(self):
+        def hit():
+            wires = [self.wire("public") for _ in range(6)]
+            for wire in wires:
+                wire.send(build_request("GET", "/healthz", wire.address))
+            for _ in range(20):  # the private listener knows no such limit
+                self.assertEqual(self.daemon.request("GET", "/healthz").status, 200)
+            self.assertEqual([wire.read_response().status for wire in wires], [200] * 6)
+        self.assert_limit("accept_rate", hit)
 
 
 class OverTls(AddressTest):

@@ -19,12 +19,13 @@ LIMITS = {
     "descriptors", "message_size", "slow_consumer_limit", "heartbeat", "idempotency_keys", "filters", "wildcards", "wildcard_channels",
     "presence_users", "token_size", "publish_rate", "read_markers", "user_read_markers", "auth_requests",
     "cache_answers", "handshakes", "http2_streams", "http2_resets", "http2_frames", "connections_per_address", "connection_rate",
-    "connections_per_user", "subscribers", "memory", "log_queue",
+    "connections_per_user", "subscribers", "memory", "log_queue", "accept_rate", "channels_per_user", "connection_max_age",
     "commands",
 }  # slow_consumer_limit is reached in test_slow, heartbeat in test_heartbeat, filters in test_filter,
    # token_size in test_auth, publish_rate in test_publish_rate, both read_markers in test_read,
    # auth_requests and cache_answers in test_auth_callback, handshakes in test_tls, http2_* in test_http2_floods,
-   # those of addresses in test_addresses, connections_per_user and subscribers in test_subscribers,
+   # those of addresses and accept_rate in test_addresses, those per user and subscribers in test_subscribers,
+   # connection_max_age in test_age,
    # memory in test_memory, log_queue in test_durable, commands in test_redis_access, the others here
 
 

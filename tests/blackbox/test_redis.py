@@ -12,6 +12,7 @@ from redis_nodes import NodesTest, configuration
 from redis_server import RedisServer
 from session import Session
 from wire import build_request
+from ws import upgrade_headers
 
 class TwoNodes(NodesTest):
     def test_what_one_publishes_the_other_delivers(self):
@@ -124,6 +125,22 @@ class TwoNodes(NodesTest):
         self.assertEqual(client.next_event().id, after)
         poll = self.nodes[0].poll(self.channel, transport="poll", since=before)
         self.assertEqual([gap["why"] for gap in poll["gaps"]], ["epoch"])
+
+    def test_who_has_no_place_yet_is_told_by_an_answer(self):
+        """The node ends while its server is silent: of a stream that has not begun there is no end to tell."""
+        self.redis.pause()
+        node, wires = self.nodes[0], []
+        for headers in ({"Accept": "text/event-stream"}, upgrade_headers("dGhlIHNhbXBsZSBub25jZQ==")):
+            wires.append(Wire(node.public))
+            self.addCleanup(wires[-1].close)
+            wires[-1].send(build_request("GET", "/sub/" + self.channel, node.public, headers=headers))
+        for transport in ("sse", "websocket"):
+            eventually(lambda: node.metrics()['fanhorn_connections{transport="%s"}' % transport] == 1, transport)
+        node.send_signal(signal.SIGTERM)
+        stream, socket = (wire.read_response() for wire in wires)
+        self.assertEqual((stream.status, socket.status), (200, 503))  # an EventSource takes 503 for the last word
+        self.assertIn(b"event: error", stream.body)
+        self.assertEqual(node.wait(), 0)
 
     def test_paused_it_is_away_and_nothing_is_lost(self):
         client = self.sse(1)

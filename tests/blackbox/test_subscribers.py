@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many may subscribe: to one channel (subscribers), and one user (connections_per_user)."""
+"""How many may subscribe: to one channel (subscribers), and one user (connections_per_user, channels_per_user)."""
 
 import json
 import unittest
@@ -133,6 +133,78 @@ class PerUser(CrowdTest):
             self.assertRegex(close.reason, r"^retry=[0-9]+$")
         self.assert_limit("connections_per_user", hit)
         second.ask(ping={})
+
+
+class ChannelsPerUser(CrowdTest):
+    config = config(limits=f"channels_per_user = {MOST}", more=f"[auth users]\ntype = jwt\nsecret = {SECRET}\n",
+                    channels="[channel chat:*]\nsubscribe = users\n[channel open:*]\n")
+
+    def query(self, user):
+        return {"access_token": secret_token(SECRET, claims_of(user, ["chat:*"]))}
+
+    def token(self, user):
+        return self.query(user)["access_token"]
+
+    def test_channels_per_user(self):
+        first = self.sse("chat:a,chat:b", **self.query("alice")).opened()
+        self.ws("chat:a", query=self.query("alice"))  # the same once more is one more
+        query = self.query("alice")
+
+        def hit():
+            self.refused_stream("chat:c", "rate_limited", 429, **query)
+            self.assert_problem(self.refused("chat:c", 429, query=query), 429, "rate_limited")
+            response = self.daemon.request("GET", "/sub/chat:c", "public", query={"wait": "20", **query})
+            self.assert_problem(response, 429, "rate_limited")
+        self.assert_limit("channels_per_user", hit)
+        self.assertEqual(self.daemon.poll("chat:a,chat:b,chat:c", wait="0", **query)["messages"], [])
+        self.sse("chat:a,chat:b,chat:c", **self.query("bob")).opened()
+        self.sse("open:a,open:b,open:c,open:d").opened()
+        self.daemon.publish("chat:a", b"hello")
+        self.assertEqual(json.loads(first.next_event().data)["data"], "hello")
+        first.close()
+        self.wait_subscribers("chat:b", 1)  # bob
+        self.sse("chat:b,chat:c", **query).opened()
+
+    def test_commands(self):
+        one, other = (self.session(query=self.query("carol")) for _ in range(2))
+        one.ask(subscribe={"channels": ["chat:a", "chat:b"]})
+
+        def hit():
+            self.assertEqual(other.fault(subscribe={"channels": ["chat:c", "chat:d"]}), "rate_limited")
+        self.assert_limit("channels_per_user", hit)
+        other.ask(subscribe={"channel": "chat:c"})
+        self.assertEqual(other.fault(subscribe={"channel": "chat:d"}), "rate_limited")
+        one.ask(unsubscribe={"channel": "chat:a"})
+        other.ask(subscribe={"channel": "chat:d"})
+
+    def test_what_the_backend_ends_makes_room(self):
+        one, other = (self.session(query=self.query("dave")) for _ in range(2))
+        one.ask(subscribe={"channels": ["chat:e", "chat:f", "chat:g"]})
+        self.assertEqual(self.daemon.request("DELETE", "/pub/chat:f").status, 204)
+        while "end" not in one.push():
+            pass
+        one.ask(ping={})
+        other.ask(subscribe={"channel": "chat:h"})
+        self.assertEqual(other.fault(subscribe={"channel": "chat:i"}), "rate_limited")
+
+    def test_a_token_in_a_command(self):
+        session = self.session("open:a,open:b,open:c,open:d")
+        session.ask(unsubscribe={"channel": "open:d"})
+        token = self.token("erin")
+        self.assertEqual(session.fault(subscribe={"channel": "chat:x", "token": token}), "rate_limited")
+        session.ask(unsubscribe={"channel": "open:c"})
+        session.ask(subscribe={"channel": "chat:x"})
+
+    def test_whose_channels_are_too_many_when_he_says_who_he_is(self):
+        self.sse("chat:a", **self.query("frank")).opened()
+        session = self.session("open:a,open:b,open:c")
+
+        def hit():
+            session.command(refresh={"token": self.token("frank")})
+            close = session.expect_close()
+            self.assertEqual(close.code, 1001)
+            self.assertRegex(close.reason, r"^retry=[0-9]+$")
+        self.assert_limit("channels_per_user", hit)
 
 
 if __name__ == "__main__":

@@ -24,14 +24,19 @@ struct Fixture {
         port = local_port(socket->get());
         acceptor = std::make_unique<Acceptor>(
             loop, clock, std::move(*socket), reserve,
-            [this](int fd, bool is_spare) {
-                Descriptor connection(fd);
-                if (is_spare && !keeps_spares)
-                    ++refused;
-                else
-                    accepted.push_back(std::move(connection));
-            },
-            [this] { ++exhausted; });
+            Acceptor::Owner{
+                .on_accept =
+                    [this](int fd, bool is_spare) {
+                        Descriptor connection(fd);
+                        if (is_spare && !keeps_spares)
+                            ++refused;
+                        else
+                            accepted.push_back(std::move(connection));
+                    },
+                .on_exhausted = [this] { ++exhausted; },
+                .hold = [this] { return accepted.size() < allowed ? 0 : hold_micros; },
+                .on_held = [this] { ++held; },
+            });
     }
     void turns(int count) {
         for (int i = 0; i < count; ++i)
@@ -59,6 +64,9 @@ struct Fixture {
     std::vector<Descriptor> accepted;
     int refused = 0;
     int exhausted = 0;
+    size_t allowed = SIZE_MAX;
+    int64_t hold_micros = 1000;
+    int held = 0;
     std::unique_ptr<Acceptor> acceptor;
 };
 
@@ -98,8 +106,8 @@ static void test_opens_nothing_without_descriptors(void**) {
     auto socket = listen_inet("127.0.0.1", 0, 64);
     assert_true(socket.ok());
     const Shortage shortage(0);
-    Acceptor acceptor(
-        loop, clock, std::move(*socket), reserve, [](int, bool) {}, [] {});
+    Acceptor acceptor(loop, clock, std::move(*socket), reserve,
+                      {.on_accept = [](int, bool) {}, .on_exhausted = [] {}});
     assert_false(acceptor.is_open());
     acceptor.stop();
 }
@@ -270,6 +278,62 @@ static void test_descriptors_run_out_while_it_rests(void**) {
     assert_int_equal(fixture.accepted.size(), before + 2); // those between them were refused
 }
 
+// More may come than its owner lets in: they wait, and no event of theirs wakes the loop meanwhile.
+static void test_holds_back(void**) {
+    Fixture fixture;
+    fixture.allowed = 2;
+    std::vector<Descriptor> clients;
+    for (int i = 0; i < 5; ++i)
+        clients.push_back(fixture.connect_to());
+    fixture.turns(1);
+    assert_int_equal(fixture.accepted.size(), 2);
+    const int64_t from = monotonic_micros();
+    while (monotonic_micros() - from < 5 * fixture.hold_micros)
+        fixture.turns(1);
+    assert_int_equal(fixture.accepted.size(), 2);
+    assert_int_equal(fixture.held, 0); // told when they come in
+    fixture.allowed = 4;
+    while (fixture.accepted.size() < 4)
+        fixture.loop.turn(Loop::Wait::ForEvents);
+    assert_int_equal(fixture.held, 1);
+    fixture.allowed = SIZE_MAX;
+    while (fixture.accepted.size() < 5)
+        fixture.loop.turn(Loop::Wait::ForEvents);
+    assert_int_equal(fixture.held, 2);
+    fixture.turns(20);
+    clients.push_back(fixture.connect_to());
+    fixture.turns(2);
+    assert_int_equal(fixture.accepted.size(), 6); // it goes on as before
+}
+
+// Where nobody waited, nobody was held.
+static void test_holds_nobody(void**) {
+    Fixture fixture;
+    fixture.allowed = 1;
+    const Descriptor client = fixture.connect_to();
+    fixture.turns(1);
+    assert_int_equal(fixture.accepted.size(), 1);
+    fixture.allowed = SIZE_MAX;
+    fixture.loop.turn(Loop::Wait::ForEvents); // the rest's end
+    const Descriptor next = fixture.connect_to();
+    fixture.turns(2);
+    assert_int_equal(fixture.accepted.size(), 2);
+    assert_int_equal(fixture.held, 0);
+}
+
+// A rate that a reload has changed is not waited for.
+static void test_a_long_hold_is_looked_at_again(void**) {
+    Fixture fixture;
+    fixture.allowed = 0;
+    fixture.hold_micros = 3'600'000'000;
+    const Descriptor client = fixture.connect_to();
+    fixture.turns(1);
+    assert_int_equal(fixture.accepted.size(), 0);
+    fixture.allowed = SIZE_MAX;
+    fixture.loop.turn(Loop::Wait::ForEvents);
+    assert_int_equal(fixture.accepted.size(), 1);
+}
+
 static void test_stop(void**) {
     Fixture fixture;
     fixture.acceptor->stop();
@@ -306,6 +370,9 @@ int main() {
         cmocka_unit_test(test_rests_in_a_storm),
         cmocka_unit_test(test_stops_while_it_rests),
         cmocka_unit_test(test_descriptors_run_out_while_it_rests),
+        cmocka_unit_test(test_holds_back),
+        cmocka_unit_test(test_holds_nobody),
+        cmocka_unit_test(test_a_long_hold_is_looked_at_again),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_an_address_is_not_shared_with_strangers),
     };
