@@ -148,8 +148,7 @@ cppcheck: clang-packages build-packages ## cppcheck all sources
 
 tidy: clang-packages build-packages test-packages ## clang-tidy all sources
 	@$(call CMAKE,build,-DFANHORN_TESTS=ON)
-	@git ls-files 'src/*.cc' 'modules/*.cc' | xargs -P $(JOBS) -n 1 \
-	    clang-tidy -quiet -p build --extra-arg=-Wno-unknown-warning-option
+	@tests/tidy.sh $(JOBS)
 
 deb: build-packages package-packages ## build/pkg/*.deb
 	@packaging/make-deb.sh

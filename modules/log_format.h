@@ -13,8 +13,10 @@
 namespace fanhorn {
 
 inline constexpr size_t kSaltBytes = 16, kBootBytes = 16;
-inline constexpr size_t kSegmentHeaderBytes = 16 + kSaltBytes + kBootBytes + 9 * 8 + 4;
-inline constexpr size_t kGroupHeaderBytes = kSaltBytes + 4 * 8 + 3 * 4;
+inline constexpr size_t kSegmentHeaderBytes =
+    16 + kSaltBytes + kBootBytes + 9 * sizeof(uint64_t) + 4;
+inline constexpr size_t kGroupHeaderBytes =
+    kSaltBytes + 4 * sizeof(uint64_t) + 3 * sizeof(uint32_t);
 
 struct SegmentHeader {
     std::string salt; // begins each group: nobody can publish what looks like one
