@@ -34,6 +34,13 @@ checks_first() { # a reload
     [ "$(sed -n 's/^ExecReload=//p' packaging/systemd/fanhorn.service | head -n 1)" = \
         "$(sed -n 's/^ExecStart=\(\S*\)/\1 -t/p' packaging/systemd/fanhorn.service)" ]
 }
+upgrades_in_peace() { # nothing of the package's scripts stops or restarts the daemon then
+    local scripts=$PWD/build/pkg/scripts
+    rm -rf "$scripts"
+    dpkg-deb -e build/pkg/fanhorn_*.deb "$scripts"
+    ! grep -nE 'invoke .*restart|systemctl .*restart' "$scripts"/p* &&
+        grep -B 1 'invoke stop' "$scripts/prerm" | grep -q '"$1" = remove'
+}
 completes() { # with the programs of the package
     local root=$PWD/build/pkg/root
     rm -rf "$root"
@@ -46,6 +53,7 @@ check rpmlint rpmlint --strict --config packaging/rpm/rpmlint.toml build/pkg/*.r
 check "the unit" verified
 check "its reload checks first" checks_first
 check "the AppArmor profile" apparmor_parser --skip-kernel-load --skip-cache packaging/apparmor/usr.sbin.fanhorn
+check "an upgrade cuts nothing" upgrades_in_peace
 check "completion in bash and zsh" completes
 check "exposure of the unit" systemd-analyze security --offline=yes --threshold=20 --no-pager \
     packaging/systemd/fanhorn.service >build/pkg/security.log
