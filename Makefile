@@ -163,7 +163,7 @@ package-test: deb rpm ## lintian, reproducible builds, the packages in bare Debi
 	@tests/packages/chroot.sh trixie
 	@tests/packages/reproducible.sh
 
-guide-test: build test-packages ## the files of examples/: publish in each language, behind each proxy
+guide-test: build test-packages ## the files of conf/examples/: publish in each language, behind each proxy
 	@$(INSTALL) $(LISTS).guide
 	@FANHORN=$(CURDIR)/build/fanhorn tests/guide/test_guide.py
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The files in examples/ do what fanhorn-guide(7) says of them, and stand in it as they are: a publish in
+"""The files in conf/examples/ do what fanhorn-guide(7) says of them, and stand in it as they are: a publish in
 each language, and each proxy in front of the daemon. What is not installed is skipped."""
 
 import os
@@ -21,7 +21,7 @@ from sse import SseClient
 from wire import Via, Wire
 from ws import WsClient
 
-EXAMPLES = ROOT / "examples"
+EXAMPLES = ROOT / "conf" / "examples"
 LANGUAGES = {"publish.php": ["php"], "publish.py": ["python3"], "publish.rb": ["ruby"], "publish.mjs": ["node"],
              "publish.go": ["go", "run"], "Publish.java": ["java"]}
 CLIENT, STRANGER = "127.0.0.9", "127.0.0.8"  # for whom a proxy asks
