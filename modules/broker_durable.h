@@ -125,6 +125,7 @@ class DurableBroker final : public LocalBroker {
     // The writer's own.
     std::unique_ptr<Checkpoint> checkpoint_;
     bool is_checkpoint_wanted_ = false;
+    uint64_t checkpoint_bytes_ = 0; // of the last one
     std::atomic<bool> has_failed_ = false;
     int64_t retry_at_ = 0, synced_at_ = 0, checkpoint_at_ = 0; // micros
     std::string entries_;

@@ -27,7 +27,9 @@ bool DurableBroker::is_checkpoint_due() {
     if (monotonic_micros() < checkpoint_at_)
         return false;
     std::lock_guard lock(mutex_);
-    return is_checkpoint_wanted_ || store_->bytes() > 2 * kept_bytes_ + slack_bytes_;
+    // What is no message, as markers are, counts by what the last one wrote of it.
+    const uint64_t kept = std::max<uint64_t>(kept_bytes_, checkpoint_bytes_);
+    return is_checkpoint_wanted_ || store_->bytes() > 2 * kept + slack_bytes_;
 }
 
 bool DurableBroker::begin_checkpoint() {
@@ -77,6 +79,7 @@ bool DurableBroker::end_checkpoint() {
               {{"broker", name_},
                {"bytes", checkpoint_->bytes},
                {"ms", (monotonic_micros() - checkpoint_->begun_at) / 1000}});
+    checkpoint_bytes_ = checkpoint_->bytes;
     checkpoint_ = nullptr;
     is_checkpoint_wanted_ = false;
     return true;

@@ -118,6 +118,9 @@ local function drop_expired(channel)
             channel.soonest = expires
         end
     end
+    if channel.soonest > 0 then -- not again within a second: who reads passes over what has ended
+        channel.soonest = math.max(channel.soonest, now + 1000)
+    end
     channel.is_changed = true
 end
 

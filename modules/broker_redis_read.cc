@@ -360,9 +360,9 @@ void RedisBroker::mark(ReadMark mark, std::function<void(Marked)> done) {
             marked.status = marked_status(reply[1].text());
             if (marked.status == Marked::Status::Moved || marked.status == Marked::Status::Kept)
                 marked.position = {reply[0].number(), reply[2].number()};
-            for (uint64_t i = reply[3].number(); i > 0; --i)
+            if (reply[3].number() > 0) // as many as one mark can make it forget
                 counters_.hit(Limit::ReadMarkers);
-            for (uint64_t i = reply[4].number(); i > 0; --i)
+            if (reply[4].number() > 0)
                 counters_.hit(Limit::UserReadMarkers);
             asked->answer(marked);
         });

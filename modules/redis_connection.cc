@@ -16,10 +16,10 @@ void RedisConnection::close() {
     asked_.clear();
     asked_at_ = 0;
     is_paused_ = false;
-    std::deque<Answer> waiting;
+    std::deque<Asked> waiting;
     waiting.swap(waiting_);
-    for (const Answer& answer : waiting)
-        answer(RedisReply(nullptr));
+    for (const Asked& each : waiting)
+        each.answer(RedisReply(nullptr));
 }
 
 void RedisConnection::fail(std::string_view reason) {
@@ -64,7 +64,7 @@ bool RedisConnection::ask(std::span<const std::string> words, Answer answer) {
     if (!asked_at_)
         asked_at_ = clock_.now();
     if (answer)
-        waiting_.push_back(std::move(answer));
+        waiting_.push_back({std::move(answer), clock_.now()});
     return true;
 }
 
@@ -99,7 +99,7 @@ void RedisConnection::take(const RedisReply& reply) {
             events_.on_push(reply);
         return;
     }
-    const Answer answer = std::move(waiting_.front());
+    const Answer answer = std::move(waiting_.front().answer);
     waiting_.pop_front();
     answer(reply);
 }
@@ -110,7 +110,10 @@ void RedisConnection::resume() {
 }
 
 void RedisConnection::tick() {
-    if (is_open() && asked_at_ && clock_.now() >= asked_at_ + kTimeout)
+    const Millis now = clock_.now();
+    const bool is_silent = asked_at_ && now >= asked_at_ + kTimeout;
+    const bool is_late = !waiting_.empty() && now >= waiting_.front().at + kMaxAge;
+    if (is_open() && (is_silent || is_late))
         fail("the server does not answer");
 }
 

@@ -25,6 +25,8 @@ class RedisConnection final : private ClientStream::User {
   public:
     // A server that says nothing for so long, although asked, is taken for gone.
     static constexpr Millis kTimeout = 3000;
+    // So is one that says something, and owes an answer for so long.
+    static constexpr Millis kMaxAge = 10'000;
     // Bytes of commands that have not been sent.
     static constexpr size_t kMaxUnsent = 64 << 20;
 
@@ -74,9 +76,13 @@ class RedisConnection final : private ClientStream::User {
     ClientStream stream_;
     const RedisPeer* peer_ = nullptr;
     RedisReader reader_;
-    std::string asked_;          // and not flushed
-    std::deque<Answer> waiting_; // for replies
-    Millis asked_at_ = 0;        // since then nothing has been heard; 0: nothing was asked
+    std::string asked_; // and not flushed
+    struct Asked {
+        Answer answer;
+        Millis at;
+    };
+    std::deque<Asked> waiting_; // for replies
+    Millis asked_at_ = 0;       // since then nothing has been heard; 0: nothing was asked
     bool is_paused_ = false;
     uint64_t opened_ = 0; // how often
 };

@@ -239,6 +239,25 @@ static void test_freed_channels_take_no_place(void**) {
     assert_true(bench.publish(draft("d", "x")).status == Published::Status::ChannelsFull);
 }
 
+// What no history has makes the log no longer than a checkpoint does.
+static void test_checkpoints_come_to_an_end(void**) {
+    DurableBench bench;
+    bench.slack_bytes = 3000;
+    bench.stop_and_begin();
+    const auto say_unstored = [&](int i, size_t size) {
+        Draft draft = state("c" + std::to_string(i), std::string(size, 'x'));
+        draft.store = false;
+        bench.publish(std::move(draft));
+    };
+    for (int i = 0; i < 50; ++i)
+        say_unstored(i, 1000);
+    const uint64_t before = bench.counters.log_checkpoints.value();
+    assert_true(before > 0);
+    for (int i = 0; i < 200; ++i)
+        say_unstored(0, 100);
+    assert_true(bench.counters.log_checkpoints.value() <= before + 1);
+}
+
 static void test_room_is_given_back(void**) {
     DurableBench bench;
     bench.slack_bytes = 20'000;
@@ -471,6 +490,7 @@ int main() {
         cmocka_unit_test(test_age_goes_on),
         cmocka_unit_test(test_a_section_that_went_takes_its_channels),
         cmocka_unit_test(test_freed_channels_take_no_place),
+        cmocka_unit_test(test_checkpoints_come_to_an_end),
         cmocka_unit_test(test_room_is_given_back),
         cmocka_unit_test(test_a_checkpoint_that_has_no_room),
         cmocka_unit_test(test_nobody_is_sent_what_is_not_stored),

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What comes from a Redis server, and where one is: replies, records, URLs.
 #include "modules/message_record.h"
+#include "modules/redis_connection.h"
 #include "modules/redis_info.h"
 #include "modules/redis_reply.h"
 #include "modules/redis_url.h"
 
 #include <cstring>
+#include <poll.h>
+#include <sys/socket.h>
 
 #include "tests/unit/relay_fakes.h"
 #include "tests/unit/test.h"
@@ -136,7 +139,8 @@ static void test_what_a_server_says_of_itself(void**) {
         {"maxmemory:0\r\nmaxmemory_policy:noeviction",
          "maxmemory:1\r\nmaxmemory_policy:allkeys-lru", "its maxmemory-policy allkeys-lru forgets"},
         {"maxmemory:0\r\nmaxmemory_policy:noeviction",
-         "maxmemory:1\r\nmaxmemory_policy:volatile-ttl", "its maxmemory-policy volatile-ttl forgets"},
+         "maxmemory:1\r\nmaxmemory_policy:volatile-ttl",
+         "its maxmemory-policy volatile-ttl forgets"},
     };
     for (const auto& row : kRows) {
         std::string text = good;
@@ -271,8 +275,43 @@ static void test_what_is_no_record(void**) {
     }
 }
 
+// It says something each second, and never all.
+static void test_an_answer_without_end(void**) {
+    FakeClock clock;
+    Loop loop;
+    const auto listening = listen_inet("127.0.0.1", 0, 4);
+    assert_true(listening.ok());
+    std::string reason;
+    RedisConnection connection(loop, clock,
+                               {[] {}, [&](std::string_view why) { reason = why; }, nullptr});
+    RedisPeer peer;
+    peer.destination.peers =
+        *resolve_host("127.0.0.1", std::to_string(local_port(listening->get())));
+    connection.open(peer);
+    pollfd wait = {listening->get(), POLLIN, 0};
+    poll(&wait, 1, -1);
+    const Descriptor server(accept(listening->get(), nullptr, nullptr));
+    while (!connection.is_open())
+        loop.turn(Loop::Wait::ForEvents);
+    const std::vector<std::string> words = {"PING"};
+    bool is_lost = false;
+    assert_true(
+        connection.ask(words, [&](const RedisReply& reply) { is_lost = reply.is_error(); }));
+    connection.flush();
+    for (Millis passed = 0; passed < RedisConnection::kMaxAge; passed += 1000) {
+        assert_false(is_lost);
+        assert_int_equal(send(server.get(), passed ? "1" : "$", 1, MSG_NOSIGNAL), 1);
+        loop.turn(Loop::Wait::ForEvents);
+        clock.advance(1000);
+        connection.tick();
+    }
+    assert_true(is_lost);
+    assert_text(reason, "the server does not answer");
+}
+
 int main() {
     const CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_answer_without_end),
         cmocka_unit_test(test_urls),
         cmocka_unit_test(test_what_a_url_says),
         cmocka_unit_test(test_sentinels),
