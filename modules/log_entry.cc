@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "modules/log_entry.h"
 
-#include <cstring>
+#include "modules/packed_fields.h"
 
 namespace fanhorn {
 
 namespace {
 
-// Each is a byte of kind and its fields: numbers by 7 bits, the low ones first; texts behind their
-// length.
+// Each is a byte of kind and its fields.
 enum class Kind : uint8_t { Message = 1, Removal, Marker, Channel, Watermark, Key, Loss };
 enum Flag : uint8_t {
     kStored = 1,
@@ -20,74 +19,13 @@ enum Flag : uint8_t {
 };
 constexpr uint8_t kFlags = 63;
 
-class Writer {
-  public:
-    Writer(std::string& out, Kind kind) : out_(out) { out_ += static_cast<char>(kind); }
-    Writer& byte(uint8_t value) {
-        out_ += static_cast<char>(value);
-        return *this;
-    }
-    Writer& number(uint64_t value) {
-        while (value >= 0x80) {
-            byte(static_cast<uint8_t>(value | 0x80));
-            value >>= 7;
-        }
-        return byte(static_cast<uint8_t>(value));
-    }
-    Writer& text(std::string_view value) {
-        number(value.size());
-        return bytes(value.data(), value.size());
-    }
-    Writer& bytes(const void* from, size_t size) {
-        out_.append(static_cast<const char*>(from), size);
-        return *this;
-    }
+using Parser = PackedReader;
 
-  private:
-    std::string& out_;
-};
-
-class Parser {
-  public:
-    explicit Parser(std::string_view bytes) : rest_(bytes) {}
-    bool is_whole() const { return is_whole_; }
-    bool is_end() const { return rest_.empty(); }
-    uint8_t byte() {
-        const std::string_view taken = take(1);
-        return taken.empty() ? 0 : static_cast<uint8_t>(taken[0]);
-    }
-    uint64_t number() {
-        uint64_t value = 0;
-        for (unsigned shift = 0; shift < 64; shift += 7) {
-            const uint8_t next = byte();
-            value |= static_cast<uint64_t>(next & 0x7f) << shift;
-            if (next < 0x80)
-                return value;
-        }
-        is_whole_ = false;
-        return 0;
-    }
-    std::string text() { return std::string(take(number())); }
-    template <size_t size> void bytes(std::array<uint8_t, size>& into) {
-        const std::string_view taken = take(size);
-        if (taken.size() == size)
-            std::memcpy(into.data(), taken.data(), size);
-    }
-
-  private:
-    std::string_view take(uint64_t size) {
-        if (size > rest_.size()) {
-            is_whole_ = false;
-            rest_ = {};
-            return {};
-        }
-        const std::string_view taken = rest_.substr(0, size);
-        rest_.remove_prefix(size);
-        return taken;
-    }
-    std::string_view rest_;
-    bool is_whole_ = true;
-};
+PackedWriter begin(std::string& out, Kind kind) {
+    PackedWriter to(out);
+    to.byte(static_cast<uint8_t>(kind));
+    return to;
+}
 
 bool read_message(Parser& from, LogReader& reader) {
     LoggedMessage message;
@@ -163,7 +101,7 @@ void log_message(std::string& out, const Message& message, Millis stored_at, boo
                       (message.binary ? kBinary : 0) | (is_past ? kPast : 0) |
                       (has_exclude ? kExclude : 0) | (content ? kKeyed : 0);
     const Millis ttl = message.expires ? message.expires - message.stored_at : 0;
-    Writer to(out, Kind::Message);
+    PackedWriter to = begin(out, Kind::Message);
     to.byte(static_cast<uint8_t>(flags)).number(message.position.seq).number(message.n);
     to.number(static_cast<uint64_t>(stored_at)).number(static_cast<uint64_t>(ttl));
     to.text(message.channel).text(message.content_type).text(message.event).text(message.tags);
@@ -175,30 +113,30 @@ void log_message(std::string& out, const Message& message, Millis stored_at, boo
 }
 
 void log_removal(std::string& out, std::string_view channel, uint64_t seq) {
-    Writer(out, Kind::Removal).text(channel).number(seq);
+    begin(out, Kind::Removal).text(channel).number(seq);
 }
 
 void log_marker(std::string& out, std::string_view user, std::string_view channel, uint64_t seq) {
-    Writer(out, Kind::Marker).text(user).text(channel).number(seq);
+    begin(out, Kind::Marker).text(user).text(channel).number(seq);
 }
 
 void log_channel(std::string& out, std::string_view channel, uint64_t n, uint64_t trimmed) {
-    Writer(out, Kind::Channel).text(channel).number(n).number(trimmed);
+    begin(out, Kind::Channel).text(channel).number(n).number(trimmed);
 }
 
 void log_watermark(std::string& out, size_t index, uint64_t seq) {
-    Writer(out, Kind::Watermark).number(index).number(seq);
+    begin(out, Kind::Watermark).number(index).number(seq);
 }
 
 void log_key(std::string& out, const LoggedKey& key) {
-    Writer to(out, Kind::Key);
+    PackedWriter to = begin(out, Kind::Key);
     to.text(key.channel).text(key.key).bytes(key.entry.content.data(), key.entry.content.size());
     to.number(key.entry.position.seq).number(key.entry.n);
     to.number(static_cast<uint64_t>(key.used_at));
 }
 
 void log_loss(std::string& out, const LostStretch& lost) {
-    Writer(out, Kind::Loss).number(lost.after).number(lost.upto);
+    begin(out, Kind::Loss).number(lost.after).number(lost.upto);
 }
 
 bool read_entries(std::string_view bytes, LogReader& reader) {
