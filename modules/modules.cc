@@ -13,6 +13,9 @@ extern const BrokerModule broker_local;
 #ifdef FANHORN_REDIS
 extern const BrokerModule broker_redis;
 #endif
+#ifdef FANHORN_NATS
+extern const BrokerModule broker_nats;
+#endif
 extern const AuthModule auth_jwt;
 extern const AuthModule auth_bearer;
 extern const AuthModule auth_callback;
@@ -32,6 +35,9 @@ std::span<const BrokerModule* const> broker_modules() {
         &broker_local,
 #ifdef FANHORN_REDIS
         &broker_redis,
+#endif
+#ifdef FANHORN_NATS
+        &broker_nats,
 #endif
     };
     return kModules;

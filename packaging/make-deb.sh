@@ -3,7 +3,7 @@
 # make-deb.sh [FOLDER]: builds fanhorn_VERSION_ARCH.deb, and -dbgsym with its debug symbols, into
 # FOLDER, build/pkg by default. The unit and its companions have one copy for all formats; debhelper
 # finds them beside debian/control under the package's name.
-#   DEB_BUILD_PROFILES="pkg.fanhorn.nohttp2 pkg.fanhorn.noredis"   leaves these out
+#   DEB_BUILD_PROFILES="pkg.fanhorn.nohttp2 pkg.fanhorn.noredis pkg.fanhorn.nonats"   leaves these out
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=${1:-build/pkg}

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # make-rpm.sh [RPMBUILD-OPTION...]: builds the source and binary rpm into build/pkg/, for example
-# --without redis. On Debian this is a test of the spec: rpm knows none of Debian's packages
+# --without redis, --without nats. On Debian this is a test of the spec: rpm knows none of Debian's packages
 # (--nodeps), and the binary wants Debian's libraries. The same tree gives the same bytes.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -54,6 +54,9 @@ template <typename T> class Wildcards {
             match(root_, name, visit);
     }
 
+    // Calls visit(T&) for all of them.
+    template <typename Visit> void each(Visit visit) const { each(root_, visit); }
+
   private:
     using Kind = Pattern::Segment::Kind;
     using Items = std::vector<std::unique_ptr<T>>;
@@ -123,6 +126,13 @@ template <typename T> class Wildcards {
             children.erase(found);
     }
 
+    template <typename Visit> static void each(const Node& node, Visit& visit) {
+        visit_all(node.items, visit);
+        visit_all(node.rest, visit);
+        for (const NamedSet<Node>* children : {&node.literals, &node.ones})
+            for (const auto& child : *children)
+                each(*child, visit);
+    }
     template <typename Visit>
     static void match(const Node& node, std::string_view name, Visit& visit) {
         if (!name.empty())

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/broker_config.h"
 
+#include "modules/nats_url.h"
 #include "modules/redis_url.h"
 #include "server/endpoint_config.h"
 
@@ -18,15 +19,19 @@ class BrokerChecker {
         if (section_.setting("type").state == Setting::State::Faulty)
             return; // its keys may be right for what was meant
         const std::string type = text("type", "local"), mode = text("mode", "single");
-        for (const char* key :
-             {"url", "sentinels", "master", "tls_ca", "tls_certificate", "tls_key"})
+        for (const char* key : {"sentinels", "master"})
             only_for(key, type, "redis");
         only_for("path", type, "local");
-        if (type != "redis") {
-            if (mode != "single")
-                tell("mode", "is of type redis, and this is " + type);
+        if (type == "local")
+            for (const char* key : {"url", "tls_ca", "tls_certificate", "tls_key"})
+                if (!text(key).empty())
+                    tell(key, "is of type redis or nats, and this is local");
+        if (type != "redis" && mode != "single")
+            tell("mode", "is of type redis, and this is " + type);
+        if (type == "nats")
+            check_nats();
+        if (type != "redis")
             return;
-        }
         check_sentinels(mode);
         check_url(mode);
         if (mode == "cluster" && text("prefix").find_first_of("{}") != std::string::npos)
@@ -70,6 +75,8 @@ class BrokerChecker {
     void check_url(const std::string& mode) {
         if (mode != "sentinel")
             need("url", "type redis needs 'url', where the Redis server is");
+        if (is_nats_url(text("url")))
+            tell("url", "of type redis begins with redis://, rediss:// or unix:");
         const auto url = parse_redis_url(text("url"));
         if (url && mode != "single" && !url->path.empty())
             tell("url", "no unix socket leads to a mode = " + mode);
@@ -77,6 +84,14 @@ class BrokerChecker {
             tell("url", "a cluster has no databases");
         if (url && mode != "cluster" && url->hosts.size() > 1)
             tell("url", "several hosts are for mode = cluster, and this is " + mode);
+    }
+
+    void check_nats() {
+        need("url", "type nats needs 'url', where the NATS server is");
+        if (!text("url").empty() && !is_nats_url(text("url")))
+            tell("url", "of type nats begins with nats:// or tls://");
+        if (!text("prefix").empty() && !is_nats_name(text("prefix")))
+            tell("prefix", "of type nats has letters, digits, - and _");
     }
 
     const Section& section_;
@@ -99,11 +114,12 @@ std::vector<BrokerSettings> make_broker_settings(const std::vector<Section>& sec
             made.emplace_back(BrokerSettings{section.name, section.place.text()});
         for (size_t i = 0; i < section.settings.size(); ++i)
             section.type->rows[i].binding.store(&broker, section.settings[i].value);
-        const auto url = parse_redis_url(broker.url);
-        if (url && url->is_secure)
+        if (broker.type == "nats" && section.setting("prefix").items.empty())
+            broker.prefix = "fanhorn";
+        if (broker.url.starts_with("rediss://") || broker.url.starts_with("tls://"))
             broker.tls = make_client_tls(section, world, faults);
         else
-            refuse_client_tls(section, "is for a rediss 'url'", faults);
+            refuse_client_tls(section, "is for a rediss or tls 'url'", faults);
     }
     return made;
 }

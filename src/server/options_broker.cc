@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rows of [broker NAME].
 #include "modules/modules.h"
+#include "modules/nats_url.h"
 #include "modules/redis_url.h"
 #include "relay/settings.h"
 #include "server/options_rows.h"
@@ -15,20 +16,29 @@ Result<std::string> check_type(std::string_view type) {
     return std::string(type);
 }
 
+Result<std::string> check_url(std::string_view url) {
+    if (!is_nats_url(url))
+        return check_redis_url(url);
+    if (auto parsed = parse_nats_url(url); !parsed)
+        return Error{parsed.error()};
+    return std::string(url);
+}
+
 constexpr Row kBrokerRows[] = {
     {.name = "type",
      .type = Type::Choice,
      .binding = kField<&BrokerSettings::type>,
      .preset = "local",
-     .choices = "local redis",
-     .later = "nats",
+     .choices = "local redis nats",
      .check = check_type,
      .reloadable = false,
      .documentation =
          "What orders and keeps the messages: local is this daemon's memory.\n"
-         "With redis a Redis server of version 6.2 or later does, and several daemons that name "
-         "the "
-         "same one are one relay: what is published at one reaches the subscribers of all.\n"
+         "With redis a Redis server of version 6.2 or later does, with nats a stream of a NATS "
+         "server with JetStream, and several daemons that name the same one are one relay: what "
+         "is published at one reaches the subscribers of all.\n"
+         "With nats each daemon reads all that is published, and has all that is kept in its "
+         "memory; the nodes must have the same [channel] sections.\n"
          "While it is away, publishers are answered with 503, and subscribers stay connected; when "
          "it is back they get what they missed, or are told that it is lost."},
     {.name = "url",
@@ -36,7 +46,7 @@ constexpr Row kBrokerRows[] = {
      .binding = kField<&BrokerSettings::url>,
      .preset = "",
      .max = kMaxTextBytes,
-     .check = check_redis_url,
+     .check = check_url,
      .reloadable = false,
      .is_secret = true,
      .meta = "Ar redis://host",
@@ -49,7 +59,16 @@ constexpr Row kBrokerRows[] = {
          "An ACL of its user: ~fanhorn:* &fanhorn:* +@all -@dangerous -@admin +info, "
          "with the prefix as it is below, {fanhorn:} in a cluster; and &* instead "
          "where clients subscribe to wildcards.\n"
-         "A server whose maxmemory-policy would make it forget messages is refused."},
+         "A server whose maxmemory-policy would make it forget messages is refused.\n"
+         "Of type nats: nats://[USER:PASSWORD@|TOKEN@]HOST[:PORT], the same with tls:// for TLS; "
+         "several servers of a cluster are HOST:PORT,HOST:PORT.\n"
+         "Its user may publish to fanhorn.> (the prefix as it is below), to $JS.API.> and "
+         "$JS.FC.>, and subscribe to _INBOX.>.\n"
+         "The stream is made where there is none, with three replicas where the servers are so "
+         "many; one of a single server that starts again begins a new epoch, for nobody can tell "
+         "what it lost.\n"
+         "Messages that are larger than the server's max_payload, 1 MB where it has none, are "
+         "answered with 503."},
     {.name = "mode",
      .type = Type::Choice,
      .binding = kField<&BrokerSettings::mode>,
@@ -95,7 +114,8 @@ constexpr Row kBrokerRows[] = {
      .reloadable = false,
      .meta = "Ar /path",
      .documentation =
-         "A file with the certificates, in PEM, of which a rediss:// server must have one: of the "
+         "A file with the certificates, in PEM, of which a rediss:// or tls:// server must have "
+         "one: of the "
          "authorities that sign it, or its own; empty: those of the system's store.\n"
          "It must be for the host that the url, a sentinel or a node names."},
     {.name = "tls_certificate",
@@ -126,7 +146,9 @@ constexpr Row kBrokerRows[] = {
      .reloadable = false,
      .meta = "Ar text",
      .documentation = "What all keys of this broker on the Redis server begin with; daemons that "
-                      "share it are one relay."},
+                      "share it are one relay.\n"
+                      "Of type nats: the name of the stream, with which its subjects begin, of "
+                      "letters, digits, - and _; fanhorn where none is given."},
     {.name = "commands",
      .type = Type::Count,
      .binding = kField<&BrokerSettings::commands>,

@@ -2,6 +2,8 @@
 // What another writer may have left on a broker's server: a record is a message or nothing, and
 // what is a message is written the same way again.
 #include "modules/message_record.h"
+#include "modules/nats_entry.h"
+#include "modules/nats_url.h"
 #include "modules/redis_info.h"
 #include "modules/redis_reply.h"
 #include "modules/redis_url.h"
@@ -22,6 +24,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     replay(input);
     unfit_because(parse_info(input));
     moved_to(input);
+    (void)parse_nats_url(input);
+    if (const auto entry = decode_entry(input); entry && !decode_entry(encode_entry(*entry)))
+        std::abort();
     const MessageRef message = decode_record(input, "c", {1, 2}, 3, 0);
     if (!message)
         return 0;

@@ -6,6 +6,7 @@
 
 #include "modules/broker_durable.h"
 #include "tests/unit/fake_disk.h"
+#include "tests/unit/nats_server.h"
 #include "tests/unit/redis_server.h"
 #include "tests/unit/relay_fakes.h"
 
@@ -115,11 +116,15 @@ class BrokerBench {
     static BrokerSettings settings_of(const BrokerModule& module) {
         BrokerSettings settings;
         settings.type = module.name;
+        static int count = 0;
         if (module.name == "redis") {
             static const RedisServer server;
-            static int count = 0;
             settings.url = server.url();
             settings.prefix = "test" + std::to_string(++count) + ":";
+        } else if (module.name == "nats") {
+            static const NatsServer server;
+            settings.url = server.url();
+            settings.prefix = "test" + std::to_string(++count);
         }
         return settings;
     }
@@ -211,7 +216,7 @@ int run_broker_contract(const CMUnitTest (&tests)[count], Servers servers = Serv
     for (const BrokerModule& module : kDurableModules)
         modules.push_back(&module);
     for (const BrokerModule* module : modules) {
-        if (servers == Servers::No && module->name == "redis")
+        if (servers == Servers::No && (module->name == "redis" || module->name == "nats"))
             continue;
         std::vector<CMUnitTest> all(tests, tests + count);
         for (CMUnitTest& test : all)

@@ -69,7 +69,7 @@ static void unknown_keys(void**) {
          "http://unix:/SOCKET:/PATH\n"},
         {"[broker a]\nsync = 2s\n",
          "f:5: sync: '2s' is not one of always, 1s; did you mean '1s'?\n"},
-        {"[broker a]\nurl = redis://h\n", "f:5: url: is of type redis, and this is local\n"},
+        {"[broker a]\nurl = redis://h\n", "f:5: url: is of type redis or nats, and this is local\n"},
         {"[broker a]\npath = log\n", "f:5: path: 'log' is not an absolute path\n"},
         {"[channel a]\nHistory = 1\n",
          "f:5: unknown key 'History' in [channel]; did you mean 'history'?\n"},
@@ -77,13 +77,32 @@ static void unknown_keys(void**) {
     });
 }
 
+static void check(const std::string& text, const char* errors) {
+    check_bad({{text.c_str(), errors}});
+}
+
+static void nats_brokers(void**) {
+    if (!find_broker_module("nats"))
+        skip();
+    const std::string nats = "[broker a]\ntype = nats\n";
+    check(nats, "f:4: [broker a]: type nats needs 'url', where the NATS server is\n");
+    check(nats + "url = redis://h\n", "f:6: url: of type nats begins with nats:// or tls://\n");
+    check(nats + "url = nats://h\nprefix = a.b\n",
+          "f:7: prefix: of type nats has letters, digits, - and _\n");
+    check(nats + "url = nats://h\nmode = cluster\n",
+          "f:7: mode: is of type redis, and this is nats\n");
+    check(nats + "url = nats://h\nmaster = m\n",
+          "f:7: master: is of type redis, and this is nats\n");
+    check(nats + "url = nats://h\ntls_ca = /etc/ca\n",
+          "f:7: tls_ca: '/etc/ca' is for a rediss or tls 'url'\n");
+    check(nats + "url = nats://a,,b\n",
+          "f:6: url: '********' does not hold what is allowed here; fanhorn.conf(5) says what is\n");
+}
+
 static void redis_brokers(void**) {
     if (!find_broker_module("redis"))
         skip();
     const std::string redis = "[broker a]\ntype = redis\nurl = redis://h\n";
-    const auto check = [](const std::string& text, const char* errors) {
-        check_bad({{text.c_str(), errors}});
-    };
     check("[broker a]\ntype = redis\n",
           "f:4: [broker a]: type redis needs 'url', where the Redis server is\n");
     check(redis + "path = /log\n", "f:7: path: is of type local, and this is redis\n");
@@ -109,7 +128,9 @@ static void redis_brokers(void**) {
           "f:7: url: no unix socket leads to a mode = cluster\n");
     check("[broker a]\ntype = redis\nurl = redis://h,i\n",
           "f:6: url: several hosts are for mode = cluster, and this is single\n");
-    check(redis + "tls_ca = /etc/ca\n", "f:7: tls_ca: '/etc/ca' is for a rediss 'url'\n");
+    check("[broker a]\ntype = redis\nurl = nats://h\n",
+          "f:6: url: of type redis begins with redis://, rediss:// or unix:\n");
+    check(redis + "tls_ca = /etc/ca\n", "f:7: tls_ca: '/etc/ca' is for a rediss or tls 'url'\n");
     check("[broker a]\ntype = redis\nurl = rediss://h\ntls_ca = /none\n",
           "f:7: tls_ca: '/none' cannot be read: No such file or directory\n");
     check("[broker a]\ntype = redis\nurl = rediss://h\ntls_key = /none\n",
@@ -255,6 +276,7 @@ int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(unknown_sections),
         cmocka_unit_test(unknown_keys),
+        cmocka_unit_test(nats_brokers),
         cmocka_unit_test(redis_brokers),
         cmocka_unit_test(rules_of_claims),
         cmocka_unit_test(values),
