@@ -96,7 +96,7 @@ class NatsBroker final : public LocalBroker {
     struct Command {
         std::function<void(size_t index, const Outcome& outcome)> settle; // null: nobody cares
         std::function<void()> answer;                                     // when all are settled
-        size_t open = 0;
+        std::atomic<size_t> open{0}; // settled by whichever thread has it
         Home home;
     };
     struct Waiting {
@@ -273,6 +273,7 @@ class NatsBroker final : public LocalBroker {
     std::vector<std::string> to_bury_;
     std::string snapshot_writer_; // "": nobody
     uint64_t snapshot_begin_ = 0, snapshot_bytes_ = 0;
+    uint64_t least_bytes_ = 0;                       // of the stream, behind the last snapshot
     Millis snapshot_at_ = 0, snapshot_asked_at_ = 0; // when something of it came; or we began one
     std::unique_ptr<Snapshot> snapshot_;             // that is ours
     Millis least_lag_ = INT64_MAX; // from the server's clock to when we applied it

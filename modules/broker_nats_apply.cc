@@ -304,6 +304,7 @@ void NatsBroker::apply_begin(const NatsEntry& entry) {
 void NatsBroker::apply_end(const NatsEntry& entry) {
     if (entry.a == snapshot_begin_ && entry.node == snapshot_writer_) {
         log_bytes_ -= std::min(log_bytes_, snapshot_bytes_);
+        least_bytes_ = log_bytes_;
         snapshot_writer_.clear();
     }
 }

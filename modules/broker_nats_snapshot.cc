@@ -23,13 +23,6 @@ constexpr size_t kPartBytes = 256 << 10;
 constexpr size_t kMostParts = 4;
 constexpr std::string_view kPartTopic = "part", kEndTopic = "end";
 
-struct Copied {
-    std::string channel;
-    uint64_t n = 0, trimmed = 0;
-    std::vector<MessageRef> messages; // rising
-    MessageRef past;                  // a retained value that is not among them
-};
-
 } // namespace
 
 // ---- writing
@@ -62,7 +55,8 @@ void NatsBroker::begin_snapshot() {
         const Millis now = wire_clock_.now();
         const bool is_written = !snapshot_writer_.empty() && now < snapshot_at_ + kSnapshotWithin;
         const bool is_asked = snapshot_asked_at_ > 0 && now < snapshot_asked_at_ + kSnapshotAgain;
-        if (is_written || is_asked || log_bytes_ < 2 * kept_bytes_ + slack_bytes_)
+        if (is_written || is_asked ||
+            log_bytes_ < 2 * std::max<uint64_t>(kept_bytes_, least_bytes_) + slack_bytes_)
             return;
         snapshot_asked_at_ = now;
     }
@@ -128,7 +122,7 @@ bool NatsBroker::copy_some(std::vector<NatsEntry>& parts) {
 
 // References under the lock; their bytes are copied outside.
 void NatsBroker::copy_channels(uint64_t begin, std::vector<NatsEntry>& parts) {
-    std::vector<Copied> copies;
+    std::vector<ChannelCopy> copies;
     uint64_t at = 0;
     {
         std::lock_guard lock(mutex_);
@@ -142,18 +136,7 @@ void NatsBroker::copy_channels(uint64_t begin, std::vector<NatsEntry>& parts) {
             const Channel& channel = **next;
             if (channel.history.empty() && !channel.retained && channel.history.trimmed() == 0)
                 continue; // it is only wanted
-            Copied& copy = copies.emplace_back();
-            copy.channel = channel.name;
-            copy.n = channel.n;
-            copy.trimmed = channel.history.trimmed();
-            for (size_t i = 0; i < channel.history.size(); ++i)
-                copy.messages.push_back(channel.history.ref(i));
-            const size_t place =
-                channel.retained ? channel.history.first_after(channel.retained->position.seq - 1)
-                                 : 0;
-            if (channel.retained && (place == channel.history.size() ||
-                                     channel.history.ref(place).get() != channel.retained.get()))
-                copy.past = channel.retained;
+            copies.push_back(copy_of(channel));
             bytes += channel.history.bytes();
         }
         if (next == by_name_.end())
@@ -167,7 +150,7 @@ void NatsBroker::copy_channels(uint64_t begin, std::vector<NatsEntry>& parts) {
             parts.push_back(part("log", std::exchange(entries, ""), at));
         log_message(entries, message, message.stored_at + behind_, is_past);
     };
-    for (const Copied& copy : copies) {
+    for (const ChannelCopy& copy : copies) {
         log_channel(entries, copy.channel, copy.n, copy.trimmed);
         if (copy.past)
             add(*copy.past, true);

@@ -56,9 +56,15 @@ bool read_place(const natsMsg* message, NatsRecord& record) {
     return seq && time && words[0] == "$JS" && words[1] == "ACK";
 }
 
-NatsRecord record_of(natsMsg* message) {
-    return {natsMsg_GetSequence(message), natsMsg_GetTime(message) / 1'000'000,
-            std::string(data_of(message))};
+// What a question for one was answered with.
+Result<std::optional<NatsRecord>> record_of(natsMsg* found, natsStatus status, int code) {
+    const Received message(found);
+    if (status == NATS_NOT_FOUND)
+        return std::optional<NatsRecord>();
+    if (status != NATS_OK)
+        return error_of(status, code);
+    return std::optional(NatsRecord{natsMsg_GetSequence(found), natsMsg_GetTime(found) / 1'000'000,
+                                    std::string(data_of(found))});
 }
 
 natsStatus configure(natsOptions* options, const NatsPeer& peer) {
@@ -313,12 +319,7 @@ Result<std::optional<NatsRecord>> NatsLink::record(uint64_t seq) {
     jsErrCode code{};
     const natsStatus status =
         js_GetMsg(&found, handles_->stream.get(), stream_.c_str(), seq, nullptr, &code);
-    const Received message(found);
-    if (status == NATS_NOT_FOUND)
-        return std::optional<NatsRecord>();
-    if (status != NATS_OK)
-        return error_of(status, code);
-    return std::optional(record_of(found));
+    return record_of(found, status, code);
 }
 
 Result<std::optional<NatsRecord>> NatsLink::last_of(std::string_view topic) {
@@ -327,12 +328,7 @@ Result<std::optional<NatsRecord>> NatsLink::last_of(std::string_view topic) {
     jsErrCode code{};
     const natsStatus status = js_GetLastMsg(&found, handles_->stream.get(), stream_.c_str(),
                                             subject.c_str(), nullptr, &code);
-    const Received message(found);
-    if (status == NATS_NOT_FOUND)
-        return std::optional<NatsRecord>();
-    if (status != NATS_OK)
-        return error_of(status, code);
-    return std::optional(record_of(found));
+    return record_of(found, status, code);
 }
 
 Result<void> NatsLink::purge(uint64_t seq) {
