@@ -14,13 +14,6 @@ constexpr size_t kSliceChannels = 256, kSliceRest = 1024;
 constexpr size_t kSliceBytes = 1 << 20;
 constexpr int64_t kPauses = 60; // behind one that failed
 
-struct Copied {
-    std::string channel;
-    uint64_t n = 0, trimmed = 0;
-    std::vector<MessageRef> messages; // rising
-    MessageRef past;                  // a retained value that is not among them
-};
-
 } // namespace
 
 bool DurableBroker::is_checkpoint_due() {
@@ -98,33 +91,21 @@ bool DurableBroker::write_checkpoint() {
 // References under the lock; their bytes are copied outside.
 void DurableBroker::copy_channels() {
     Checkpoint& checkpoint = *checkpoint_;
-    std::vector<Copied> copies;
+    std::vector<ChannelCopy> copies;
     size_t bytes = 0;
     {
         std::lock_guard lock(mutex_);
         auto next = by_name_.lower_bound(std::string_view(checkpoint.next_channel));
         for (; next != by_name_.end() && copies.size() < kSliceChannels && bytes < kSliceBytes;
              ++next) {
-            const Channel& channel = **next;
-            Copied& copy = copies.emplace_back();
-            copy.channel = channel.name;
-            copy.n = channel.n;
-            copy.trimmed = channel.history.trimmed();
-            for (size_t i = 0; i < channel.history.size(); ++i)
-                copy.messages.push_back(channel.history.ref(i));
-            const size_t at = channel.retained
-                                  ? channel.history.first_after(channel.retained->position.seq - 1)
-                                  : 0;
-            if (channel.retained && (at == channel.history.size() ||
-                                     channel.history.ref(at).get() != channel.retained.get()))
-                copy.past = channel.retained;
-            bytes += channel.history.bytes();
+            copies.push_back(copy_of(**next));
+            bytes += (*next)->history.bytes();
         }
         checkpoint.has_channels = next != by_name_.end();
         if (checkpoint.has_channels)
             checkpoint.next_channel = (*next)->name;
     }
-    for (const Copied& copy : copies) {
+    for (const ChannelCopy& copy : copies) {
         log_channel(checkpoint.entries, copy.channel, copy.n, copy.trimmed);
         if (copy.past)
             log_message(checkpoint.entries, *copy.past, wall_of(copy.past->stored_at), true);

@@ -47,7 +47,7 @@ template <typename Named> void sort_by_name(std::span<Keyed<Named>> all, size_t 
 class DurableBroker::Loader final : public LogReader {
   public:
     explicit Loader(DurableBroker& broker) : broker_(broker), now_(broker.clock_.now()) {
-        broker_.is_loading_ = true;
+        broker_.is_by_name_late_ = true;
     }
 
     bool on_message(LoggedMessage&& logged) override {
@@ -134,7 +134,7 @@ class DurableBroker::Loader final : public LogReader {
             broker_.schedule(*channel);
             broker_.free_if_empty(*channel);
         }
-        broker_.is_loading_ = false;
+        broker_.is_by_name_late_ = false;
         broker_.reached_.clear(); // of markers, and told when it happened
         broker_.earlier_watermark_ =
             *std::max_element(broker_.watermarks_.begin(), broker_.watermarks_.end());

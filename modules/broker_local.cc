@@ -124,7 +124,7 @@ LocalBroker::Channel* LocalBroker::find_or_make(const std::string& name,
     channel->history.raise_trimmed(watermark(name));
     Channel* made = channel.get();
     recent_ = made;
-    if (!is_loading_)
+    if (!is_by_name_late_)
         by_name_.insert(made);
     channels_.insert(std::move(channel));
     channel_count_.store(channels_.size(), std::memory_order_relaxed);
@@ -308,6 +308,18 @@ void LocalBroker::end_channel(Channel& channel, uint64_t seq, Garbage& garbage) 
         push(worker, std::move(notice));
     }
     free_if_empty(channel);
+}
+
+LocalBroker::ChannelCopy LocalBroker::copy_of(const Channel& channel) {
+    const History& history = channel.history;
+    ChannelCopy copy{channel.name, channel.n, history.trimmed(), {}, nullptr};
+    for (size_t i = 0; i < history.size(); ++i)
+        copy.messages.push_back(history.ref(i));
+    const MessageRef& retained = channel.retained;
+    const size_t at = retained ? history.first_after(retained->position.seq - 1) : 0;
+    if (retained && (at == history.size() || history.ref(at).get() != retained.get()))
+        copy.past = retained;
+    return copy;
 }
 
 void LocalBroker::schedule(Channel& channel) {

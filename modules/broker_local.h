@@ -78,7 +78,16 @@ class LocalBroker : public Broker {
         MessageRef message;         // null: there is none
     };
 
+    // A channel as it is at one seq, to be written down: its bytes are copied without the lock.
+    struct ChannelCopy {
+        std::string channel;
+        uint64_t n = 0, trimmed = 0;
+        std::vector<MessageRef> messages; // rising
+        MessageRef past;                  // a retained value that is not among them
+    };
+
     // All below: under mutex_.
+    static ChannelCopy copy_of(const Channel& channel);
     Channel* find(std::string_view name);
     Channel* find_or_make(const std::string& name, Published::Status& refused);
     void free_if_empty(Channel& channel);
@@ -147,7 +156,7 @@ class LocalBroker : public Broker {
     NamedSet<Channel> channels_;
     Channel* recent_ = nullptr;          // the last that was looked for: it mostly is again
     std::set<Channel*, ByName> by_name_; // for lists in order
-    bool is_loading_ = false;            // by_name_ is filled at the end of that
+    bool is_by_name_late_ = false;       // by_name_ is filled at the end of that
     Wildcards<Wildcard> wildcards_;      // that workers want
     IdempotencyKeys keys_;
     PresenceBook presence_;

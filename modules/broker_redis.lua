@@ -7,7 +7,8 @@
 --               that rises with the list)
 --   h:CHANNEL   stream of kept messages, seq-0: n count, b bytes, t stored at, x expires, d the message
 --   c:CHANNEL   hash: n, bytes, trimmed, section, the limits (count, most, age), soonest (the first
---               end by a message's own ttl), and the retained one: r, rs seq, rx expires
+--               end by a message's own ttl), walked (when such ends were looked for), and the retained one: r,
+--               rs seq, rx expires
 --   names       sorted set of the channels that have either
 --   due         sorted set of them by when something in them ends
 --   gone        hash: what channels of a bucket, or of a section, had trimmed when they were freed
@@ -80,11 +81,11 @@ end
 local function open(name, limits)
     local channel = { name = name, key = base .. 'c:' .. name, stream = base .. 'h:' .. name }
     local v = call('HMGET', channel.key, 'n', 'bytes', 'trimmed', 'section', 'count', 'most', 'age', 'soonest',
-                   'rs', 'rx')
+                   'rs', 'rx', 'walked')
     channel.exists = v[1] ~= false
     channel.n, channel.bytes = tonumber(v[1]) or 0, tonumber(v[2]) or 0
     channel.trimmed = tonumber(v[3]) or tonumber(call('HGET', base .. 'gone', bucket(name))) or 0
-    channel.section, channel.soonest = v[4], tonumber(v[8]) or 0
+    channel.section, channel.soonest, channel.walked = v[4], tonumber(v[8]) or 0, tonumber(v[11]) or 0
     channel.count, channel.most, channel.age = tonumber(v[5]), tonumber(v[6]), tonumber(v[7])
     if limits and limits[1] ~= '' then
         channel.section, channel.count, channel.most, channel.age = limits[4], tonumber(limits[1]),
@@ -104,12 +105,12 @@ local function drop(channel, entry)
     channel.is_changed = true
 end
 
--- Those that ended by their own ttl, wherever they stand.
+-- Those that ended by their own ttl, wherever they stand; not twice within a second, who reads passes over them.
 local function drop_expired(channel)
-    if not is_over(channel.soonest) then
+    if not is_over(channel.soonest) or now < channel.walked + 1000 then
         return
     end
-    channel.soonest = 0
+    channel.soonest, channel.walked = 0, now
     for _, entry in ipairs(call('XRANGE', channel.stream, '-', '+')) do
         local expires = fields_of(entry).expires
         if is_over(expires) then
@@ -117,9 +118,6 @@ local function drop_expired(channel)
         elseif expires > 0 and (channel.soonest == 0 or expires < channel.soonest) then
             channel.soonest = expires
         end
-    end
-    if channel.soonest > 0 then -- not again within a second: who reads passes over what has ended
-        channel.soonest = math.max(channel.soonest, now + 1000)
     end
     channel.is_changed = true
 end
@@ -159,7 +157,8 @@ end
 
 local function due_of(channel)
     local due = 0
-    for _, at in ipairs({ channel.length > 0 and channel.oldest + channel.age or 0, channel.soonest,
+    for _, at in ipairs({ channel.length > 0 and channel.oldest + channel.age or 0,
+                          channel.soonest > 0 and math.max(channel.soonest, channel.walked + 1000) or 0,
                           channel.retained > 0 and channel.retained_until or 0 }) do
         if at > 0 and (due == 0 or at < due) then
             due = at
@@ -175,8 +174,8 @@ local function save(channel)
     end
     call('HSET', channel.key, 'n', channel.n, 'bytes', channel.bytes, 'trimmed', whole(channel.trimmed),
          'section', channel.section or '', 'count', channel.count, 'most', whole(channel.most), 'age',
-         whole(channel.age), 'soonest', whole(channel.soonest), 'rs', whole(channel.retained), 'rx',
-         whole(channel.retained_until))
+         whole(channel.age), 'soonest', whole(channel.soonest), 'walked', whole(channel.walked), 'rs',
+         whole(channel.retained), 'rx', whole(channel.retained_until))
     if not channel.exists then
         if string.sub(channel.name, 1, 1) ~= '$' then -- reserved: in no list, meant by no wildcard
             call('ZADD', base .. 'names', 0, channel.name)

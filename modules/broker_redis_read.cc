@@ -360,7 +360,7 @@ void RedisBroker::mark(ReadMark mark, std::function<void(Marked)> done) {
             marked.status = marked_status(reply[1].text());
             if (marked.status == Marked::Status::Moved || marked.status == Marked::Status::Kept)
                 marked.position = {reply[0].number(), reply[2].number()};
-            if (reply[3].number() > 0) // as many as one mark can make it forget
+            if (reply[3].number() > 0) // one mark makes it forget one
                 counters_.hit(Limit::ReadMarkers);
             if (reply[4].number() > 0)
                 counters_.hit(Limit::UserReadMarkers);

@@ -33,7 +33,7 @@ class NodesTest(unittest.TestCase):
     options = ()
     configuration = staticmethod(configuration)
 
-    def start_redis(self):
+    def start_server(self):
         """Returns the lines of the [broker] section."""
         self.redis = RedisServer(*self.options).start()
         self.addCleanup(self.redis.close)
@@ -41,7 +41,7 @@ class NodesTest(unittest.TestCase):
 
     def setUp(self):
         self.channel = "t:" + self._testMethodName.removeprefix("test_")
-        lines = self.start_redis()
+        lines = self.start_server()
         self.nodes = []
         for _ in range(2):
             node = Daemon(self.configuration(lines)).start()

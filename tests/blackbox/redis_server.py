@@ -37,8 +37,8 @@ class RedisServer:
         except (OSError, RuntimeError):  # RuntimeError: it is loading
             return False
 
-    def info(self, name):
-        return next(line.partition(":")[2] for line in self.ask("INFO").splitlines() if line.startswith(name + ":"))
+    def info(self, name, section="default"):
+        return next(line.partition(":")[2] for line in self.ask("INFO", section).splitlines() if line.startswith(name + ":"))
 
     def ask(self, *words):
         """One command on a connection of its own: a line, a text, a number, or a list of them."""

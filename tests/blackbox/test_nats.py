@@ -23,7 +23,7 @@ def configuration(lines, channels=CHANNELS, more=""):
 class NatsTest(NodesTest):
     configuration = staticmethod(configuration)
 
-    def start_redis(self):
+    def start_server(self):
         self.server = NatsServer().start()
         self.addCleanup(self.server.close)
         return f"url = {self.server.url}"
@@ -293,7 +293,7 @@ class People(NatsTest):
 class Secure(NatsTest):
     """Over TLS, as a user who may what the manual says that he must."""
 
-    def start_redis(self):
+    def start_server(self):
         self.authority = Authority()
         self.addCleanup(self.authority.remove)
         certificate, key = self.authority.sign("nats", "127.0.0.1")

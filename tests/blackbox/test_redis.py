@@ -157,6 +157,19 @@ class TwoNodes(NodesTest):
             seen.append(event.data)
         self.assertEqual(seen[0], "before")
 
+    def test_what_has_ended_is_looked_for_now_and_then(self):
+        """And not by each publish, though each brings one that ends at once."""
+        def looked():
+            line = self.redis.info("cmdstat_xrange", "commandstats")
+            return int(line.partition("calls=")[2].partition(",")[0])
+        self.publish(0, b"stays")
+        before = looked()
+        for _ in range(40):
+            self.publish(0, b"x", ttl="1ms")
+        # One of each publish is for the oldest message.
+        self.assertLess(looked() - before, 60)
+        eventually(lambda: self.nodes[1].facts(self.channel)["messages"] == 1, "their end")
+
     def test_what_breaks_under_a_question_is_no_answer_to_it(self):
         self.publish(0, b"there")
         self.redis.pause()

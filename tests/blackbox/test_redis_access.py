@@ -12,7 +12,7 @@ from wire import build_request
 
 
 class Secure(NodesTest):
-    def start_redis(self):
+    def start_server(self):
         self.authority = Authority()
         self.addCleanup(self.authority.remove)
         certificate, key = self.authority.sign("redis", "127.0.0.1")
@@ -59,8 +59,8 @@ class Secure(NodesTest):
 
 
 class Bounded(NodesTest):
-    def start_redis(self):
-        return super().start_redis() + "\ncommands = 16"
+    def start_server(self):
+        return super().start_server() + "\ncommands = 16"
 
     def test_what_is_not_answered_has_a_bound(self):
         self.daemon = self.nodes[0]

@@ -10,7 +10,7 @@ from session import Session
 
 
 class InACluster(GroupTest):
-    def start_redis(self):
+    def start_server(self):
         self.group = Cluster()
         self.addCleanup(self.group.close)
         self.group.start()

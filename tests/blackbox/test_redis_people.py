@@ -256,12 +256,12 @@ class SentAway(PeopleTest):
 
 
 class Unheard(PeopleTest):
-    def start_redis(self):
+    def start_server(self):
         self.app = Application()
         self.addCleanup(self.app.stop)
         self.more = (f"[hooks app]\nurl = http://127.0.0.1:{self.app.port}/\nsecret = {HOOKS_SECRET}\nevents = offline\n"
                      "grace = 100ms\ndelay = 0s\n")
-        return super().start_redis()
+        return super().start_server()
 
     def test_a_user_of_another_node_is_not_offline(self):
         self.session(1, "alice")

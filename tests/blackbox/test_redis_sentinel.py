@@ -9,7 +9,7 @@ from redis_server import Guarded
 
 
 class Sentinels(GroupTest):
-    def start_redis(self):
+    def start_server(self):
         self.group = Guarded()
         self.addCleanup(self.group.close)
         self.group.start()
