@@ -167,8 +167,8 @@ guide-test: build test-packages ## the files of conf/examples/: publish in each 
 	@$(INSTALL) $(LISTS).guide
 	@FANHORN=$(CURDIR)/build/fanhorn tests/guide/test_guide.py
 
-left-out: build-packages test-packages ## build without HTTP/2 and Redis, and run its tests
-	@$(call CMAKE,build-left-out,-DFANHORN_TESTS=ON -DFANHORN_HTTP2=OFF -DFANHORN_REDIS=OFF)
+left-out: build-packages test-packages ## build without HTTP/2, Redis and NATS, and run its tests
+	@$(call CMAKE,build-left-out,-DFANHORN_TESTS=ON -DFANHORN_HTTP2=OFF -DFANHORN_REDIS=OFF -DFANHORN_NATS=OFF)
 	@$(call COMPILE,build-left-out) all
 	@ctest --test-dir build-left-out --parallel $(JOBS)
 	@FANHORN=$(CURDIR)/build-left-out/fanhorn python3 tests/blackbox/run.py
@@ -190,4 +190,3 @@ package-packages:
 	@$(INSTALL) $(LISTS).package
 bench-packages:
 	@$(INSTALL) $(LISTS).bench
-

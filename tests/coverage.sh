@@ -15,10 +15,11 @@ PARSERS="src/base/filter.cc src/base/json.cc src/base/net_address.cc src/base/ut
     src/server/publish_json.cc src/ctl/event_reader.cc modules/auth_jwt.cc modules/claims.cc
     modules/deflate.cc modules/json_object.cc modules/json_patch.cc modules/jwk.cc modules/jwt.cc
     modules/log_entry.cc modules/log_format.cc modules/message_record.cc modules/redis_info.cc
-    modules/redis_reply.cc modules/redis_url.cc modules/websocket_frame.cc"
+    modules/nats_entry.cc modules/nats_url.cc modules/redis_reply.cc modules/redis_url.cc
+    modules/websocket_frame.cc"
 TESTS="auth_callback_test auth_jwt_test body_test claim_rule_test command_members_test
     ctl_bridge_test deflate_test event_reader_test filter_test forwarded_test http2_message_test
-    ini_test json_patch_test json_test log_entry_test log_store_test net_address_test parser_test
+    ini_test json_patch_test json_test log_entry_test log_store_test nats_entry_test net_address_test parser_test
     pattern_test position_test proxy_header_test publish_json_test query_test redis_test
     response_reader_test utf8_test websocket_frame_test"
 [ "$build" != --tests ] || { echo $TESTS; exit; } # for who builds them
