@@ -19,8 +19,8 @@ PARSERS="src/base/filter.cc src/base/json.cc src/base/net_address.cc src/base/ut
     modules/websocket_frame.cc"
 TESTS="auth_callback_test auth_jwt_test body_test claim_rule_test command_members_test
     ctl_bridge_test deflate_test event_reader_test filter_test forwarded_test http2_message_test
-    ini_test json_patch_test json_test log_entry_test log_store_test nats_entry_test net_address_test parser_test
-    pattern_test position_test proxy_header_test publish_json_test query_test redis_test
+    ini_test json_patch_test json_test log_entry_test log_store_test nats_entry_test
+    net_address_test parser_test pattern_test position_test proxy_header_test publish_json_test query_test redis_test
     response_reader_test utf8_test websocket_frame_test"
 [ "$build" != --tests ] || { echo $TESTS; exit; } # for who builds them
 
