@@ -31,7 +31,7 @@ MARK = "RESULT"
 
 
 # Files about what a build may have left out, by the word that `fanhorn -V` has then.
-PARTS = {"broker_redis": ("test_redis", "test_attack_redis"), "http2": ("test_http2",)}
+PARTS = {"broker_redis": ("test_redis", "test_attack_redis"), "broker_nats": ("test_nats",), "http2": ("test_http2",)}
 
 
 def is_left_out(name):

@@ -5,10 +5,11 @@ import re
 import unittest
 
 from h2 import H2Client, NO_ERROR
-from harness import FanhornTest, config, eventually
+from harness import FanhornTest, config, eventually, has_part
 from wire import build_request
 
 
+@unittest.skipUnless(has_part("http2"), "built without HTTP/2")
 class Age(FanhornTest):
     config = config(limits="connection_max_age = 2s", public="http2 = cleartext\n", private="http2 = cleartext\n",
                     more="[log]\nlevel = info\n")  # that somebody has been here for long is no notice

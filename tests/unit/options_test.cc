@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/text.h"
+#include "modules/modules.h"
 #include "server/config.h"
 #include "server/ini.h"
 #include "server/options.h"
@@ -76,13 +77,18 @@ static void bounds_fit_their_members(void**) {
         }
 }
 
+constexpr std::string_view kLeftOut = "was left out of this build";
+
 static void choices_fit_their_members(void**) {
     Everything everything;
     for (const SectionType& type : section_types())
         for (const Row& row : type.rows)
             for (std::string_view word : words_of(row.choices)) {
                 Value value;
-                assert_row(row.name, add_item(row, word, value).ok());
+                const auto added = add_item(row, word, value);
+                if (added.error() == kLeftOut)
+                    continue;
+                assert_row(row.name, added.ok());
                 row.binding.store(everything.of(type.type), value);
                 assert_text(format_value(row, row.binding.load(everything.of(type.type))), word);
             }
@@ -159,7 +165,10 @@ static void shipped_file_shows_every_key(void**) {
                    {"/etc/fanhorn/hooks.secret", std::string(32, 's')}};
     assert_true(load_config("shipped", {}, world).errors.empty());
     auto set = load_config("set", {}, world);
-    assert_text(set.errors.empty() ? "" : set.errors[0], "");
+    if (find_broker_module("redis"))
+        assert_text(set.errors.empty() ? "" : set.errors[0], "");
+    else
+        assert_true(set.errors.size() == 1 && set.errors[0].ends_with(kLeftOut));
 
     Faults faults;
     std::vector<std::string> shown; // "server.workers = auto"
