@@ -86,6 +86,12 @@ def eventually(probe, what="it", timeout=TIMEOUT):
     return value
 
 
+def pause(process):
+    """Stops it, all its threads: the signal's sender returns before they stand still. SIGCONT lets it go on."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+
+
 PORTS = range(10_000, 32_000)  # below those that the kernel gives to clients, and to who asks for any
 PORTS_AT_ONCE = 200
 claims = []  # the sockets that hold this process's ports

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from harness import eventually, free_ports
+from harness import eventually, free_ports, pause
 
 
 class NatsServer:
@@ -47,7 +47,7 @@ class NatsServer:
         assert b'"success":true' in self.ask(f"$JS.API.STREAM.DELETE.{name}")
 
     def pause(self):
-        self.process.send_signal(signal.SIGSTOP)
+        pause(self.process)
 
     def go_on(self):
         self.process.send_signal(signal.SIGCONT)

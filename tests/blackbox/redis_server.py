@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from harness import eventually, free_ports
+from harness import eventually, free_ports, pause
 
 
 class RedisServer:
@@ -69,7 +69,7 @@ class RedisServer:
         return sum(1 for line in lines if "cmd=client" not in line)
 
     def pause(self):
-        self.process.send_signal(signal.SIGSTOP)
+        pause(self.process)
 
     def go_on(self):
         self.process.send_signal(signal.SIGCONT)

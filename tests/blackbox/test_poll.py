@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Long and short polling."""
 
-import os
 import signal
 import threading
 import time
 import unittest
 
-from harness import FanhornTest, config, eventually, position
+from harness import FanhornTest, config, eventually, pause, position
 from wire import Wire, build_request, target
 
 
@@ -198,9 +197,8 @@ class Long(PollTest):
         padding = "x" * 8000
         received = lambda: self.daemon.metrics()["fanhorn_received_bytes_total"]
         before = received()
-        self.daemon.send_signal(signal.SIGSTOP)  # it finds the request and the reset together
+        pause(self.daemon.process)  # it finds the request and the reset together
         try:
-            os.waitid(os.P_PID, self.daemon.process.pid, os.WSTOPPED)
             wire.send(build_request("GET", "/sub/" + self.channel, wire.address, query={"wait": 30},
                                     headers={"X-Padding": padding}))
             wire.abort()
@@ -254,9 +252,8 @@ class Together(PollTest):
     def test_those_that_went_disturb_nobody(self):
         ids = self.fill("a")
         wires = [self.held(since=ids[0]) for _ in range(self.COUNT)]
-        self.daemon.send_signal(signal.SIGSTOP)  # it finds the message and the resets together
+        pause(self.daemon.process)  # it finds the message and the resets together
         try:
-            os.waitid(os.P_PID, self.daemon.process.pid, os.WSTOPPED)
             for wire in wires[::3]:
                 wire.abort()
             sender = self.wire("private")

@@ -7,7 +7,7 @@ import threading
 import time
 import unittest
 
-from harness import Daemon, Wire, eventually
+from harness import Daemon, Wire, eventually, pause
 from redis_nodes import NodesTest, configuration
 from redis_server import RedisServer
 from session import Session
@@ -336,7 +336,7 @@ class FromItsFile(NodesTest):
         live = self.sse(0)
         before = self.publish(0, b"before")["id"]
         self.assertEqual(live.next_event().id, before)
-        self.nodes[0].send_signal(signal.SIGSTOP)
+        pause(self.nodes[0].process)
         self.redis.kill()
         self.nodes[1].process.kill()
         self.nodes[1].process.wait()

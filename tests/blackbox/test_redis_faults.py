@@ -13,7 +13,7 @@ import threading
 import time
 import unittest
 
-from harness import Daemon, config, eventually
+from harness import Daemon, config, eventually, pause
 from readers import LongPollReader, SseReader, WsReader
 from redis_server import RedisServer
 from wire import Wire
@@ -199,7 +199,7 @@ class Relay:
 
     def freeze_a_node(self):
         node = self.chance.choice(self.nodes)
-        node.send_signal(signal.SIGSTOP)
+        pause(node.process)
         time.sleep(0.1)
         node.send_signal(signal.SIGCONT)
 

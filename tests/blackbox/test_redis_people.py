@@ -8,7 +8,7 @@ import unittest
 
 from application import SECRET as HOOKS_SECRET
 from application import Application
-from harness import Daemon, config, eventually
+from harness import Daemon, config, eventually, pause
 from redis_nodes import NodesTest
 from session import Session
 from tokens import claims_of, secret_token
@@ -176,7 +176,7 @@ class OnTwoNodes(PeopleTest):
         self.publish(1, b"hello")
         self.told(watcher, [("data", "hello")])
         self.assertEqual(self.presence(), {"watcher": 1, "alice": 1})
-        self.nodes[1].send_signal(signal.SIGSTOP)
+        pause(self.nodes[1].process)
         self.assertEqual(watcher.push(timeout=LEASE + 15)["leave"]["user"], "alice")
         self.nodes[1].send_signal(signal.SIGCONT)
         self.told(watcher, [("join", "alice")])
@@ -222,7 +222,7 @@ class SentAway(PeopleTest):
         there = self.session(1, "alice")
         eventually(lambda: self.presence() == {"alice": 1}, "her")
         time.sleep(1.2)
-        self.nodes[1].send_signal(signal.SIGSTOP)
+        pause(self.nodes[1].process)
         self.redis.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         eventually(lambda: self.nodes[0].request("DELETE", "/users/alice").status == 200, "an answer")
         self.nodes[1].send_signal(signal.SIGCONT)
@@ -232,7 +232,7 @@ class SentAway(PeopleTest):
         there = self.session(1, "alice")
         eventually(lambda: self.presence() == {"alice": 1}, "her")
         time.sleep(1.2)
-        self.nodes[1].send_signal(signal.SIGSTOP)
+        pause(self.nodes[1].process)
         self.assertEqual(self.nodes[0].request("DELETE", "/users/alice").status, 200)
         came = []  # the kernel takes the connection, and the node has it before it hears of the other one's end
         later = threading.Thread(target=lambda: came.append(self.session(1, "alice")))
