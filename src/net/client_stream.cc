@@ -17,6 +17,7 @@ namespace fanhorn {
 namespace {
 
 constexpr size_t kReadBytes = 16 << 10;
+constexpr int kReadsATurn = 16;
 
 Millis now() {
     return monotonic_micros() / 1000;
@@ -99,10 +100,10 @@ void ClientStream::on_time() {
     case State::Shaking:
         note(End::TimedOut, "no handshake in time");
         return connect();
-    case State::Open: // sending failed; what came before that is read first
+    case State::Open: // there is more; or sending failed: what came before that is read first
         const uint32_t connection = closed_;
         receive_some();
-        if (connection == closed_)
+        if (connection == closed_ && is_broken_)
             end(End::Broken, std::exchange(reason_, {}));
     }
 }
@@ -216,10 +217,13 @@ void ClientStream::break_off() {
     timer_.start(0);
 }
 
+// A peer that always has more goes on when others have had their turn.
 void ClientStream::receive_some() {
     const uint32_t connection = closed_;
     std::array<char, kReadBytes> buffer;
-    while (connection == closed_) {
+    for (int reads = 0; connection == closed_; ++reads) {
+        if (reads >= kReadsATurn && !is_broken_)
+            return timer_.start(0);
         const Received got = ssl_ ? receive_tls(buffer) : receive(socket_.get(), buffer);
         switch (got.state) {
         case Received::State::Bytes:

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -207,27 +208,26 @@ void Waker::on_readable() {
     on_wake_();
 }
 
-struct Signals::One {
-    event signal{};
-};
-
 Signals::Signals(Loop& loop, std::initializer_list<int> signals, std::function<void(int)> on_signal)
-    : on_signal_(std::move(on_signal)), all_(std::make_unique<One[]>(signals.size())),
-      count_(signals.size()) {
-    const auto call = [](evutil_socket_t number, short, void* self) {
-        static_cast<Signals*>(self)->on_signal_(static_cast<int>(number));
-    };
-    size_t i = 0;
-    for (const int number : signals) {
-        event& signal = all_[i++].signal;
-        CHECK(event_assign(&signal, loop.base(), number, EV_SIGNAL | EV_PERSIST, call, this) == 0);
-        CHECK(event_add(&signal, nullptr) == 0);
-    }
+    : on_signal_(std::move(on_signal)) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int signal : signals)
+        sigaddset(&set, signal);
+    const int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    CHECK(fd >= 0 && watch(loop, fd));
 }
 
 Signals::~Signals() {
-    for (size_t i = 0; i < count_; ++i)
-        event_del(&all_[i].signal);
+    const int fd = this->fd();
+    unwatch();
+    close(fd);
+}
+
+void Signals::on_readable() {
+    signalfd_siginfo info{};
+    while (read(fd(), &info, sizeof info) == sizeof info)
+        on_signal_(static_cast<int>(info.ssi_signo));
 }
 
 std::string_view event_library_version() {

@@ -156,17 +156,15 @@ class Waker final : public Watch {
     std::function<void()> on_wake_;
 };
 
-// Unix signals as events of one loop of the process (the main one).
-class Signals {
+// Unix signals as events of one loop of the process (the main one). All threads block them.
+class Signals final : private Watch {
   public:
     Signals(Loop& loop, std::initializer_list<int> signals, std::function<void(int)> on_signal);
-    ~Signals();
+    ~Signals() override;
 
   private:
-    struct One;
+    void on_readable() override;
     std::function<void(int)> on_signal_;
-    std::unique_ptr<One[]> all_;
-    size_t count_;
 };
 
 // The library below, for -V.

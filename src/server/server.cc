@@ -29,12 +29,13 @@ constexpr uint64_t kWorkerDescriptors = 10; // and these for each worker
 constexpr std::initializer_list<int> kSignals = {SIGTERM, SIGINT,  SIGQUIT,
                                                  SIGHUP,  SIGUSR1, SIGUSR2};
 
-void mask_signals(int how) {
+// Their defaults would end us; Server::run() reads them.
+void block_signals() {
     sigset_t set;
     sigemptyset(&set);
     for (const int signal : kSignals)
         sigaddset(&set, signal);
-    pthread_sigmask(how, &set, nullptr);
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
 size_t worker_count(const Config& config) {
@@ -131,7 +132,7 @@ uint32_t Server::descriptors_allow(uint32_t wanted) const {
 
 Result<void> Server::open() {
     tune_allocator();
-    mask_signals(SIG_BLOCK); // until run() can hear them: their defaults would end us
+    block_signals();
     if (auto opened = log_open(config_->log.target, config_->log.level, config_->log.format);
         !opened)
         return Error{"[log] target: " + opened.error()};
@@ -257,7 +258,6 @@ int Server::run() {
     parted.wait();
     {
         const Signals signals(loop_, kSignals, [this](int signal) { on_signal(signal); });
-        mask_signals(SIG_UNBLOCK);
         const Ticker ticker(loop_, kTickMs, [this] { tick(); });
         notify_service_manager("READY=1");
         log_event(LogLevel::Notice, "started",
