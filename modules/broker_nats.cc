@@ -38,7 +38,8 @@ std::string NatsBroker::random_name() {
 NatsBroker::NatsBroker(const BrokerSettings& settings, const Seams& seams, const Clock& clock,
                        Counters& counters)
     : LocalBroker(clock, counters), settings_(settings), slack_bytes_(seams.slack_bytes),
-      lease_(seams.lease), renews_every_(seams.lease / 3), behind_(wall_millis() - clock.now()),
+      lease_(seams.lease), renews_every_(seams.lease / 3), wall_(seams.wall),
+      origin_(wire_clock_.now() - clock.now()), behind_(wall_() - clock.now()),
       self_(random_name()), node_(random_name()) {
     epoch_ = 0;
     if (auto url = parse_nats_url(settings.url))
@@ -239,12 +240,13 @@ void NatsBroker::subscribe(size_t worker, std::vector<std::string> channels, Sin
     {
         std::lock_guard lock(mutex_);
         is_late = is_beyond(since);
-        note_heard(channels);
     }
     auto begin = [this, worker, channels = std::move(channels), since, done = std::move(done)] {
         if (!may_begin(since))
             return done(Start{.status = Start::Status::Down});
         LocalBroker::subscribe(worker, channels, since, done);
+        std::lock_guard lock(mutex_);
+        note_heard(channels); // it is said as it is found
     };
     if (is_late)
         return behind_all(std::move(begin));
@@ -348,7 +350,17 @@ Position NatsBroker::pushed() const {
     return position_;
 }
 
+// All nodes' are kept right by whoever keeps clocks right.
+void NatsBroker::heed_clock() {
+    const Millis by = wall_() - wire_clock_.now() + origin_ - behind();
+    if (std::abs(by) <= kClockSlack)
+        return;
+    behind_ = behind() + by;
+    log_event(LogLevel::Notice, "broker_clock", {{"broker", settings_.name}, {"moved_ms", by}});
+}
+
 void NatsBroker::tick() {
+    heed_clock();
     LocalBroker::tick();
     nudge();
 }

@@ -44,7 +44,10 @@ class NatsBroker final : public LocalBroker {
     struct Seams {
         uint64_t slack_bytes = 64 << 20; // of the stream, beyond twice what is kept
         Millis lease = kLease;
+        std::function<Millis()> wall = wall_millis;
     };
+    // A move of this node's clock that is less is not heeded.
+    static constexpr Millis kClockSlack = 100;
 
     NatsBroker(const BrokerSettings& settings, const Seams& seams, const Clock& clock,
                Counters& counters);
@@ -138,7 +141,8 @@ class NatsBroker final : public LocalBroker {
     // Any thread.
     static std::string random_name();
     static Home home();
-    Millis shared_now() const { return clock_.now() + behind_; }
+    Millis shared_now() const { return clock_.now() + behind(); }
+    Millis behind() const { return behind_.load(std::memory_order_relaxed); }
     NatsEntry entry(Kind kind) const;
     // Down at once where too much is under way. Not under mutex_.
     void submit(std::vector<NatsEntry> entries, std::shared_ptr<Command> command,
@@ -240,13 +244,16 @@ class NatsBroker final : public LocalBroker {
     void say_all_again();
     void tell_pushed();
     void nudge();
+    void heed_clock();
 
     const BrokerSettings settings_;
     const uint64_t slack_bytes_;
     const Millis lease_, renews_every_;
     const SystemClock wire_clock_; // of the connection and of leases, which wait for nobody's clock
-    const Millis behind_;          // the clock that all nodes share is ahead of ours
-    const std::string self_;       // the name of this process in the stream
+    const std::function<Millis()> wall_;
+    const Millis origin_;        // wire_clock_ is ahead of clock_
+    std::atomic<Millis> behind_; // the clock that all nodes share is ahead of ours
+    const std::string self_;     // the name of this process in the stream
     NatsPeer peer_;
     std::string fault_; // why it cannot start
     UserAway away_;

@@ -72,7 +72,7 @@ void NatsBroker::apply(const NatsRecord& record, Turn& turn) {
     if (epoch_ == 0) // before the first one there is nothing
         return;
     turn.stored_at = record.stored_at;
-    least_lag_ = std::min(least_lag_, shared_now() - record.stored_at);
+    least_lag_ = std::min(least_lag_, wire_clock_.now() - record.stored_at);
     const uint64_t seq = takes_seq(*entry) ? head_ + 1 : head_;
     Outcome outcome;
     apply(*entry, seq, turn, outcome);
@@ -184,8 +184,8 @@ uint32_t NatsBroker::place(Channel& channel, const MessageRef& message, Turn& tu
 // Null where the record is none.
 MessageRef NatsBroker::message_of(const NatsEntry& entry, const std::string& channel, uint64_t seq,
                                   uint64_t n) const {
-    const Millis behind = std::max(behind_, entry.at - clock_.now()); // clocks differ
-    return decode_record(entry.text, channel, {epoch_, seq}, n, behind);
+    const Millis ahead = std::max(behind(), entry.at - clock_.now()); // clocks differ
+    return decode_record(entry.text, channel, {epoch_, seq}, n, ahead);
 }
 
 bool NatsBroker::is_in_snapshot(const std::string& channel, uint64_t seq) const {
@@ -195,7 +195,7 @@ bool NatsBroker::is_in_snapshot(const std::string& channel, uint64_t seq) const 
 
 // By the time at which it was written, which is the same for all nodes.
 bool NatsBroker::is_repeat(const NatsEntry& entry, uint64_t seq, Published& published) {
-    const auto* known = keys_.find(entry.channel, entry.key, entry.at - behind_);
+    const auto* known = keys_.find(entry.channel, entry.key, entry.at - behind());
     if (!known || known->position.seq == seq) // a snapshot has it already
         return false;
     published.status = known->content == *entry.content ? Published::Status::Replayed
@@ -206,7 +206,7 @@ bool NatsBroker::is_repeat(const NatsEntry& entry, uint64_t seq, Published& publ
 }
 
 void NatsBroker::remember_key(const NatsEntry& entry, uint64_t seq, uint64_t n) {
-    const Millis at = entry.at - behind_;
+    const Millis at = entry.at - behind();
     if (!keys_.find(entry.channel, entry.key, at) &&
         keys_.insert(entry.channel, entry.key, {*entry.content, {epoch_, seq}, n}, at))
         reached(Limit::IdempotencyKeys);
@@ -225,7 +225,7 @@ void NatsBroker::apply_message(NatsEntry& entry, uint64_t seq, Turn& turn, Publi
             remember_key(entry, seq, channel->n);
         return;
     }
-    expire(*channel, std::min(entry.at - behind_, clock_.now()), turn.garbage);
+    expire(*channel, std::min(entry.at - behind(), clock_.now()), turn.garbage);
     if (channel->history.empty() && !channel->retained)
         channel->n = 0; // as if it had been freed, which it was on other nodes
     const uint64_t n = entry.c ? channel->n + 1 : 0;

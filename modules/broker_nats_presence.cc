@@ -345,7 +345,7 @@ void NatsBroker::apply_away(const NatsEntry& entry, Turn& turn) {
     if (entry.node == self_ || !has_loaded_)
         return;
     // The age is by the server's clock, which least_lag_ relates to ours.
-    const Millis lag = std::max<Millis>(shared_now() - turn.stored_at - least_lag_, 0);
+    const Millis lag = std::max<Millis>(wire_clock_.now() - turn.stored_at - least_lag_, 0);
     turn.away.emplace_back(entry.user, lag);
 }
 

@@ -148,7 +148,7 @@ void NatsBroker::copy_channels(uint64_t begin, std::vector<NatsEntry>& parts) {
     const auto add = [&](const Message& message, bool is_past) {
         if (entries.size() + message.payload.size() > kPartBytes && !entries.empty())
             parts.push_back(part("log", std::exchange(entries, ""), at));
-        log_message(entries, message, message.stored_at + behind_, is_past);
+        log_message(entries, message, message.stored_at + behind(), is_past);
     };
     for (const ChannelCopy& copy : copies) {
         log_channel(entries, copy.channel, copy.n, copy.trimmed);
@@ -166,7 +166,7 @@ void NatsBroker::copy_keys(std::string& entries) {
         snapshot_->next_key, kSliceRest,
         [&](std::string channel, std::string key, const IdempotencyKeys::Entry& entry,
             Millis used_at) {
-            log_key(entries, {std::move(channel), std::move(key), entry, used_at + behind_});
+            log_key(entries, {std::move(channel), std::move(key), entry, used_at + behind()});
         });
     if (keys_.is_behind(snapshot_->next_key))
         snapshot_->stage = Snapshot::Stage::Markers;
@@ -335,7 +335,7 @@ class NatsBroker::Loader final : public LogReader {
     }
     bool on_key(LoggedKey&& key) override {
         key.entry.position.epoch = broker_.epoch_of(key.entry.position.seq);
-        const Millis used_at = key.used_at - broker_.behind_;
+        const Millis used_at = key.used_at - broker_.behind();
         if (!broker_.keys_.find(key.channel, key.key, used_at))
             broker_.keys_.insert(key.channel, key.key, key.entry, used_at);
         return true;
@@ -344,7 +344,7 @@ class NatsBroker::Loader final : public LogReader {
     bool on_removal(const std::string&, uint64_t) override { return false; }
 
   private:
-    Millis clock_of(Millis shared) const { return std::min(shared - broker_.behind_, now_); }
+    Millis clock_of(Millis shared) const { return std::min(shared - broker_.behind(), now_); }
 
     NatsBroker& broker_;
     const uint64_t at_;

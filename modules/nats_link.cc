@@ -200,11 +200,11 @@ Result<NatsStream> NatsLink::find_stream() {
         config.Subjects = &subject;
         config.SubjectsLen = 1;
         config.Discard = js_DiscardNew;
-        for (const int64_t replicas : {3, 1}) { // one server has but one
-            config.Replicas = replicas;
+        config.Replicas = 3;
+        status = js_AddStream(&found, js, &config, nullptr, &code);
+        if (code == JSStreamReplicasNotSupportedErr) { // it is no cluster
+            config.Replicas = 1;
             status = js_AddStream(&found, js, &config, nullptr, &code);
-            if (status == NATS_OK || code == JSStreamNameExistErr)
-                break;
         }
         if (code == JSStreamNameExistErr) // another node was quicker
             status = js_GetStreamInfo(&found, js, stream_.c_str(), nullptr, &code);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real nats-server of a test's own, with JetStream. It can be stopped, killed, emptied."""
+"""Real nats-servers of a test's own, with JetStream: one, or a cluster of three. They can be stopped, killed, emptied."""
 
+import json
 import shutil
 import signal
 import socket
@@ -19,6 +20,13 @@ class NatsServer:
     @property
     def url(self):
         return f"nats://127.0.0.1:{self.port}"
+
+    @property
+    def name(self):
+        return self.options[self.options.index("--name") + 1]
+
+    def is_alive(self):
+        return self.process and self.process.poll() is None
 
     def start(self):
         self.process = subprocess.Popen(
@@ -43,6 +51,9 @@ class NatsServer:
                 assert line, "the server has closed the connection"
             return lines.read(int(line.split()[-1]))
 
+    def stream(self, name="fanhorn"):
+        return json.loads(self.ask(f"$JS.API.STREAM.INFO.{name}"))
+
     def delete_stream(self, name="fanhorn"):
         assert b'"success":true' in self.ask(f"$JS.API.STREAM.DELETE.{name}")
 
@@ -53,7 +64,7 @@ class NatsServer:
         self.process.send_signal(signal.SIGCONT)
 
     def kill(self):
-        if self.process and self.process.poll() is None:
+        if self.is_alive():
             self.process.kill()
             self.process.wait()
 
@@ -64,3 +75,47 @@ class NatsServer:
     def close(self):
         self.kill()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class NatsCluster:
+    """Three servers: what two of them have is stored."""
+
+    def __init__(self):
+        ports = free_ports(3)
+        routes = ",".join(f"nats://127.0.0.1:{port}" for port in ports)
+        self.servers = [NatsServer("--name", f"n{number}", "--cluster_name", "c", "--cluster", f"nats://127.0.0.1:{port}",
+                                   "--routes", routes) for number, port in enumerate(ports)]
+
+    @property
+    def url(self):
+        return "nats://" + ",".join(f"127.0.0.1:{server.port}" for server in self.servers)
+
+    def start(self):
+        for server in self.servers:
+            server.start()
+        return self
+
+    def info(self, name="fanhorn"):
+        """What a server that lives says of the stream; None where it has no leader."""
+        for server in self.servers:
+            try:
+                info = server.stream(name) if server.is_alive() else {}
+            except OSError:
+                continue
+            if "leader" in info.get("cluster", {}):
+                return info
+        return None
+
+    def leader(self):
+        info = eventually(self.info, "a leader of the stream", 40)
+        return next(server for server in self.servers if server.name == info["cluster"]["leader"])
+
+    def is_whole(self):
+        """All three have all of the stream."""
+        info = self.info()
+        return info and len(info["cluster"]["replicas"]) == 2 and all(
+            each["current"] and not each.get("offline") for each in info["cluster"]["replicas"])
+
+    def close(self):
+        for server in self.servers:
+            server.close()

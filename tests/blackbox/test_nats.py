@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two nodes and one real nats-server between them: one relay, whatever happens to the server."""
 
-import json
 import random
 import time
 import unittest
@@ -197,7 +196,7 @@ class TwoNodes(NatsTest):
         client = self.sse(0)
         before = [self.publish(0, b"%d" % number)["id"] for number in range(10)]
         self.assertEqual([client.next_event().id for _ in before], before)
-        last = json.loads(self.server.ask("$JS.API.STREAM.INFO.fanhorn"))["state"]["last_seq"]
+        last = self.server.stream()["state"]["last_seq"]
         self.nodes[1].process.kill()
         self.nodes[1].process.wait()
         self.server.ask("$JS.API.STREAM.MSG.DELETE.fanhorn", b'{"seq":%d}' % (last - 4))

@@ -51,6 +51,7 @@ class Stage {
     }
 
     SystemClock clock;
+    std::atomic<Millis> set_by = 0; // all nodes' wall clocks
     BrokerSettings settings;
     std::shared_ptr<TestRules> rules = std::make_shared<TestRules>();
     Mailbox home{SIZE_MAX, [] {}};
@@ -59,7 +60,10 @@ class Stage {
 class Node {
   public:
     explicit Node(Stage& stage)
-        : stage_(stage), broker(stage.settings, {.slack_bytes = kSlackBytes, .lease = kLease},
+        : stage_(stage), broker(stage.settings,
+                                {.slack_bytes = kSlackBytes,
+                                 .lease = kLease,
+                                 .wall = [&stage] { return wall_millis() + stage.set_by; }},
                                 stage.clock, counters) {
         broker.configure(stage.rules, {.channels = 1000});
         assert_true(broker.start().ok());
@@ -76,15 +80,8 @@ class Node {
     }
     // What is kept of a channel: its gap, then each message.
     std::string kept(const std::string& channel, Position since) {
-        const Start start = stage_.ask<Start>([&](auto done) {
-            broker.locate({channel}, {Since::Kind::After, 0, since}, std::move(done));
-        });
-        assert_true(start.status == Start::Status::Placed);
-        Stretch stretch;
-        stretch.after = start.after;
-        stretch.parts = {{channel, start.channels[0].floor}};
-        const Page page =
-            stage_.ask<Page>([&](auto done) { broker.read(std::move(stretch), std::move(done)); });
+        const Start start = locate(channel, {Since::Kind::After, 0, since});
+        const Page page = read(channel, start);
         std::string text;
         for (const Gap& gap : page.gaps)
             text += position_text(gap.after) + " " + std::string(gap_reason(gap.why)) + " ";
@@ -94,6 +91,19 @@ class Node {
             text += position_text(message->position) + "/" + std::to_string(message->n) +
                     message->payload + " ";
         return text;
+    }
+    Start locate(const std::string& channel, Since since) {
+        Start start =
+            stage_.ask<Start>([&](auto done) { broker.locate({channel}, since, std::move(done)); });
+        assert_true(start.status == Start::Status::Placed);
+        return start;
+    }
+    Page read(const std::string& channel, const Start& start) {
+        Stretch stretch;
+        stretch.after = start.after;
+        stretch.parts = {{channel, start.channels[0].floor}};
+        return stage_.ask<Page>(
+            [&](auto done) { broker.read(std::move(stretch), std::move(done)); });
     }
     std::string present(const std::string& channel) {
         const auto users = stage_.ask<std::vector<Attendee>>(
@@ -262,6 +272,21 @@ static void test_who_is_sent_away(void**) {
     other.stop();
 }
 
+// One that was there before is as old to the others as it is.
+static void test_clocks_that_are_set(void**) {
+    Stage stage;
+    Node first(stage);
+    stage.set_by = 3'600'000;
+    first.broker.tick();
+    Node second(stage);
+    const Published published = first.publish(draft("c", "x"));
+    assert_true(published.status == Published::Status::Published);
+    stage.wait_until([&] { return second.broker.pushed().seq >= published.position.seq; });
+    const Page page = second.read("c", second.locate("c", {Since::Kind::Earliest, 0, {}}));
+    assert_int_equal(page.messages.size(), 1);
+    assert_true(stage.clock.now() - page.messages[0]->stored_at < 600'000);
+}
+
 static void test_what_cannot_be_is_refused(void**) {
     Stage stage;
     Node node(stage);
@@ -281,6 +306,7 @@ int main() {
         cmocka_unit_test(test_a_node_that_is_gone),
         cmocka_unit_test(test_who_is_heard_on_another_node),
         cmocka_unit_test(test_who_is_sent_away),
+        cmocka_unit_test(test_clocks_that_are_set),
         cmocka_unit_test(test_what_cannot_be_is_refused),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
