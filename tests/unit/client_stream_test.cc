@@ -280,6 +280,25 @@ static void check_handshake(const Certified& pair, std::shared_ptr<const ClientT
                 *reason ? std::string("its certificate is not trusted: ") + reason : std::string());
 }
 
+// One that has far more to say than is read in a turn.
+static void others_have_their_turn(void**) {
+    const std::string all = pattern(16 << 20);
+    const Server server([&](Peer& peer) { peer.write(all); });
+    Client client;
+    size_t turns = 0, before = 0, most = 0;
+    client.then_heard = [&] { most = std::max(most, client.heard.size() - before); };
+    client.destination = to(server);
+    client.stream.open(client.destination, 0, kLong);
+    while (client.ended == 0) {
+        before = client.heard.size();
+        client.loop.turn(Loop::Wait::ForEvents);
+        ++turns;
+    }
+    assert_true(client.heard == all);
+    assert_true(most <= 1 << 20);
+    assert_true(turns > 16);
+}
+
 static void certificates_are_checked(void**) {
     const Certified stranger = Certified::make("stranger", "DNS:one.example");
     const Certified old = Certified::make("old", "DNS:one.example", &authority(), "EC", -30);
@@ -535,6 +554,7 @@ int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(bytes_go_both_ways),
         cmocka_unit_test(what_has_to_wait_is_kept),
+        cmocka_unit_test(others_have_their_turn),
         cmocka_unit_test(certificates_are_checked),
         cmocka_unit_test(the_systems_authorities),
         cmocka_unit_test(a_certificate_of_ours),
