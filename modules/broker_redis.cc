@@ -17,6 +17,7 @@ namespace fanhorn {
 namespace {
 
 constexpr Millis kLookMs = 100;
+constexpr size_t kWordsOfAResult = 5;
 
 std::string random_name() {
     return std::to_string(random_epoch()) + std::to_string(random_below(1'000'000));
@@ -24,9 +25,10 @@ std::string random_name() {
 
 } // namespace
 
-RedisBroker::RedisBroker(const BrokerSettings& settings, const Clock& clock, Counters& counters)
+RedisBroker::RedisBroker(const BrokerSettings& settings, const Clock& clock, Counters& counters,
+                         Millis wall)
     : settings_(settings), clock_(clock), counters_(counters),
-      behind_(wall_millis() - clock.now()) {}
+      origin_(wire_clock_.now() - clock.now()), behind_(wall - clock.now()) {}
 
 RedisBroker::~RedisBroker() {
     stop();
@@ -191,6 +193,7 @@ void RedisBroker::publish(std::vector<Draft> drafts,
     auto work = std::make_shared<Publishing>();
     work->results.resize(drafts.size());
     work->words.push_back(std::to_string(snapshot.limits.channels));
+    work->words.push_back(std::to_string(IdempotencyKeys::kMaxKeys));
     for (size_t i = 0; i < drafts.size(); ++i) {
         const ChannelSettings* settings = snapshot.rules->settings_for(drafts[i].channel);
         if (!settings) {
@@ -234,18 +237,21 @@ void RedisBroker::on_published(Publishing& work, const RedisReply& reply) {
     for (size_t i = 0; i < work.sent.size(); ++i) {
         const auto& [index, channel] = work.sent[i];
         Published& result = work.results[index];
-        result.status = status_of(reply[4 * i + 1].text());
+        const size_t at = kWordsOfAResult * i + 1;
+        result.status = status_of(reply[at].text());
         if (result.status == Published::Status::ChannelsFull)
             counters_.hit(Limit::Channels, channel);
         if (result.status == Published::Status::Down ||
             result.status == Published::Status::ChannelsFull)
             continue;
-        result.position = {epoch, reply[4 * i + 2].number()};
-        result.n = reply[4 * i + 3].number();
+        result.position = {epoch, reply[at + 1].number()};
+        result.n = reply[at + 2].number();
         known_ = std::max(known_, result.position.seq);
         if (result.status == Published::Status::Published)
             result.subscribers = audience_of(channel);
-        result.is_heard = reply[4 * i + 4].text() == "1";
+        result.is_heard = reply[at + 3].text() == "1";
+        if (reply[at + 4].text() == "1")
+            counters_.hit(Limit::IdempotencyKeys, channel);
     }
     check_epoch(reply);
     work.home([done = std::move(work.done), results = std::move(work.results)]() mutable {

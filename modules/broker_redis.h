@@ -31,9 +31,13 @@ class RedisBroker final : public Broker {
     static constexpr Millis kComesOnWithin = 5000;
     // Subscriptions that a new server is asked for at once.
     static constexpr size_t kMostJoining = 10'000;
+    // A server's clock that differs by less from what we take it for is not heeded.
+    static constexpr Millis kClockSlack = 100;
 
-    // `counters` is written by the broker's own thread only.
-    RedisBroker(const BrokerSettings& settings, const Clock& clock, Counters& counters);
+    // `counters` is written by the broker's own thread only. `wall` is this node's clock, for as
+    // long as no server has told its own.
+    RedisBroker(const BrokerSettings& settings, const Clock& clock, Counters& counters,
+                Millis wall = wall_millis());
     ~RedisBroker() override;
 
     Result<void> start() override;
@@ -107,7 +111,9 @@ class RedisBroker final : public Broker {
     // Any thread.
     void post(std::function<void()> task);
     Snapshot settings() const;
-    Millis shared_now() const { return clock_.now() + behind_; }
+    // The clock that all nodes share is the server's.
+    Millis shared_now() const { return clock_.now() + behind(); }
+    Millis behind() const { return behind_.load(std::memory_order_relaxed); }
     static Home home();
     static void append_limits(Words& words, const ChannelSettings* settings);
     Words draft_words(const Draft& draft, const ChannelSettings& settings) const;
@@ -144,6 +150,7 @@ class RedisBroker final : public Broker {
     void on_commands_open();
     void on_carrier_open();
     void on_info(const RedisReply& reply);
+    void heed_clock(Millis server, Millis asked_at);
     void join_if_greeted();
     void join_server();
     void join_some();
@@ -203,8 +210,9 @@ class RedisBroker final : public Broker {
     const Clock& clock_;           // of messages
     const SystemClock wire_clock_; // of connections, which wait for nobody's clock
     Counters& counters_;
-    const Millis behind_;      // the clock that all nodes share is ahead of ours
-    std::string base_, inbox_; // what keys begin with; where words are carried to
+    const Millis origin_;        // wire_clock_ is ahead of clock_
+    std::atomic<Millis> behind_; // the clock that all nodes share is ahead of ours
+    std::string base_, inbox_;   // what keys begin with; where words are carried to
 
     mutable std::mutex mutex_; // guards what follows
     std::shared_ptr<const Rules> rules_;

@@ -13,6 +13,7 @@
 --   due         sorted set of them by when something in them ends
 --   gone        hash: what channels of a bucket, or of a section, had trimmed when they were freed
 --   i:CHANNEL,KEY  an idempotency key: stored at, digest, seq, n
+--   keys        sorted set of CHANNEL,KEY by when they were stored
 --   p:CHANNEL   hash, who is on it: # users, and of each: uUSER info, cUSER how many nodes he is on, and for each
 --               of them nNODEUSER (NODE: 16 characters) his connections there
 --   on:NODE     set of CHANNEL\0USER that it says are there
@@ -24,7 +25,7 @@
 local base = KEYS[1]
 local run, candidate, seen, now = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local call = redis.call
-local KEY_AGE = 300000
+local KEY_AGE, LOOK_AGE = 300000, 60000
 local LEASE, AWAY_AGE = 15000000, 3600000000
 
 -- In a cluster that knows shards, what is carried stays within that of our keys; but for who has a
@@ -73,6 +74,14 @@ local function raise(field, seq)
     if seq > (tonumber(call('HGET', base .. 'gone', field)) or 0) then
         call('HSET', base .. 'gone', field, whole(seq))
     end
+end
+
+local function send(to, ...)
+    call(is_sharded and 'SPUBLISH' or 'PUBLISH', to, table.concat({ ... }, ' '))
+end
+
+local function has_listeners(name)
+    return call('PUBSUB', is_sharded and 'SHARDNUMSUB' or 'NUMSUB', base .. 'm:' .. name)[2] > 0
 end
 
 -- ---- a channel
@@ -164,12 +173,12 @@ local function due_of(channel)
             due = at
         end
     end
-    return due
+    return due > 0 and due or channel.length == 0 and channel.retained == 0 and now + LOOK_AGE or 0
 end
 
--- Writes down what trim() and publish() made of it, or frees it.
+-- Writes down what trim() and publish() made of it, or frees it: not while somebody has seen its n and listens.
 local function save(channel)
-    if channel.length == 0 and channel.retained == 0 then
+    if channel.length == 0 and channel.retained == 0 and not (channel.n > 0 and has_listeners(channel.name)) then
         return free(channel)
     end
     call('HSET', channel.key, 'n', channel.n, 'bytes', channel.bytes, 'trimmed', whole(channel.trimmed),
@@ -240,14 +249,6 @@ local function newest(channel, count)
     return first
 end
 
-local function send(to, ...)
-    call(is_sharded and 'SPUBLISH' or 'PUBLISH', to, table.concat({ ... }, ' '))
-end
-
-local function has_listeners(name)
-    return call('PUBSUB', is_sharded and 'SHARDNUMSUB' or 'NUMSUB', base .. 'm:' .. name)[2] > 0
-end
-
 local function carry(name, kind, seq, n, message)
     local to = base .. 'm:' .. name
     send(to, kind, epoch, whole(seq), n, message)
@@ -256,13 +257,37 @@ local function carry(name, kind, seq, n, message)
     end
 end
 
+-- ---- idempotency keys
+
+local function forget_old_keys()
+    call('ZREMRANGEBYSCORE', base .. 'keys', '-inf', whole(now - KEY_AGE))
+end
+
+-- Whether an older one had to go before its time.
+local function remember_key(key, digest, n, most)
+    local name = base .. 'i:' .. key
+    call('HSET', name, 'at', whole(now), 'digest', digest, 'seq', whole(head), 'n', n)
+    call('PEXPIRE', name, KEY_AGE)
+    call('ZADD', base .. 'keys', whole(now), key)
+    if call('ZCARD', base .. 'keys') <= most then
+        return false
+    end
+    forget_old_keys()
+    if call('ZCARD', base .. 'keys') <= most then
+        return false
+    end
+    call('DEL', base .. 'i:' .. call('ZPOPMIN', base .. 'keys')[1])
+    return true
+end
+
 -- ---- commands
 
 local commands = {}
 
 -- Each message: channel, store, retain, key, digest, count, bytes and age to keep, section, expires,
--- its bytes, itself. Answers status, seq, n, and of a user's channel whether any node wants it.
-local function publish_one(at, most_channels)
+-- its bytes, itself. Answers status, seq, n, of a user's channel whether any node wants it, and whether an
+-- idempotency key had to be forgotten before its time.
+local function publish_one(at, most_channels, most_keys)
     local name, store, retain, key, digest = ARGV[at], ARGV[at + 1] == '1', ARGV[at + 2] == '1', ARGV[at + 3],
         ARGV[at + 4]
     local expires, bytes, message = tonumber(ARGV[at + 9]), tonumber(ARGV[at + 10]), ARGV[at + 11]
@@ -295,26 +320,25 @@ local function publish_one(at, most_channels)
     end
     trim(channel)
     save(channel)
-    if key ~= '' then
-        call('HSET', key_name, 'at', whole(now), 'digest', digest, 'seq', whole(head), 'n', n)
-        call('PEXPIRE', key_name, KEY_AGE)
-    end
+    local is_forgotten = key ~= '' and remember_key(name .. ',' .. key, digest, n, most_keys)
     carry(name, 'm', head, n, message)
     local is_reserved = string.sub(name, 1, 1) == '$' -- of others nobody asks
-    return { 'published', whole(head), whole(n), is_reserved and has_listeners(name) and '1' or '0' }
+    return { 'published', whole(head), whole(n), is_reserved and has_listeners(name) and '1' or '0',
+             is_forgotten and '1' or '0' }
 end
 
--- most channels, messages
+-- most channels, most idempotency keys, messages
 function commands.publish()
     local results = { epoch }
-    local ceiling = head + (#ARGV - 6) / 12
+    local ceiling = head + (#ARGV - 7) / 12
     call('HSET', base .. 'meta', 'head', whole(ceiling)) -- first: an error must not give a seq twice
-    for at = 7, #ARGV, 12 do
-        local result = publish_one(at, tonumber(ARGV[6]))
+    for at = 8, #ARGV, 12 do
+        local result = publish_one(at, tonumber(ARGV[6]), tonumber(ARGV[7]))
         results[#results + 1] = result[1]
         results[#results + 1] = result[2]
         results[#results + 1] = tostring(result[3])
         results[#results + 1] = result[4] or '0'
+        results[#results + 1] = result[5] or '0'
     end
     if head < ceiling then
         call('HSET', base .. 'meta', 'head', whole(head))

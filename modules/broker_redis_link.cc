@@ -122,6 +122,9 @@ void RedisBroker::on_commands_open() {
     if (settings_.mode == RedisMode::Cluster) // or who has our keys
         must({"EXISTS", base_ + "meta"}, [](const RedisReply&) {});
     must({"INFO"}, [this](const RedisReply& reply) { on_info(reply); });
+    must({"TIME"}, [this, at = wire_clock_.now()](const RedisReply& reply) {
+        heed_clock(static_cast<Millis>(reply[0].number() * 1000 + reply[1].number() / 1000), at);
+    });
     must({"SCRIPT", "LOAD", std::string(redis_script())},
          [this](const RedisReply& reply) { script_ = reply.text(); });
 }
@@ -242,40 +245,6 @@ void RedisBroker::run_parked() {
     if (stage_ == Stage::Up)
         for (const auto& task : std::exchange(parked_, {}))
             task();
-}
-
-void RedisBroker::tick() {
-    note_who_left();
-    post([this] {
-        say_who_is_here();
-        expire();
-    });
-}
-
-void RedisBroker::expire() {
-    if (stage_ != Stage::Up || std::exchange(is_ticking_, true))
-        return;
-    call("tick", {inbox_, node_, ticked_ ? std::to_string(ticked_) : "", name_},
-         [this, node = node_](const RedisReply& reply) {
-             is_ticking_ = false;
-             if (reply.size() == 8 && node == node_)
-                 on_expired(reply);
-             check_epoch(reply);
-         });
-}
-
-void RedisBroker::on_expired(const RedisReply& reply) {
-    channel_count_ = std::max<size_t>(reply[2].number(), topics_.size() - wildcards_.size());
-    ticked_ = reply[4].number();
-    const RedisReply dead = reply[5], away = reply[6];
-    bury(dead);
-    for (size_t i = 0; i + 1 < away.size(); i += 2)
-        away_(std::string(away[i].text()), static_cast<Millis>(away[i + 1].number() / 1000));
-    if (reply[7].text() == "1" && has_lease_) // others have let our users go
-        return say_all_again();
-    has_lease_ = true;
-    if (reply[3].text() == "1")
-        expire();
 }
 
 // ---- asking it
@@ -421,7 +390,7 @@ void RedisBroker::on_message(std::string_view key, std::string_view text) {
     const std::string channel(key.substr(prefix.size()));
     if (kind == "e")
         end_channel(channel, position.seq);
-    else if (const MessageRef message = decode_record(text, channel, position, n, behind_))
+    else if (const MessageRef message = decode_record(text, channel, position, n, behind()))
         deliver(channel, message);
     else
         lose_record(channel, position.seq);

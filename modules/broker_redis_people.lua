@@ -146,6 +146,7 @@ function commands.tick()
             call('ZREM', base .. 'due', name)
         end
     end
+    forget_old_keys()
     local at, away = micros(), {}
     local has_lapsed = renew(ARGV[7], at)
     call('ZREMRANGEBYSCORE', base .. 'away', '-inf', whole(at - AWAY_AGE))

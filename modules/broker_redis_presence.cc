@@ -177,23 +177,6 @@ void RedisBroker::attendance(const std::string& channel,
     });
 }
 
-// ---- other nodes
-
-// Nodes that are gone let their users go; whichever node sees it first says so for them.
-void RedisBroker::bury(const RedisReply& dead) {
-    const Snapshot snapshot = settings();
-    for (size_t i = 0; i + 2 < dead.size(); i += 3) {
-        const std::string channel(dead[i + 1].text());
-        const Attendee who{std::string(dead[i + 2].text()), {}};
-        const ChannelSettings* settings = snapshot.rules->settings_for(channel);
-        std::string record;
-        if (settings)
-            record = joins_record(*settings, channel, MessageKind::Leave, who, kNoConnection);
-        call("attend", {std::string(dead[i].text()), channel, who.user, "", "", "0", record},
-             [this](const RedisReply& reply) { check_epoch(reply); });
-    }
-}
-
 void RedisBroker::send_user_away(const std::string& user, std::function<void(bool)> done) {
     const auto asked = question<bool>(std::move(done));
     post([this, asked, user] {

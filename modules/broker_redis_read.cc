@@ -11,7 +11,7 @@ namespace fanhorn {
 
 MessageRef RedisBroker::message_of(std::string_view record, const std::string& channel,
                                    Position position, uint64_t n) const {
-    return decode_record(record, channel, position, n, behind_);
+    return decode_record(record, channel, position, n, behind());
 }
 
 // One read, from the wildcards' names to the page.
@@ -21,7 +21,7 @@ class RedisBroker::Reading : public std::enable_shared_from_this<Reading> {
         : broker_(broker), stretch_(std::move(stretch)), asked_(question<Page>(std::move(done))),
           settings_(broker.settings()) {}
 
-    // Again when the server is back, if it goes away meanwhile.
+    // Again when the server is back, if it goes away meanwhile; for who may not wait, nothing.
     void begin() {
         if (broker_.stage_ != Stage::Up)
             return again();
@@ -51,6 +51,8 @@ class RedisBroker::Reading : public std::enable_shared_from_this<Reading> {
     };
 
     void again() {
+        if (!stretch_.may_wait)
+            return asked_->answer(Page{.is_down = true});
         rounds_ = 0;
         broker_.parked_.push_back([self = shared_from_this()] { self->begin(); });
     }

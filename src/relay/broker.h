@@ -108,6 +108,7 @@ struct Stretch {
     uint64_t epoch = 0; // whose seqs these are; 0: the current one's
     size_t max_messages = 1000;
     size_t max_bytes = 1 << 20; // but at least one message
+    bool may_wait = true;       // for a server that is away; else the page says that it is
 };
 
 struct Page {
@@ -117,6 +118,7 @@ struct Page {
     Stretch rest;
     bool is_end = false; // all there is up to rest.after has been read
     uint64_t epoch = 0;
+    bool is_down = false; // what is behind the broker is away, and nothing was read
 };
 
 // How far a user has read in a channel.

@@ -27,6 +27,7 @@ class FixedSubscriber : public Subscriber {
     virtual void on_start(Start start) = 0;
     virtual void on_page(Page page) = 0;
 
+    void refuse(Start::Status status);
     void read(Stretch stretch);
     // Live from `seq` on, if all feeds reach back that far; else false: history is newer.
     bool join(uint64_t seq);
@@ -64,7 +65,6 @@ class FixedSubscriber : public Subscriber {
     };
 
     void enter_feeds(const Wish& wish, const Start& start);
-    void refuse(Start::Status status);
 
     std::unique_ptr<Several> several_;
     Ref<Line> line_;     // while an answer may come

@@ -66,10 +66,13 @@ void PollSubscriber::read_on(Stretch stretch) {
     enter(State::Replaying);
     stretch.max_messages = filter_ ? kMaxMessages : poll_.max_messages;
     stretch.max_bytes = kMaxBytes;
+    stretch.may_wait = false; // a client waits for the answer
     read(std::move(stretch));
 }
 
 void PollSubscriber::on_page(Page page) {
+    if (page.is_down) // one that may wait is refused when it comes again
+        return poll_.may_wait || count_ > 0 ? answer() : refuse(Start::Status::Down);
     for (const Gap& gap : page.gaps)
         add_gap(gap);
     for (const MessageRef& message : page.messages) {

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two nodes and one real Redis between them: one relay, whatever happens to the server."""
 
+import contextlib
 import random
 import signal
+import socket
+import tempfile
 import threading
 import time
 import unittest
@@ -13,6 +16,45 @@ from redis_server import RedisServer
 from session import Session
 from wire import build_request
 from ws import upgrade_headers
+
+class Between:
+    """A way to the server that ends, while it `is_cutting`, when a node asks for something."""
+
+    def __init__(self, server, word):
+        self.server, self.word, self.is_cutting = server, word, False
+        self.dir = tempfile.TemporaryDirectory(prefix="fanhorn-between-")
+        self.path = self.dir.name + "/socket"
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen()
+        self.sockets = [self.listener]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                node, _ = self.listener.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(str(self.server))
+                self.sockets += [node, server]
+                for source, sink in ((node, server), (server, node)):
+                    threading.Thread(target=self._pass, args=(source, sink), daemon=True).start()
+
+    def _pass(self, source, sink):
+        with contextlib.suppress(OSError):
+            while (data := source.recv(65536)) and not (self.is_cutting and self.word in data):
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        for each in self.sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        self.dir.cleanup()
+
 
 class TwoNodes(NodesTest):
     def test_what_one_publishes_the_other_delivers(self):
@@ -182,6 +224,55 @@ class TwoNodes(NodesTest):
         for wire in wires:
             response = wire.read_response()
             self.assertEqual((response.status, response.json()["code"]), (503, "broker_down"))
+
+    def test_what_breaks_under_a_read_is_no_answer_to_it(self):
+        """Its place is known by then, and the server goes away before there is anything from there."""
+        between = Between(self.redis.socket, b"\r\nread\r\n")
+        self.addCleanup(between.close)
+        node = Daemon(self.configuration(f"url = unix:{between.path}")).start()
+        self.addCleanup(self.end, node)
+        eventually(lambda: node.request("GET", "/pub/none:such").status == 404, "the broker")
+        self.publish(0, b"there")
+        path = "/sub/" + self.channel
+        between.is_cutting = True
+        answer = node.request("GET", path, "public", query={"transport": "poll", "since": "earliest"})
+        self.assertEqual((answer.status, answer.json()["code"]), (503, "broker_down"))
+        between.is_cutting = False
+        read = lambda: node.request("GET", path, "public", query={"transport": "longpoll", "since": "earliest"})
+        eventually(lambda: read().status == 200, "the broker")
+        between.is_cutting = True
+        answer = read()
+        self.assertEqual((answer.status, answer.json()["messages"]), (200, []))
+        between.is_cutting = False
+        answer = eventually(lambda: next(iter([answer for answer in [read()] if answer.status == 200]), None), "the broker")
+        self.assertEqual([message["data"] for message in answer.json()["messages"]], ["there"])
+
+    def test_counting_goes_on_while_somebody_listens(self):
+        """Also where nothing is kept."""
+        client = self.sse(1, "none:kept")
+        self.assertEqual([self.publish(0, b"x", "none:kept")["n"] for _ in range(3)], [1, 2, 3])
+        self.assertEqual([client.next_event().data for _ in range(3)], ["x"] * 3)
+        self.assertEqual(self.nodes[0].facts("none:kept")["messages"], 0)
+        self.redis.ask("EVAL", "redis.call('ZADD', KEYS[1], 1, 'none:kept')", 1, "fanhorn:due")  # as it is later
+        eventually(lambda: float(self.redis.ask("ZSCORE", "fanhorn:due", "none:kept")) > 1, "a look at it")
+        self.assertEqual(self.publish(0, b"x", "none:kept")["n"], 4)
+        client.close()
+        eventually(lambda: not self.redis.ask("PUBSUB", "CHANNELS", "fanhorn:m:none:kept"), "nobody")
+        self.redis.ask("EVAL", "redis.call('ZADD', KEYS[1], 1, 'none:kept')", 1, "fanhorn:due")
+        eventually(lambda: self.nodes[0].request("GET", "/pub/none:kept").status == 404, "its end")
+
+    def test_the_oldest_of_too_many_idempotency_keys_goes(self):
+        first = self.publish(0, b"x", headers={"Idempotency-Key": "first"})
+        self.redis.ask("EVAL", """
+            for number = 1, 199999 do
+                redis.call('ZADD', KEYS[1], ARGV[1] + 1000, 'c,' .. number)
+            end""", 1, "fanhorn:keys", int(time.time() * 1000))
+        self.assertEqual(self.publish(1, b"x", headers={"Idempotency-Key": "first"})["id"], first["id"])
+        self.publish(0, b"x", headers={"Idempotency-Key": "one more"})
+        self.assertEqual(self.redis.ask("ZCARD", "fanhorn:keys"), 200_000)
+        self.assertNotEqual(self.publish(1, b"x", headers={"Idempotency-Key": "first"})["id"], first["id"])
+        for node in self.nodes:
+            self.assertEqual(node.metrics()['fanhorn_limit_hits_total{limit="idempotency_keys"}'], 1)
 
     def test_lost_connections_lose_nothing(self):
         clients = [self.sse(number % 2, since="earliest") for number in range(6)]

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What comes from a Redis server, and where one is: replies, records, URLs.
+#include "modules/broker_redis.h"
 #include "modules/message_record.h"
 #include "modules/redis_connection.h"
 #include "modules/redis_info.h"
@@ -7,9 +8,11 @@
 #include "modules/redis_url.h"
 
 #include <cstring>
+#include <future>
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "tests/unit/redis_server.h"
 #include "tests/unit/relay_fakes.h"
 #include "tests/unit/test.h"
 
@@ -309,8 +312,41 @@ static void test_an_answer_without_end(void**) {
     assert_text(reason, "the server does not answer");
 }
 
+// A node whose own clock is wrong goes by the server's, as all do.
+static void test_one_clock_for_all(void**) {
+    const RedisServer server;
+    BrokerSettings settings;
+    settings.url = server.url();
+    const SystemClock clock;
+    Counters counters;
+    const auto rules = std::make_shared<TestRules>();
+    RedisBroker wrong(settings, clock, counters, wall_millis() + 3'600'000),
+        right(settings, clock, counters);
+    for (RedisBroker* each : {&wrong, &right}) {
+        each->configure(rules, {});
+        assert_true(each->start().ok());
+        while (!each->is_up())
+            usleep(1000);
+    }
+    std::promise<std::vector<Published>> published;
+    std::vector<Draft> drafts;
+    drafts.push_back(draft("c", "x"));
+    wrong.publish(std::move(drafts), [&](auto results) { published.set_value(results); });
+    assert_true(published.get_future().get()[0].status == Published::Status::Published);
+    std::promise<Page> read;
+    Stretch stretch;
+    stretch.parts = {{"c", 0}};
+    right.read(stretch, [&](Page page) { read.set_value(std::move(page)); });
+    const Page page = read.get_future().get();
+    assert_int_equal(page.messages.size(), 1);
+    assert_true(std::abs(clock.now() - page.messages[0]->stored_at) < 600'000);
+    wrong.stop();
+    right.stop();
+}
+
 int main() {
     const CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_clock_for_all),
         cmocka_unit_test(test_an_answer_without_end),
         cmocka_unit_test(test_urls),
         cmocka_unit_test(test_what_a_url_says),
