@@ -107,8 +107,8 @@ asan: asan-build ## unit and black-box tests under ASan and UBSan
 # are about what one thread does with a stranger's bytes, about memory, or about fanhornctl.
 ONE_THREADED := descriptors faults memory attack_messages attack_slow attack_http attack_websocket attack_tokens \
 	ctl ctl_bench ctl_returns cli
-tsan-build: build-packages test-packages
-	@$(call CMAKE,build-tsan,-DFANHORN_TESTS=ON -DFANHORN_SANITIZE=thread)
+tsan-build: build-packages test-packages clang-packages
+	@CC=clang CXX=clang++ $(call CMAKE,build-tsan,-DFANHORN_TESTS=ON -DFANHORN_SANITIZE=thread)
 	@$(call COMPILE,build-tsan) fanhorn fanhornctl $(THREADED)
 
 tsan: tsan-build ## the same under TSan, of the unit tests those with threads
