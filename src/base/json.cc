@@ -162,7 +162,7 @@ bool Scanner::begin_node() {
     if (nodes_->size() == max_nodes_)
         return false;
     const bool is_member = !closing_.empty() && closing_.back() == '}';
-    nodes_->push_back({is_member ? name_ : "", {at_, 0}, open_});
+    nodes_->push_back({is_member ? name_ : "", {at_, at_}, open_});
     open_ = static_cast<uint32_t>(nodes_->size() - 1);
     return true;
 }
