@@ -25,7 +25,7 @@
 local base = KEYS[1]
 local run, candidate, seen, now = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local call = redis.call
-local KEY_AGE, LOOK_AGE = 300000, 60000
+local KEY_AGE = 300000
 local LEASE, AWAY_AGE = 15000000, 3600000000
 
 -- In a cluster that knows shards, what is carried stays within that of our keys; but for who has a
@@ -74,14 +74,6 @@ local function raise(field, seq)
     if seq > (tonumber(call('HGET', base .. 'gone', field)) or 0) then
         call('HSET', base .. 'gone', field, whole(seq))
     end
-end
-
-local function send(to, ...)
-    call(is_sharded and 'SPUBLISH' or 'PUBLISH', to, table.concat({ ... }, ' '))
-end
-
-local function has_listeners(name)
-    return call('PUBSUB', is_sharded and 'SHARDNUMSUB' or 'NUMSUB', base .. 'm:' .. name)[2] > 0
 end
 
 -- ---- a channel
@@ -173,12 +165,12 @@ local function due_of(channel)
             due = at
         end
     end
-    return due > 0 and due or channel.length == 0 and channel.retained == 0 and now + LOOK_AGE or 0
+    return due
 end
 
--- Writes down what trim() and publish() made of it, or frees it: not while somebody has seen its n and listens.
+-- Writes down what trim() and publish() made of it, or frees it.
 local function save(channel)
-    if channel.length == 0 and channel.retained == 0 and not (channel.n > 0 and has_listeners(channel.name)) then
+    if channel.length == 0 and channel.retained == 0 then
         return free(channel)
     end
     call('HSET', channel.key, 'n', channel.n, 'bytes', channel.bytes, 'trimmed', whole(channel.trimmed),
@@ -247,6 +239,14 @@ local function newest(channel, count)
         to = '(' .. entries[#entries][1]
     end
     return first
+end
+
+local function send(to, ...)
+    call(is_sharded and 'SPUBLISH' or 'PUBLISH', to, table.concat({ ... }, ' '))
+end
+
+local function has_listeners(name)
+    return call('PUBSUB', is_sharded and 'SHARDNUMSUB' or 'NUMSUB', base .. 'm:' .. name)[2] > 0
 end
 
 local function carry(name, kind, seq, n, message)

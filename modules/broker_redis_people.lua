@@ -123,7 +123,10 @@ local function dead(at)
         end
         for _, entry in ipairs(entries) do
             local channel, user = string.match(entry, '^(%Z*)%z(.*)$')
-            for _, value in ipairs({ node, channel, user }) do
+            if not channel then -- somebody else wrote it
+                call('SREM', base .. 'on:' .. node, entry)
+            end
+            for _, value in ipairs(channel and { node, channel, user } or {}) do
                 results[#results + 1] = value
             end
         end

@@ -51,7 +51,7 @@ class RedisBroker::Reading : public std::enable_shared_from_this<Reading> {
     };
 
     void again() {
-        if (!stretch_.may_wait)
+        if (!stretch_.may_wait && broker_.stage_ != Stage::CatchingUp)
             return asked_->answer(Page{.is_down = true});
         rounds_ = 0;
         broker_.parked_.push_back([self = shared_from_this()] { self->begin(); });

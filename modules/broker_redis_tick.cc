@@ -7,8 +7,13 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 
 namespace fanhorn {
+
+namespace {
+constexpr Millis kWorthAWarning = 10'000; // what is kept for a time goes that much sooner, or later
+} // namespace
 
 void RedisBroker::tick() {
     note_who_left();
@@ -54,27 +59,34 @@ void RedisBroker::heed_clock(Millis server, Millis asked_at) {
     if (std::abs(by) <= kClockSlack + now - asked_at)
         return;
     behind_ = behind() + by;
-    log_event(LogLevel::Notice, "broker_clock", {{"broker", settings_.name}, {"moved_ms", by}});
+    log_event(std::abs(by) > kWorthAWarning ? LogLevel::Warning : LogLevel::Notice, "broker_clock",
+              {{"broker", settings_.name}, {"moved_ms", by}});
 }
 
-// Nodes that are gone let their users go; whichever node sees it first says so for them. There may
-// be more of them.
+// Nodes that are gone let their users go, in one call each; whichever node sees it first says so
+// for them. There may be more of them.
 void RedisBroker::bury(const RedisReply& dead) {
     const Snapshot snapshot = settings();
+    std::map<std::string, Words> of_nodes;
     for (size_t i = 0; i + 2 < dead.size(); i += 3) {
-        const std::string channel(dead[i + 1].text());
+        const std::string node(dead[i].text()), channel(dead[i + 1].text());
         const Attendee who{std::string(dead[i + 2].text()), {}};
         const ChannelSettings* settings = snapshot.rules->settings_for(channel);
         std::string record;
         if (settings)
             record = joins_record(*settings, channel, MessageKind::Leave, who, kNoConnection);
-        call("attend", {std::string(dead[i].text()), channel, who.user, "", "", "0", record},
-             [this, is_last = i + 3 == dead.size()](const RedisReply& reply) {
-                 check_epoch(reply);
-                 if (is_last && !reply.is_error())
-                     expire();
-             });
+        Words& words = of_nodes.try_emplace(node, Words{node}).first->second;
+        for (const std::string& word :
+             {channel, who.user, std::string(), std::string(), std::string("0"), record})
+            words.push_back(word);
     }
+    size_t left = of_nodes.size();
+    for (auto& [node, words] : of_nodes)
+        call("attend", std::move(words), [this, is_last = --left == 0](const RedisReply& reply) {
+            check_epoch(reply);
+            if (is_last && !reply.is_error())
+                expire();
+        });
 }
 
 } // namespace fanhorn

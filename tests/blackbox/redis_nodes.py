@@ -15,9 +15,6 @@ wildcard = on
 presence = on
 joins = on
 presence_grace = 100ms
-[channel none:**]
-broker = shared
-history = 0
 [channel few:**]
 broker = shared
 history = 2
