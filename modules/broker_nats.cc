@@ -127,7 +127,7 @@ std::vector<Published> NatsBroker::admit(const std::vector<Draft>& drafts) {
         }
         if (find(draft.channel) || made.contains(draft.channel) ||
             (!draft.idempotency_key.empty() &&
-             keys_.find(draft.channel, draft.idempotency_key, clock_.now())))
+             keys_.find(draft.channel, draft.idempotency_key, shared_now())))
             continue;
         if (channels_.size() + made.size() < limits_.channels) {
             made.insert(draft.channel);
@@ -289,9 +289,11 @@ static void tell_of_epoch(Page& page, const std::vector<StretchPart>& parts, Pos
 }
 
 void NatsBroker::read(Stretch stretch, std::function<void(Page)> done) {
+    bool is_down = false;
     {
         std::lock_guard lock(mutex_);
-        if (is_loading_) {
+        is_down = is_loading_ && !stretch.may_wait;
+        if (is_loading_ && !is_down) {
             auto again = [this, stretch = std::move(stretch), done = std::move(done)]() mutable {
                 read(std::move(stretch), std::move(done));
             };
@@ -300,6 +302,8 @@ void NatsBroker::read(Stretch stretch, std::function<void(Page)> done) {
             return;
         }
     }
+    if (is_down)
+        return done(Page{.is_down = true});
     const Position after{stretch.epoch, stretch.after};
     const std::vector<StretchPart> parts = after.epoch ? stretch.parts : std::vector<StretchPart>();
     LocalBroker::read(std::move(stretch), [&](Page page) {

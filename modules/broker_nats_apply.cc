@@ -195,7 +195,7 @@ bool NatsBroker::is_in_snapshot(const std::string& channel, uint64_t seq) const 
 
 // By the time at which it was written, which is the same for all nodes.
 bool NatsBroker::is_repeat(const NatsEntry& entry, uint64_t seq, Published& published) {
-    const auto* known = keys_.find(entry.channel, entry.key, entry.at - behind());
+    const auto* known = keys_.find(entry.channel, entry.key, entry.at);
     if (!known || known->position.seq == seq) // a snapshot has it already
         return false;
     published.status = known->content == *entry.content ? Published::Status::Replayed
@@ -206,9 +206,8 @@ bool NatsBroker::is_repeat(const NatsEntry& entry, uint64_t seq, Published& publ
 }
 
 void NatsBroker::remember_key(const NatsEntry& entry, uint64_t seq, uint64_t n) {
-    const Millis at = entry.at - behind();
-    if (!keys_.find(entry.channel, entry.key, at) &&
-        keys_.insert(entry.channel, entry.key, {*entry.content, {epoch_, seq}, n}, at))
+    if (!keys_.find(entry.channel, entry.key, entry.at) &&
+        keys_.insert(entry.channel, entry.key, {*entry.content, {epoch_, seq}, n}, entry.at))
         reached(Limit::IdempotencyKeys);
 }
 

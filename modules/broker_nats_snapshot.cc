@@ -162,12 +162,12 @@ void NatsBroker::copy_channels(uint64_t begin, std::vector<NatsEntry>& parts) {
 }
 
 void NatsBroker::copy_keys(std::string& entries) {
-    snapshot_->next_key = keys_.each(
-        snapshot_->next_key, kSliceRest,
-        [&](std::string channel, std::string key, const IdempotencyKeys::Entry& entry,
-            Millis used_at) {
-            log_key(entries, {std::move(channel), std::move(key), entry, used_at + behind()});
-        });
+    snapshot_->next_key =
+        keys_.each(snapshot_->next_key, kSliceRest,
+                   [&](std::string channel, std::string key, const IdempotencyKeys::Entry& entry,
+                       Millis used_at) {
+                       log_key(entries, {std::move(channel), std::move(key), entry, used_at});
+                   });
     if (keys_.is_behind(snapshot_->next_key))
         snapshot_->stage = Snapshot::Stage::Markers;
 }
@@ -335,9 +335,8 @@ class NatsBroker::Loader final : public LogReader {
     }
     bool on_key(LoggedKey&& key) override {
         key.entry.position.epoch = broker_.epoch_of(key.entry.position.seq);
-        const Millis used_at = key.used_at - broker_.behind();
-        if (!broker_.keys_.find(key.channel, key.key, used_at))
-            broker_.keys_.insert(key.channel, key.key, key.entry, used_at);
+        if (!broker_.keys_.find(key.channel, key.key, key.used_at))
+            broker_.keys_.insert(key.channel, key.key, key.entry, key.used_at);
         return true;
     }
     bool on_loss(const LostStretch&) override { return false; }
