@@ -71,8 +71,8 @@ void PollSubscriber::read_on(Stretch stretch) {
 }
 
 void PollSubscriber::on_page(Page page) {
-    if (page.is_down) // one that may wait is refused when it comes again
-        return poll_.may_wait || count_ > 0 ? answer() : refuse(Start::Status::Down);
+    if (page.is_down) // one that has waited is refused when it comes again
+        return has_waited_ || count_ > 0 ? answer() : refuse(Start::Status::Down);
     for (const Gap& gap : page.gaps)
         add_gap(gap);
     for (const MessageRef& message : page.messages) {
@@ -100,6 +100,7 @@ void PollSubscriber::on_page(Page page) {
 void PollSubscriber::wait_on(uint64_t after) {
     if (!join(after))
         return read_on(put_away_all());
+    has_waited_ = true;
     for (size_t i = 0; i < channel_count(); ++i) // a channel was deleted meanwhile
         if (subscription(i).ending != Subscription::Ending::No)
             add_end(subscription(i));

@@ -61,6 +61,7 @@ class PollSubscriber final : public FixedSubscriber {
     SegmentRef body() const;
 
     PollWish poll_;
+    bool has_waited_ = false;
     FilterRef filter_;                   // a short poll has no feed to ask
     uint32_t pages_ = 0;                 // read
     std::vector<std::string> names_;     // of a short poll, until on_start

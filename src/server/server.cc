@@ -29,13 +29,12 @@ constexpr uint64_t kWorkerDescriptors = 10; // and these for each worker
 constexpr std::initializer_list<int> kSignals = {SIGTERM, SIGINT,  SIGQUIT,
                                                  SIGHUP,  SIGUSR1, SIGUSR2};
 
-// Their defaults would end us; Server::run() reads them.
-void block_signals() {
+void mask_signals(int how) {
     sigset_t set;
     sigemptyset(&set);
     for (const int signal : kSignals)
         sigaddset(&set, signal);
-    pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    pthread_sigmask(how, &set, nullptr);
 }
 
 size_t worker_count(const Config& config) {
@@ -132,7 +131,7 @@ uint32_t Server::descriptors_allow(uint32_t wanted) const {
 
 Result<void> Server::open() {
     tune_allocator();
-    block_signals();
+    mask_signals(SIG_BLOCK); // run() reads them: their defaults would end us
     if (auto opened = log_open(config_->log.target, config_->log.level, config_->log.format);
         !opened)
         return Error{"[log] target: " + opened.error()};
@@ -265,6 +264,7 @@ int Server::run() {
         while (state_ != State::Stopping)
             loop_.turn(Loop::Wait::ForEvents);
     }
+    mask_signals(SIG_UNBLOCK); // a second one ends what does not end by itself
     notify_service_manager("STOPPING=1");
     for (const auto& worker : workers_)
         worker->post([raw = worker.get()] { raw->stop(); });
