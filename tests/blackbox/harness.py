@@ -89,6 +89,8 @@ def eventually(probe, what="it", timeout=TIMEOUT):
 def pause(process):
     """Stops it, all its threads: the signal's sender returns before they stand still. SIGCONT lets it go on."""
     process.send_signal(signal.SIGSTOP)
+    found = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    assert found.si_code == os.CLD_STOPPED, "it has ended"
     os.waitid(os.P_PID, process.pid, os.WSTOPPED)
 
 

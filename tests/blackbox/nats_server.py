@@ -100,7 +100,7 @@ class NatsCluster:
         for server in self.servers:
             try:
                 info = server.stream(name) if server.is_alive() else {}
-            except OSError:
+            except (OSError, AssertionError):  # it is beginning, or ending
                 continue
             if "leader" in info.get("cluster", {}):
                 return info
@@ -113,8 +113,8 @@ class NatsCluster:
     def is_whole(self):
         """All three have all of the stream."""
         info = self.info()
-        return info and len(info["cluster"]["replicas"]) == 2 and all(
-            each["current"] and not each.get("offline") for each in info["cluster"]["replicas"])
+        replicas = info["cluster"].get("replicas", []) if info else []
+        return len(replicas) == 2 and all(each["current"] and not each.get("offline") for each in replicas)
 
     def close(self):
         for server in self.servers:
