@@ -11,7 +11,7 @@ PREFIX  ?= /usr/local
 export CTEST_OUTPUT_ON_FAILURE = 1
 export ASAN_OPTIONS  ?= detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS ?= print_stacktrace=1
-export TSAN_OPTIONS  ?= second_deadlock_stack=1
+export TSAN_OPTIONS  ?= second_deadlock_stack=1:suppressions=$(CURDIR)/tests/tsan.txt
 
 INSTALL := packaging/install-packages.sh
 STEP    := tests/step.sh
