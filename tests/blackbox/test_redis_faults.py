@@ -2,7 +2,8 @@
 """Nodes that share a Redis, and whatever can happen to it and to them, in an order that a seed gives. An oracle reads what
 every reader was told: what was acknowledged was had in its order, or a gap was told; nothing came twice.
 
-FANHORN_SOAK=1 plays FANHORN_ROUNDS rounds (200) with four nodes; FANHORN_SEED plays one round with that seed."""
+FANHORN_SOAK=1 plays FANHORN_ROUNDS rounds (200) with four nodes, of 4 to 40 steps; FANHORN_SEED plays one round with that
+seed."""
 
 import collections
 import os
@@ -19,7 +20,7 @@ from redis_server import RedisServer
 from wire import Wire
 
 SOAK = bool(os.environ.get("FANHORN_SOAK"))
-NODES, STEPS = (4, 40) if SOAK else (2, 20)
+NODES = 4 if SOAK else 2
 SEEDS = [int(os.environ["FANHORN_SEED"])] if "FANHORN_SEED" in os.environ else \
     [random.randrange(1 << 30) for _ in range(int(os.environ.get("FANHORN_ROUNDS", "200")))] if SOAK else [1, 2, 3]
 CHANNELS = ("a", "b:1", "b:2")
@@ -89,6 +90,7 @@ class Relay:
 
     def __init__(self, seed):
         self.seed, self.chance = seed, random.Random(seed)
+        self.steps = self.chance.choice((4, 8, 16, 40)) if SOAK else 20
         self.redis = RedisServer("--appendonly", "yes", "--appendfsync", "always").start()
         text = config(channels=f"[channel **]\nbroker = shared\nhistory = 1000\n[channel a]\nbroker = shared\nhistory = {KEPT}\n",
                       more=f"[broker shared]\ntype = redis\nurl = {self.redis.url}\n")
@@ -215,7 +217,7 @@ class Relay:
     FAULTS = (cut, cut, delete, pause, crash, come_back_empty, keep_a_copy, come_back_older, flush, fill, crash_a_node, freeze_a_node)
 
     def play(self):
-        for _ in range(STEPS):
+        for _ in range(self.steps):
             self.burst()
             if self.chance.random() < 0.5:
                 fault = self.chance.choice(self.FAULTS)
@@ -295,18 +297,24 @@ class Relay:
 class Faults(unittest.TestCase):
     def test_nothing_is_lost_in_silence(self):
         total = collections.Counter()
-        for seed in SEEDS:
-            relay = Relay(seed)
-            try:
-                relay.play()
-                relay.judge()
-            except BaseException:
-                print(f"FANHORN_SEED={seed}\n" + "\n".join(node.log()[-3000:] for node in relay.nodes))
-                raise
-            finally:
-                relay.close()
-            total += relay.counts
-        print(f"{len(SEEDS)} rounds: " + ", ".join(f"{count} {name}" for name, count in sorted(total.items())))
+        try:
+            for seed in SEEDS:
+                self.play(seed, total)
+        finally:  # also of a run that is interrupted
+            print(", ".join(f"{count} {name}" for name, count in sorted(total.items())))
+
+    @staticmethod
+    def play(seed, total):
+        relay = Relay(seed)
+        try:
+            relay.play()
+            relay.judge()
+        except Exception:
+            print(f"FANHORN_SEED={seed}\n" + "\n".join(node.log()[-3000:] for node in relay.nodes))
+            raise
+        finally:
+            relay.close()
+        total.update(relay.counts, rounds=1)
 
 
 if __name__ == "__main__":
