@@ -64,9 +64,9 @@ constexpr Row kBrokerRows[] = {
          "several servers of a cluster are HOST:PORT,HOST:PORT.\n"
          "Its user may publish to fanhorn.> (the prefix as it is below), to $JS.API.> and "
          "$JS.FC.>, and subscribe to _INBOX.>.\n"
-         "The stream is made where there is none, with three replicas where the servers are so "
-         "many; one of a single server that starts again begins a new epoch, for nobody can tell "
-         "what it lost.\n"
+         "The stream is made where there is none, with three replicas in a cluster, which then needs "
+         "three servers; one of a single server that starts again begins a new epoch, for nobody "
+         "can tell what it lost.\n"
          "Messages that are larger than the server's max_payload, 1 MB where it has none, are "
          "answered with 503."},
     {.name = "mode",
