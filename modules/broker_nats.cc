@@ -110,7 +110,7 @@ void NatsBroker::ask(NatsEntry entry, std::function<void(T)> done, T (*pick)(con
     command->answer = [result, done = std::move(done)] { done(std::move(*result)); };
     std::vector<NatsEntry> entries;
     entries.push_back(std::move(entry));
-    submit(std::move(entries), std::move(command));
+    submit(std::move(entries), command);
 }
 
 // ---- publishing
@@ -172,7 +172,7 @@ void NatsBroker::publish(std::vector<Draft> drafts,
         (*results)[indices[index]] = outcome.published;
     };
     command->answer = [results, done = std::move(done)] { done(std::move(*results)); };
-    submit(std::move(entries), std::move(command));
+    submit(std::move(entries), command);
 }
 
 void NatsBroker::remove(const std::string& channel, std::function<void(Removal)> done) {

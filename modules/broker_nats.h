@@ -145,7 +145,7 @@ class NatsBroker final : public LocalBroker {
     Millis behind() const { return behind_.load(std::memory_order_relaxed); }
     NatsEntry entry(Kind kind) const;
     // Down at once where too much is under way. Not under mutex_.
-    void submit(std::vector<NatsEntry> entries, std::shared_ptr<Command> command,
+    void submit(std::vector<NatsEntry> entries, const std::shared_ptr<Command>& command,
                 std::string_view topic = "log");
     void count_full();
     void settle(uint64_t request, const Outcome& outcome);

@@ -176,7 +176,7 @@ void NatsBroker::say_who_is_here() {
     command->answer = [this, is_applied, seats = std::move(seats), covered]() mutable {
         on_said(*is_applied, std::move(seats), covered);
     };
-    submit(std::move(entries), std::move(command));
+    submit(std::move(entries), command);
 }
 
 // What did not come back is said again a moment later.
@@ -250,7 +250,7 @@ void NatsBroker::bury_the_dead() {
         }
         nudge();
     };
-    submit(std::move(entries), std::move(command));
+    submit(std::move(entries), command);
 }
 
 // ---- what the stream tells

@@ -30,7 +30,7 @@ static bool is_asked(const NatsEntry& entry) {
            entry.kind == NatsEntry::Kind::Mark || entry.kind == NatsEntry::Kind::Away;
 }
 
-void NatsBroker::submit(std::vector<NatsEntry> entries, std::shared_ptr<Command> command,
+void NatsBroker::submit(std::vector<NatsEntry> entries, const std::shared_ptr<Command>& command,
                         std::string_view topic) {
     command->open = entries.size();
     command->home = home();

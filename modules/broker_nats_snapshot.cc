@@ -230,7 +230,7 @@ void NatsBroker::send_parts(std::vector<NatsEntry> parts) {
         };
         std::vector<NatsEntry> one;
         one.push_back(std::move(each));
-        submit(std::move(one), std::move(command), kPartTopic);
+        submit(std::move(one), command, kPartTopic);
     }
 }
 
@@ -262,7 +262,7 @@ void NatsBroker::end_snapshot(NatsEntry end) {
     };
     std::vector<NatsEntry> entries;
     entries.push_back(std::move(end));
-    submit(std::move(entries), std::move(command), kEndTopic);
+    submit(std::move(entries), command, kEndTopic);
 }
 
 // The sender's: the servers do it in their own time.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "modules/disk.h"
 
+#include "base/heap.h"
+
 #include <cerrno>
 #include <cstring>
 #include <dirent.h>
@@ -104,13 +106,27 @@ class SystemDisk final : public Disk {
         return names;
     }
 
+    uint64_t bytes() override {
+        uint64_t all = 0;
+        const auto names = this->names();
+        for (const std::string& name : names ? *names : std::vector<std::string>()) {
+            struct stat facts {};
+            if (stat((folder_ + "/" + name).c_str(), &facts) == 0 && S_ISREG(facts.st_mode))
+                all += static_cast<uint64_t>(facts.st_size);
+        }
+        return all;
+    }
+
     Result<std::string> read(const std::string& name) override {
         const std::string path = folder_ + "/" + name;
         const Handle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
         struct stat facts {};
         if (file.get() < 0 || fstat(file.get(), &facts) < 0)
             return failure(path);
-        std::string bytes(static_cast<size_t>(facts.st_size), '\0');
+        std::string bytes;
+        bytes.reserve(static_cast<size_t>(facts.st_size));
+        use_huge_pages(bytes.data(), bytes.capacity());
+        bytes.resize(static_cast<size_t>(facts.st_size));
         size_t length = 0;
         while (length < bytes.size()) {
             const ssize_t got = ::read(file.get(), bytes.data() + length, bytes.size() - length);

@@ -32,6 +32,8 @@ class Disk {
     // else.
     virtual Result<void> open() = 0;
     virtual Result<std::vector<std::string>> names() = 0;
+    // Of all files; 0 where nobody knows.
+    virtual uint64_t bytes() = 0;
     virtual Result<std::string> read(const std::string& name) = 0;
     // Empty, whatever was there; the name itself is on the disk.
     virtual Result<std::unique_ptr<DiskFile>> create(const std::string& name) = 0;

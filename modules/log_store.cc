@@ -2,6 +2,7 @@
 #include "modules/log_store.h"
 
 #include "base/digest.h"
+#include "base/heap.h"
 #include "base/random.h"
 #include "base/text.h"
 #include "modules/log_format.h"
@@ -18,6 +19,8 @@ namespace {
 
 // Seqs that are given without asking the disk again; so many are skipped after a crash.
 constexpr uint64_t kAhead = 1 << 24;
+// What the messages of a log take in memory is about so many times what they take in the log.
+constexpr uint64_t kHeapForByte = 4;
 constexpr std::string_view kPrefix = "log.";
 constexpr std::string_view kInDoubt = "what was written before may be lost";
 
@@ -206,6 +209,7 @@ Result<LogStore::Opened> LogStore::open(LogReader& reader) {
     const auto numbers = find_segments();
     if (!numbers)
         return Error{numbers.error()};
+    const HeapGrowth heap(disk_->bytes() * kHeapForByte);
     auto opened = Replay(*this, reader).run(*numbers);
     if (!opened)
         return opened;

@@ -73,6 +73,7 @@ natsStatus configure(natsOptions* options, const NatsPeer& peer) {
     for (const std::string& host : url.hosts)
         texts.push_back((url.is_secure ? "tls://" : "nats://") + host);
     std::vector<const char*> servers;
+    servers.reserve(texts.size());
     for (const std::string& text : texts)
         servers.push_back(text.c_str());
     const auto has = [](const std::string& text) { return !text.empty(); };

@@ -405,7 +405,7 @@ template <typename Kind> Choice choice(std::string_view name) {
 // The load: messages to channels at random, the oldest of all leaving once there are kKept.
 class Load {
   public:
-    explicit Load(Engine& engine) : engine_(engine) {
+    explicit Load(Engine& engine) : engine_(&engine) {
         for (size_t i = 0; i < payload_.size(); ++i)
             payload_[i] = static_cast<char>(random_());
     }
@@ -413,23 +413,24 @@ class Load {
         for (size_t i = 0; i < count; ++i) {
             const uint64_t channel = kept_.size() < kChannels && is_filling_ ? seq_ : any_channel();
             kept_.push_back({channel, ++seq_});
-            engine_.append(channel, seq_, {payload_.data() + seq_ % kPayload, kPayload});
+            engine_->append(channel, seq_, {payload_.data() + seq_ % kPayload, kPayload});
             if (kept_.size() <= kKept)
                 continue;
-            engine_.erase(kept_.front().first, kept_.front().second);
+            engine_->erase(kept_.front().first, kept_.front().second);
             kept_.pop_front();
         }
-        engine_.commit();
+        engine_->commit();
     }
     void fill() {
         while (kept_.size() < kKept)
             group(1000);
         is_filling_ = false;
     }
+    void go_on_with(Engine& engine) { engine_ = &engine; }
     uint64_t any_channel() { return random_() % kChannels; }
 
   private:
-    Engine& engine_;
+    Engine* engine_; // which outlives its use here
     std::mt19937_64 random_{42};
     std::string payload_ = std::string(2 * kPayload, 0);
     std::deque<std::pair<uint64_t, uint64_t>> kept_;
@@ -468,36 +469,41 @@ void measure_groups(Load& load, std::string_view name, size_t size) {
     std::fflush(stdout);
 }
 
+// Closes it and opens it again.
+void measure_replay(const Choice& what, const std::string& folder,
+                    std::unique_ptr<Engine>& engine) {
+    engine = nullptr;
+    const double size = megabytes(folder);
+    const auto begin = Clock::now();
+    const double cpu = cpu_seconds();
+    engine = what.open(folder);
+    const size_t count = engine->replay();
+    std::printf("%-8.*s %zu messages: %.0f MB, opened and replayed in %.2f s, %.2f s of CPU\n",
+                static_cast<int>(what.name.size()), what.name.data(), count, size,
+                seconds_since(begin), cpu_seconds() - cpu);
+    std::fflush(stdout);
+}
+
 void measure(const Choice& what, const std::string& base) {
     const std::string folder = base + "/" + std::string(what.name);
     std::filesystem::remove_all(folder);
     std::filesystem::create_directories(folder);
-    double reads = 0;
-    {
-        const auto engine = what.open(folder);
-        Load load(*engine);
-        const auto begin = Clock::now();
-        load.fill();
-        std::printf("%-8.*s filled, a message in each channel: %.1f s, %.0f MB\n",
-                    static_cast<int>(what.name.size()), what.name.data(), seconds_since(begin),
-                    megabytes(folder));
-        for (const size_t size : {1, 100, 500, 2000})
-            measure_groups(load, what.name, size);
-        const auto reading = Clock::now();
-        for (int i = 0; i < 10'000; ++i)
-            engine->read_channel(load.any_channel());
-        reads = seconds_since(reading) / 10'000 * 1e6;
-    }
-    const double size = megabytes(folder);
+    auto engine = what.open(folder);
+    Load load(*engine);
     const auto begin = Clock::now();
-    const double cpu = cpu_seconds();
-    const auto engine = what.open(folder);
-    const size_t count = engine->replay();
-    std::printf("%-8.*s %zu messages: %.0f MB, opened and replayed in %.2f s, %.2f s of CPU; a "
-                "channel read in %.1f us\n",
-                static_cast<int>(what.name.size()), what.name.data(), count, size,
-                seconds_since(begin), cpu_seconds() - cpu, reads);
-    std::fflush(stdout);
+    load.fill();
+    std::printf("%-8.*s filled, a message in each channel: %.1f s\n",
+                static_cast<int>(what.name.size()), what.name.data(), seconds_since(begin));
+    measure_replay(what, folder, engine);
+    load.go_on_with(*engine);
+    for (const size_t size : {1, 100, 500, 2000})
+        measure_groups(load, what.name, size);
+    const auto reading = Clock::now();
+    for (int i = 0; i < 10'000; ++i)
+        engine->read_channel(load.any_channel());
+    std::printf("%-8.*s a channel read in %.1f us\n", static_cast<int>(what.name.size()),
+                what.name.data(), seconds_since(reading) / 10'000 * 1e6);
+    measure_replay(what, folder, engine);
 }
 
 } // namespace

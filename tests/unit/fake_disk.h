@@ -99,6 +99,7 @@ class FakeDisk final : public Disk {
             names.push_back(name);
         return names;
     }
+    uint64_t bytes() override { return folder_->bytes(); }
     Result<std::string> read(const std::string& name) override {
         if (folder_->fails_now())
             return Error{"read failed"};
