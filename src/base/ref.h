@@ -61,6 +61,7 @@ template <typename T> class Ref {
         return *this;
     }
     ~Ref() {
+        // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDelete): it does not follow our counts
         if (object_ && object_->release())
             delete object_;
     }
@@ -68,7 +69,7 @@ template <typename T> class Ref {
     T* get() const { return object_; }
     T* operator->() const {
         CHECK(object_);
-        return object_;
+        return object_; // NOLINT(clang-analyzer-cplusplus.NewDelete): as above
     }
     T& operator*() const {
         CHECK(object_);

@@ -148,16 +148,16 @@ std::vector<std::string> table_rows(const Json& report) {
             continue;
         }
         for (const auto& [part, number] : value.items())
-            rows.push_back(fmt::format("{:<34} {:>18}", name + " " + part, value_text(number)));
+            rows.push_back(
+                fmt::format("{:<34} {:>18}", fmt::format("{} {}", name, part), value_text(number)));
     }
     return rows;
 }
 
 bool is_clean(const Json& report) {
-    for (const char* count : {"failed", "closed", "refused", "lost", "doubled", "disordered"})
-        if (number_member(report, count) != 0)
-            return false;
-    return true;
+    const auto counts = {"failed", "closed", "refused", "lost", "doubled", "disordered"};
+    return std::all_of(counts.begin(), counts.end(),
+                       [&](const char* count) { return number_member(report, count) == 0; });
 }
 
 } // namespace fanhorn::ctl::load
