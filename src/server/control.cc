@@ -169,7 +169,7 @@ void Control::remove(const std::string& name, Reply reply) const {
             return reply(removal == Removal::Unknown ? unknown(name) : broker_away());
         Answer answer;
         answer.status = 204;
-        reply(std::move(answer));
+        reply(answer);
     });
 }
 
