@@ -36,6 +36,11 @@ class NatsTest(NodesTest):
             return response.json().get("id") if response.status == 200 else None
         return eventually(try_once, "a publish", 30)
 
+    def wait_up(self):
+        """A node may carry what others published before it is sure of all that went before."""
+        for node in self.nodes:
+            eventually(lambda its=node: its.metrics()['fanhorn_broker_up{broker="shared"}'] == 1, "the broker", 30)
+
     def poll(self, node, since, channel=None):
         return self.nodes[node].poll(channel or self.channel, transport="poll", since=since)
 
@@ -162,6 +167,7 @@ class TwoNodes(NatsTest):
         self.assert_new_epoch(ids[-1], after)
         for client in clients:
             self.assert_told(client, after)
+        self.wait_up()
         for node in range(2):
             eventually(lambda its=node: self.nodes[its].facts(self.channel)["last"] == after, "it at both")
             polled = self.poll(node, ids[1])
@@ -180,6 +186,7 @@ class TwoNodes(NatsTest):
         self.assert_new_epoch(before, after)
         for client in clients:
             self.assert_told(client, after)
+        self.wait_up()
         eventually(lambda: [gap["why"] for gap in self.poll(0, before)["gaps"]] == ["epoch"], "the gap")
 
     def test_its_stream_deleted_under_us(self):
@@ -225,6 +232,7 @@ class TwoNodes(NatsTest):
                 self.server.kill()
                 self.server.start()
         acknowledged.append(self.publish_when_up(b"last"))
+        self.wait_up()
         for client in clients + [self.sse(number, since="earliest") for number in range(2)]:
             ids = []
             while not ids or ids[-1] != acknowledged[-1]:
