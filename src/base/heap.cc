@@ -14,10 +14,10 @@ namespace {
 
 // glibc's own, M_TOP_PAD of mallopt(3).
 constexpr int kUsualGrowth = 128 << 10;
-// A growth that is no larger is not worth it; a larger one is what mallopt() takes.
+// Less is not worth it; mallopt() takes an int.
 constexpr size_t kLeast = 4 << 20, kMost = 1 << 30;
 
-void grow_by(size_t bytes) {
+void grow_by([[maybe_unused]] size_t bytes) {
 #ifdef __GLIBC__
     mallopt(M_TOP_PAD, static_cast<int>(bytes));
 #endif
@@ -25,7 +25,8 @@ void grow_by(size_t bytes) {
 
 } // namespace
 
-// Pieces are taken until the heap's end moves, and given back.
+// Pieces are taken until the heap's end moves, and given back. Where it does not, the next piece
+// comes from elsewhere, or there is none: then all is as it was.
 HeapGrowth::HeapGrowth(size_t bytes) {
     if (bytes < kLeast)
         return;

@@ -472,7 +472,10 @@ static void test_on_a_real_disk(void**) {
         assert_true(store->commit(entries, seq).ok());
     }
     assert_true(open(refused) == nullptr);
+    const uint64_t bytes = store->bytes();
     store = nullptr;
+    assert_int_equal(system_disk(path)->bytes(), bytes);
+    assert_int_equal(system_disk(path + "/none")->bytes(), 0);
     assert_true(open(again) != nullptr);
     assert_true(again.removals == range(1, 30));
     std::filesystem::remove_all(folder);
