@@ -20,8 +20,9 @@ class Age(FanhornTest):
         return wire
 
     def held_poll(self):
+        """Of a channel of its own: what ends it must not be what is published to see that others miss nothing."""
         wire = self.wire("public")
-        wire.send(build_request("GET", "/sub/" + self.channel, wire.address, query={"wait": "60"}))
+        wire.send(build_request("GET", "/sub/" + self.channel + "-polled", wire.address, query={"wait": "60"}))
         return wire
 
     def streams(self):
