@@ -42,6 +42,7 @@ class DurableBroker final : public LocalBroker {
     Result<void> start() override;
     // What is under way is stored.
     void stop() override;
+    Keeps keeps() const override { return Keeps::Disk; }
 
     // On a thread without a mailbox these three return when it is done.
     void publish(std::vector<Draft> drafts,
@@ -59,7 +60,7 @@ class DurableBroker final : public LocalBroker {
     class RemoveJob;
     class MarkJob;
     class TellJob;
-    class Loader;
+    class LogLoader;
     struct Checkpoint;
     using Jobs = std::vector<std::unique_ptr<Job>>;
 

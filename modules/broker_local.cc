@@ -196,7 +196,9 @@ void LocalBroker::publish(std::vector<Draft> drafts,
 Published LocalBroker::publish_one(Draft& draft, const Digest* content, Millis now,
                                    Garbage& garbage) {
     Published result;
-    if (const Staged staged = stage(draft, content, now, result); staged.message)
+    if (is_retired_)
+        result.status = Published::Status::Down;
+    else if (const Staged staged = stage(draft, content, now, result); staged.message)
         result.subscribers = apply(staged, garbage);
     return result;
 }
@@ -282,7 +284,9 @@ void LocalBroker::remove(const std::string& name, std::function<void(Removal)> d
     auto removal = Removal::Unknown;
     {
         std::lock_guard lock(mutex_);
-        if (Channel* channel = find(name)) {
+        if (is_retired_) {
+            removal = Removal::Down;
+        } else if (Channel* channel = find(name)) {
             removal = Removal::Removed;
             end_channel(*channel, ++given_, garbage);
             pushed_.store(head_, std::memory_order_release);

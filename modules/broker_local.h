@@ -46,6 +46,10 @@ class LocalBroker : public Broker {
     void mark(ReadMark mark, std::function<void(Marked)> done) override;
     void markers(const std::vector<std::string>& channels, const std::string& user,
                  std::function<void(std::vector<Position>)> done) override;
+    Keeps keeps() const override { return Keeps::Memory; }
+    void pack(std::string& state) override;
+    bool unpack(std::string_view state, Millis absent_until) override;
+    void retire() override;
     Position pushed() const override;
     size_t channel_count() const override;
     void tick() override;
@@ -87,7 +91,10 @@ class LocalBroker : public Broker {
     };
 
     // All below: under mutex_.
+    class Loader;
+    class StateLoader;
     static ChannelCopy copy_of(const Channel& channel);
+    void pack_log(std::string& entries);
     Channel* find(std::string_view name);
     Channel* find_or_make(const std::string& name, Published::Status& refused);
     void free_if_empty(Channel& channel);
@@ -156,6 +163,7 @@ class LocalBroker : public Broker {
     NamedSet<Channel> channels_;
     Channel* recent_ = nullptr;          // the last that was looked for: it mostly is again
     std::set<Channel*, ByName> by_name_; // for lists in order
+    bool is_retired_ = false;            // another process gives positions
     bool is_by_name_late_ = false;       // by_name_ is filled at the end of that
     Wildcards<Wildcard> wildcards_;      // that workers want
     IdempotencyKeys keys_;

@@ -5,6 +5,8 @@
 namespace fanhorn {
 
 Marked LocalBroker::judge(const ReadMark& mark) const {
+    if (is_retired_)
+        return {Marked::Status::Down, {}};
     if (mark.position.epoch != epoch_)
         return {Marked::Status::Epoch, {}};
     if (mark.position.seq > head_)

@@ -17,7 +17,7 @@ LocalBroker::Staged LocalBroker::stage_told(const std::string& channel, MessageK
                                             const Attendee& who, const ConnectionId& exclude) {
     const ChannelSettings* settings = rules_->settings_for(channel);
     Channel* found = find(channel);
-    if (!found || !settings || !settings->joins)
+    if (!found || !settings || !settings->joins || is_retired_)
         return {};
     settings_of(*found);
     Draft draft;

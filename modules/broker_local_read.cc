@@ -81,6 +81,8 @@ void LocalBroker::subscribe(size_t worker, std::vector<std::string> names, Since
 // All of them or none.
 Start::Status LocalBroker::want(uint16_t worker, const std::vector<std::string>& names) {
     auto status = Start::Status::Placed;
+    if (is_retired_)
+        return Start::Status::Down;
     std::vector<const std::string*> added;
     for (const std::string& name : names) {
         std::u16string* wanted =
@@ -133,7 +135,10 @@ void LocalBroker::locate(std::vector<std::string> names, Since since,
     Start result;
     {
         std::lock_guard lock(mutex_);
-        result = begin_at(names, since, clock_.now());
+        if (is_retired_)
+            result.status = Start::Status::Down;
+        else
+            result = begin_at(names, since, clock_.now());
     }
     done(std::move(result));
 }

@@ -80,6 +80,7 @@ class NatsBroker final : public LocalBroker {
     void mark(ReadMark mark, std::function<void(Marked)> done) override;
     void markers(const std::vector<std::string>& channels, const std::string& user,
                  std::function<void(std::vector<Position>)> done) override;
+    Keeps keeps() const override { return Keeps::Elsewhere; }
     Position pushed() const override;
     bool is_up() const override { return is_up_; }
     void tick() override;
@@ -136,7 +137,7 @@ class NatsBroker final : public LocalBroker {
         std::map<std::string, uint32_t> nodes; // his connections there
     };
     struct Snapshot;
-    class Loader;
+    class PartLoader;
 
     // Any thread.
     static std::string random_name();

@@ -284,9 +284,10 @@ void NatsBroker::purge() {
 // ---- beginning with one
 
 // Before anybody is served.
-class NatsBroker::Loader final : public LogReader {
+class NatsBroker::PartLoader final : public LogReader {
   public:
-    Loader(NatsBroker& broker, uint64_t at) : broker_(broker), at_(at), now_(broker.clock_.now()) {}
+    PartLoader(NatsBroker& broker, uint64_t at)
+        : broker_(broker), at_(at), now_(broker.clock_.now()) {}
 
     bool on_message(LoggedMessage&& logged) override {
         auto refused = Published::Status::Published;
@@ -402,7 +403,7 @@ Result<void> NatsBroker::load_parts(const NatsEntry& end) {
 // Under mutex_.
 bool NatsBroker::load_part(const NatsEntry& part) {
     if (part.channel == "log") {
-        Loader loader(*this, part.b);
+        PartLoader loader(*this, part.b);
         return read_entries(part.text, loader);
     }
     PackedReader from(part.text);

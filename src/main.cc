@@ -27,11 +27,12 @@ int complain(const ConfigErrors& errors) {
     return kExitConfig;
 }
 
-int serve(const CommandLine& command, const LoadedConfig& loaded) {
+int serve(const CommandLine& command, const LoadedConfig& loaded, Program program) {
     abort_without_memory();
     load_digests();
-    Server server(loaded.config,
-                  [&] { return load_config(command.config_file, command.overrides); });
+    Server server(
+        loaded.config, [&] { return load_config(command.config_file, command.overrides); },
+        std::move(program));
     if (auto opened = server.open(); !opened)
         return complain(opened.error(), kExitRuntime);
     return server.run();
@@ -65,6 +66,6 @@ int main(int argc, char** argv) {
             return complain(sent.error(), kExitRuntime);
         return kExitOk;
     default:
-        return serve(command, loaded);
+        return serve(command, loaded, Program::of(argc, argv));
     }
 }

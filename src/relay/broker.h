@@ -227,6 +227,19 @@ class Broker {
     virtual void markers(const std::vector<std::string>& channels, const std::string& user,
                          std::function<void(std::vector<Position>)> done) = 0;
 
+    // Where what it keeps is, as a process that takes this one's place finds it.
+    enum class Keeps : uint8_t { Memory, Disk, Elsewhere };
+    virtual Keeps keeps() const { return Keeps::Elsewhere; }
+    // Of one that keeps it in this process's memory: all of it, for the next process. While no
+    // worker runs a turn.
+    virtual void pack(std::string& /*state*/) {}
+    // Begins with that; behind start(), before any worker's call. Who was on a channel is there
+    // until `absent_until`, and then leaves if he has not come back. False: it is not understood.
+    virtual bool unpack(std::string_view /*state*/, Millis /*absent_until*/) { return false; }
+    // The next process has it, and gives positions from now on: what would need one is answered
+    // with Down, as is who would subscribe.
+    virtual void retire() {}
+
     // Every message up to this position has been pushed into the boxes that wanted it.
     virtual Position pushed() const = 0;
     virtual size_t channel_count() const = 0;

@@ -48,6 +48,12 @@ class PresenceBook {
     };
     // On all channels, in no order.
     std::vector<Left> everybody() const;
+    // Calls see(channel, attendee, leaves_at) for each, leaves_at 0: he is here.
+    template <typename See> void each(See see) const {
+        for (const auto& room : rooms_)
+            for (const auto& user : room->users)
+                see(room->name, *user, user->leaves_at);
+    }
     // Those whose grace is over.
     std::vector<Left> expire(Millis now);
     // How many users there are, on all channels.

@@ -43,6 +43,13 @@ template <typename T, Hook T::*member> class Ages {
         return first && lists_.begin()->first * kSecond <= now ? first : nullptr;
     }
 
+    // Calls see(element) for each.
+    template <typename See> void each(See see) {
+        for (auto& [second, list] : lists_)
+            for (T* element = list.front(); element; element = list.next(*element))
+                see(*element);
+    }
+
     size_t list_count() const { return lists_.size(); }
 
   private:

@@ -41,6 +41,11 @@ class Census {
     // Everybody goes, now.
     void end(Millis now);
     size_t size() const { return entries_.size(); }
+    // Calls see(who) for each that is_here().
+    template <typename See> void each(See see) const {
+        for (const auto& entry : entries_)
+            see(entry->who);
+    }
 
   private:
     struct Entry {

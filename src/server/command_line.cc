@@ -21,16 +21,17 @@ struct SignalName {
     std::string_view name;
     int signal;
 };
-constexpr SignalName kSignals[] = {
-    {"stop", SIGTERM}, {"quit", SIGQUIT}, {"reload", SIGHUP}, {"reopen", SIGUSR1}};
+constexpr SignalName kSignals[] = {{"stop", SIGTERM},
+                                   {"quit", SIGQUIT},
+                                   {"reload", SIGHUP},
+                                   {"reopen", SIGUSR1},
+                                   {"upgrade", SIGUSR2}};
 
 Result<int> find_signal(std::string_view name) {
     for (const SignalName& each : kSignals)
         if (each.name == name)
             return each.signal;
-    if (name == "upgrade")
-        return Error{"-s upgrade is not in this version; use quit and start anew"};
-    return Error{"-s takes stop, quit, reload or reopen, not '" + std::string(name) + "'"};
+    return Error{"-s takes stop, quit, reload, reopen or upgrade, not '" + std::string(name) + "'"};
 }
 
 Error usage_error(const std::string& text) {
@@ -98,7 +99,7 @@ std::string usage_text() {
            "  -t          check the configuration and exit\n"
            "  -T          check it and show it with all defaults\n"
            "  -M CHANNEL  say which section governs that channel\n"
-           "  -s SIGNAL   stop | quit | reload | reopen the running daemon\n"
+           "  -s SIGNAL   stop | quit | reload | reopen | upgrade the running daemon\n"
            "  -v, -V      version; with libraries, build options and modules\n";
 }
 

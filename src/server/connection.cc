@@ -33,6 +33,10 @@ const ListenerSettings& Connection::listener() const {
     return listener_->settings;
 }
 
+const std::string& Connection::listener_key() const {
+    return listener_->key;
+}
+
 void Connection::set_use(Use use) {
     auto& connections = worker().counters().connections;
     connections[static_cast<size_t>(use_)].subtract(1);

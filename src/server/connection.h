@@ -71,6 +71,8 @@ class Connection : public Client, public Deadline {
 
     Hook of_worker;
 
+    // Of the listener that accepted it.
+    const std::string& listener_key() const;
     // The socket to which its bytes go as they are; -1: they go by write() only.
     virtual int plain_socket() const = 0;
     // What became of a write to that which a batch did: as write() returns it.

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "modules/packed_fields.h"
 #include "server/words.h"
 
 #include <algorithm>
@@ -121,12 +122,14 @@ void Hooks::on_attendee(const std::string& channel, const std::string& user,
 void Hooks::on_unheard(const std::string& user, const Position& message) {
     const std::lock_guard lock(mutex_);
     const Census::Who who = {.kind = Kind::User, .user = user};
-    if (!census_.is_here(who)) // he may be between two polls
+    if (!is_retired_ && !census_.is_here(who)) // he may be between two polls
         tell(HookEvent::Offline, who, ",\"message\":\"" + position_text(message) + "\"");
 }
 
 void Hooks::count(const Census::Who& who, const std::string& info, bool is_here) {
     const std::lock_guard lock(mutex_);
+    if (is_retired_)
+        return;
     if (!is_here)
         return census_.go(who, clock_.now());
     if (census_.come(who))
@@ -173,6 +176,7 @@ void Hooks::tick() {
     Millis grace = 0;
     {
         const std::lock_guard lock(mutex_);
+        let_absent_go(clock_.now());
         grace = longest_grace();
         for (const auto& section : sections_)
             section->queue.expire(clock_.now());
@@ -204,6 +208,8 @@ bool Hooks::tell_some_gone(Millis grace) {
 void Hooks::end() {
     {
         const std::lock_guard lock(mutex_);
+        if (is_retired_)
+            return;
         census_.end(clock_.now());
     }
     while (tell_some_gone(0)) {
@@ -214,6 +220,46 @@ void Hooks::abandon() {
     const std::lock_guard lock(mutex_);
     for (const auto& section : sections_)
         section->queue.abandon();
+}
+
+// ---- from process to process
+
+std::string Hooks::pack() const {
+    const std::lock_guard lock(mutex_);
+    std::string packed;
+    PackedWriter to(packed);
+    census_.each([&](const Census::Who& who) {
+        to.byte(static_cast<uint8_t>(who.kind)).text(who.channel).text(who.user);
+    });
+    return packed;
+}
+
+bool Hooks::unpack(std::string_view packed, Millis absent_until) {
+    const std::lock_guard lock(mutex_);
+    PackedReader from(packed);
+    while (!from.is_end()) {
+        const uint8_t kind = from.byte();
+        const std::string channel = from.text(), user = from.text();
+        if (!from.is_whole() || kind > static_cast<uint8_t>(Kind::Attendee))
+            return false;
+        absent_.push_back({static_cast<Kind>(kind), channel, user});
+        census_.come(absent_.back());
+    }
+    absent_until_ = absent_until;
+    return true;
+}
+
+void Hooks::let_absent_go(Millis now) {
+    if (absent_.empty() || now < absent_until_)
+        return;
+    for (const Census::Who& who : absent_)
+        census_.go(who, now);
+    absent_ = {};
+}
+
+void Hooks::retire() {
+    const std::lock_guard lock(mutex_);
+    is_retired_ = true;
 }
 
 std::vector<HookFigures> Hooks::figures() const {

@@ -48,6 +48,14 @@ class Hooks final : public Observer {
     void end();
     // What waits is dropped.
     void abandon();
+
+    // Who is here, for the process that takes this one's place.
+    std::string pack() const;
+    // Begins with them, of whom nothing is told: who has not come by then has gone at
+    // `absent_until`. Before there are workers. False: it is not understood.
+    bool unpack(std::string_view packed, Millis absent_until);
+    // From now on the next process tells what happens; what waits is sent all the same.
+    void retire();
     std::vector<HookFigures> figures() const;
 
   private:
@@ -61,12 +69,16 @@ class Hooks final : public Observer {
     void tell(HookEvent event, const Census::Who& who, std::string_view more = "");
     Millis longest_grace() const;
     bool tell_some_gone(Millis grace);
+    void let_absent_go(Millis now);
     Section* find(const std::string& name);
 
     const Clock& clock_;
     mutable std::mutex mutex_;
     std::vector<std::unique_ptr<Section>> sections_;
     Census census_;
+    std::vector<Census::Who> absent_; // counted once each, whether they have come or not
+    Millis absent_until_ = 0;
+    bool is_retired_ = false;
 };
 
 } // namespace fanhorn

@@ -55,11 +55,11 @@ Result<int> read_pid_file(const std::string& path) {
     return pid;
 }
 
-Result<void> write_pid_file(const std::string& path) {
+Result<void> write_pid_file(const std::string& path, int predecessor) {
     if (path.empty())
         return {};
     const auto other = read_pid_file(path);
-    if (other && *other != getpid() && kill(*other, 0) == 0)
+    if (other && *other != getpid() && *other != predecessor && kill(*other, 0) == 0)
         return Error{"'" + path + "' names process " + std::to_string(*other) +
                      ", which is running"};
     const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);

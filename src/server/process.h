@@ -18,8 +18,9 @@ uint64_t raise_descriptor_limit();
 // one. To be called while there is one thread.
 void widen_descriptor_table(uint64_t count);
 
-// Writes our pid; refuses when the file names a process that lives. An empty path: nothing.
-Result<void> write_pid_file(const std::string& path);
+// Writes our pid; refuses when the file names a process that lives and is not `predecessor`. An
+// empty path: nothing.
+Result<void> write_pid_file(const std::string& path, int predecessor = 0);
 void remove_pid_file(const std::string& path);
 // The pid in that file.
 Result<int> read_pid_file(const std::string& path);

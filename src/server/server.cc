@@ -18,8 +18,6 @@ namespace fanhorn {
 namespace {
 
 constexpr Millis kTickMs = 200;
-// For the last words of a drain to be heard.
-constexpr Millis kDrainGraceMs = 6000;
 // For the last events to be told to the application, behind a drain's end, and at a stop.
 constexpr Millis kHooksDrainMs = 10'000, kHooksEndMs = 2000;
 // Descriptors that are not connections: loops, listeners, log, reserves.
@@ -43,24 +41,12 @@ size_t worker_count(const Config& config) {
     return std::max(1u, std::thread::hardware_concurrency());
 }
 
-Result<Descriptor> open_socket(const Address& address, const ListenerSettings& listener,
-                               uint16_t port) {
-    const int backlog = static_cast<int>(listener.backlog);
-    switch (address.kind) {
-    case Address::Kind::Inet:
-        return listen_inet(address.host, port, backlog);
-    case Address::Kind::Unix:
-        return listen_unix(address.host, backlog);
-    case Address::Kind::Descriptor:
-        return listen_passed(address.host);
-    }
-    return Error{"unknown kind of address"};
-}
-
 } // namespace
 
-Server::Server(std::shared_ptr<const Config> config, std::function<LoadedConfig()> load)
-    : config_(std::move(config)), load_(std::move(load)) {
+Server::Server(std::shared_ptr<const Config> config, std::function<LoadedConfig()> load,
+               Program program)
+    : config_(std::move(config)), load_(std::move(load)), program_(std::move(program)),
+      succession_(Succession::from_environment()) {
     shared_.started_micros = monotonic_micros();
     shared_.workers = worker_count(*config_);
     shared_.descriptors = config_->server.descriptors;
@@ -72,6 +58,8 @@ Server::Server(std::shared_ptr<const Config> config, std::function<LoadedConfig(
     for (size_t i = 0; i < shared_.workers; ++i)
         workers_.push_back(std::make_unique<Worker>(shared_, i, config_));
     for (const auto& worker : workers_) {
+        if (succession_)
+            worker->hold_listeners();
         shared_.crew.push_back(worker.get());
         shared_.counters.push_back(&worker->counters());
     }
@@ -135,17 +123,21 @@ Result<void> Server::open() {
     if (auto opened = log_open(config_->log.target, config_->log.level, config_->log.format);
         !opened)
         return Error{"[log] target: " + opened.error()};
+    if (succession_)
+        if (auto greeted = succession_->greet(); !greeted)
+            return Error{"taking another process's place: " + greeted.error()};
     shared_.max_connections = descriptors_allow(config_->server.max_connections);
     if (shared_.descriptors == Descriptors::Process)
         widen_descriptor_table(shared_.max_connections);
     auto listeners = open_listeners(*config_);
     if (!listeners)
         return Error{listeners.error()};
-    if (auto added = hand_over(std::move(*listeners)); !added)
+    if (auto added = add_listeners(std::move(*listeners)); !added)
         return added;
     log_target_ = config_->log.target;
-    if (auto written = write_pid_file(config_->server.pid_file); !written)
-        return written;
+    if (!succession_)
+        if (auto written = write_pid_file(config_->server.pid_file); !written)
+            return written;
     pid_file_ = config_->server.pid_file;
     if (auto became = become_user(); !became) {
         remove_pid_file(pid_file_);
@@ -193,79 +185,23 @@ Result<void> Server::drop_privileges(const Account& account) {
     return {};
 }
 
-Result<std::vector<std::vector<NewListener>>> Server::open_listeners(const Config& config) {
-    std::vector<std::vector<NewListener>> opened(workers_.size());
-    std::vector<std::string> keys;
-    for (const ListenerSettings& listener : config.listeners) {
-        for (const Address& address : listener.addresses) {
-            keys.push_back(address.text);
-            if (std::find(open_keys_.begin(), open_keys_.end(), address.text) != open_keys_.end())
-                continue;
-            if (auto result = open_address(listener, address, opened); !result)
-                return Error{listener.origin + ": [listener " + listener.name + "] address " +
-                             address.text + ": " + result.error()};
-        }
-    }
-    open_keys_ = std::move(keys);
-    return opened;
-}
-
-// A socket for each worker: one of its own, or copies of one where the kernel cannot share it out.
-Result<void> Server::open_address(const ListenerSettings& listener, const Address& address,
-                                  std::vector<std::vector<NewListener>>& opened) {
-    uint16_t port = address.port;
-    // Sharing would let two daemons have the address, each with half of the connections.
-    if (address.kind == Address::Kind::Inet)
-        if (auto checked = expect_free(address.host, port); !checked)
-            return checked;
-    Descriptor shared;
-    for (auto& of_worker : opened) {
-        Descriptor socket;
-        if (shared) {
-            socket = Descriptor(fcntl(shared.get(), F_DUPFD_CLOEXEC, 0));
-        } else {
-            auto made = open_socket(address, listener, port);
-            if (!made)
-                return Error{made.error()};
-            socket = std::move(*made);
-        }
-        if (address.kind == Address::Kind::Inet)
-            port = local_port(socket.get());
-        else if (!shared)
-            shared = Descriptor(fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
-        of_worker.push_back({listener, address.text, std::move(socket)});
-    }
-    log_event(LogLevel::Notice, "listening",
-              {{"listener", listener.name}, {"address", address.text}, {"port", port}});
-    return {};
-}
-
-Result<void> Server::hand_over(std::vector<std::vector<NewListener>> listeners) {
-    for (size_t i = 0; i < workers_.size(); ++i)
-        for (NewListener& listener : listeners[i])
-            if (auto added = workers_[i]->add_listener(std::move(listener)); !added)
-                return added;
-    return {};
-}
-
 int Server::run() {
     std::signal(SIGPIPE, SIG_IGN); // a log that is a closed pipe is no reason to end
     std::signal(SIGXFSZ, SIG_IGN); // nor is a file that may not grow
+    if (succession_)
+        if (auto taken = take_state(); !taken)
+            give_up(taken.error());
     std::latch parted(static_cast<ptrdiff_t>(workers_.size()));
     for (const auto& worker : workers_)
         worker->start(config_->server, parted);
     parted.wait();
-    {
-        const Signals signals(loop_, kSignals, [this](int signal) { on_signal(signal); });
-        const Ticker ticker(loop_, kTickMs, [this] { tick(); });
-        notify_service_manager("READY=1");
-        log_event(LogLevel::Notice, "started",
-                  {{"version", FANHORN_VERSION}, {"workers", workers_.size()}});
-        while (state_ != State::Stopping)
-            loop_.turn(Loop::Wait::ForEvents);
-    }
+    if (succession_)
+        if (auto taken = take_connections(); !taken)
+            give_up(taken.error());
+    serve();
     mask_signals(SIG_UNBLOCK); // a second one ends what does not end by itself
-    notify_service_manager("STOPPING=1");
+    if (!is_succeeded_)
+        notify_service_manager("STOPPING=1");
     for (const auto& worker : workers_)
         worker->post([raw = worker.get()] { raw->stop(); });
     for (const auto& worker : workers_)
@@ -278,6 +214,19 @@ int Server::run() {
     remove_pid_file(pid_file_);
     log_event(LogLevel::Notice, "stopped");
     return 0;
+}
+
+void Server::serve() {
+    const Signals signals(loop_, kSignals, [this](int signal) { on_signal(signal); });
+    const Ticker ticker(loop_, kTickMs, [this] { tick(); });
+    notify_service_manager("READY=1");
+    log_event(LogLevel::Notice, "started",
+              {{"version", FANHORN_VERSION}, {"workers", workers_.size()}});
+    while (state_ != State::Stopping) {
+        loop_.turn(Loop::Wait::ForEvents);
+        look_at_upgrade();
+    }
+    upgrade_ = nullptr;
 }
 
 void Server::end_hooks() {
@@ -299,9 +248,8 @@ void Server::on_signal(int signal) {
         return reload();
     case SIGUSR1:
         return reopen_log();
-    case SIGUSR2: // its default would end us
-        return log_event(LogLevel::Warning, "upgrade_refused",
-                         {{"reason", "not in this version; drain with QUIT and start anew"}});
+    case SIGUSR2:
+        return begin_upgrade();
     default:
         return;
     }
@@ -333,11 +281,13 @@ void Server::reload() {
     if (state_ != State::Serving)
         return;
     notify_service_manager(reloading_state());
-    LoadedConfig loaded = load_();
     const auto keep_old = [&](std::string_view reason) {
         log_event(LogLevel::Error, "reload_refused", {{"reason", reason}});
         notify_service_manager("READY=1");
     };
+    if (upgrade_)
+        return keep_old("another process is about to take this one's place");
+    LoadedConfig loaded = load_();
     for (const std::string& error : loaded.errors)
         log_event(LogLevel::Error, "configuration_error", {{"reason", error}});
     if (!loaded.config)
@@ -357,7 +307,7 @@ void Server::reload() {
     reload_hooks();
     for (const auto& worker : workers_)
         worker->post([raw = worker.get(), config = config_] { raw->reload(config); });
-    if (auto added = hand_over(std::move(*opened)); !added)
+    if (auto added = add_listeners(std::move(*opened)); !added)
         log_event(LogLevel::Error, "listener_not_opened", {{"reason", added.error()}});
     shared_.reloads.fetch_add(1, std::memory_order_relaxed);
     log_event(LogLevel::Notice, "reloaded", {{"file", config_->file}});
@@ -381,7 +331,8 @@ void Server::begin_drain() {
     drain_until_ = shared_.clock.now() + over + kDrainGraceMs;
     log_event(LogLevel::Notice, "draining",
               {{"connections", shared_.connections.load()}, {"over_ms", over}});
-    notify_service_manager(stopping_state(over + kDrainGraceMs + kHooksDrainMs));
+    if (!is_succeeded_)
+        notify_service_manager(stopping_state(over + kDrainGraceMs + kHooksDrainMs));
     for (const auto& worker : workers_)
         worker->post([raw = worker.get(), over] { raw->drain(over); });
 }
@@ -398,6 +349,8 @@ void Server::tick() {
     shared_.addresses.tick(now);
     dashboard_.tick();
     hook_sender_.tick();
+    if (upgrade_)
+        upgrade_->tick();
     if (state_ == State::Draining && (shared_.connections.load() == 0 || now >= drain_until_))
         stop();
     feed_watchdog(now);
@@ -405,7 +358,7 @@ void Server::tick() {
 
 void Server::feed_watchdog(Millis now) {
     static const Millis kInterval = watchdog_interval();
-    if (kInterval == 0 || now - fed_at_ < kInterval)
+    if (kInterval == 0 || is_succeeded_ || now - fed_at_ < kInterval)
         return;
     if (!is_asking_) {
         is_asking_ = true;

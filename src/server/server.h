@@ -8,6 +8,8 @@
 #include "server/hook_sender.h"
 #include "server/privileges.h"
 #include "server/shared.h"
+#include "server/succession.h"
+#include "server/upgrade.h"
 #include "server/worker.h"
 
 #include <functional>
@@ -19,8 +21,9 @@ namespace fanhorn {
 
 class Server {
   public:
-    // `load` reads the configuration again (HUP).
-    Server(std::shared_ptr<const Config> config, std::function<LoadedConfig()> load);
+    // `load` reads the configuration again (HUP); `program` is started again (USR2).
+    Server(std::shared_ptr<const Config> config, std::function<LoadedConfig()> load,
+           Program program);
     ~Server();
 
     // Opens the log, all listeners and the pid file: what can fail fails here.
@@ -30,6 +33,8 @@ class Server {
 
   private:
     enum class State : uint8_t { Serving, Draining, Stopping };
+    // For the last words of a drain to be heard.
+    static constexpr Millis kDrainGraceMs = 6000;
 
     void make_brokers();
     Result<void> start_brokers();
@@ -40,7 +45,9 @@ class Server {
     Result<std::vector<std::vector<NewListener>>> open_listeners(const Config& config);
     Result<void> open_address(const ListenerSettings& listener, const Address& address,
                               std::vector<std::vector<NewListener>>& opened);
-    Result<void> hand_over(std::vector<std::vector<NewListener>> listeners);
+    Result<void> inherit(std::vector<Descriptor> inherited, const ListenerSettings& listener,
+                         const Address& address, std::vector<std::vector<NewListener>>& opened);
+    Result<void> add_listeners(std::vector<std::vector<NewListener>> listeners);
     void on_signal(int signal);
     void reopen_log();
     void reload_log(const LogSettings& log);
@@ -50,6 +57,23 @@ class Server {
     void begin_drain();
     void stop();
     void tick();
+    void serve();
+
+    // server_upgrade.cc
+    void begin_upgrade();
+    std::string upgrade_hindrance() const;
+    void refuse_upgrade(std::string_view reason);
+    Upgrade::Owner upgrade_owner();
+    std::vector<Upgrade::Listening> listening();
+    std::string packed_state(int64_t frozen_at_micros, const std::vector<Packed>& packed);
+    void look_at_upgrade();
+    void end_succeeded(const Upgrade::Outcome& outcome);
+    Result<void> take_state();
+    Result<void> take_connections();
+    bool adopt_all(std::vector<Descriptor> sockets);
+    void begin_in_place();
+    [[noreturn]] void give_up(std::string_view reason);
+    void count(UpgradeEnd end);
     void feed_watchdog(Millis now);
 
     std::shared_ptr<const Config> config_;
@@ -62,6 +86,11 @@ class Server {
     std::vector<std::string> open_keys_; // addresses
     std::string pid_file_;
     std::string log_target_;
+    const Program program_;
+    std::unique_ptr<Upgrade> upgrade_;       // that is under way
+    std::unique_ptr<Succession> succession_; // until we serve
+    HandedState handed_;
+    bool is_succeeded_ = false; // another process is the service's now
     State state_ = State::Serving;
     Millis drain_until_ = 0;
     // The watchdog is fed when each worker has answered since the last time.

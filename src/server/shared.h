@@ -9,6 +9,7 @@
 #include "server/hooks.h"
 #include "server/memory_watch.h"
 #include "server/posted_sessions.h"
+#include "server/upgrade_words.h"
 #include "server/users.h"
 
 #include <atomic>
@@ -39,6 +40,10 @@ struct Shared {
     MemoryWatch memory;
     std::atomic<uint64_t> reloads{0};
     std::atomic<bool> is_draining{false};
+    // By UpgradeEnd, of this process and of those whose place it took.
+    std::array<std::atomic<uint64_t>, kUpgradeEnds> upgrades{};
+    std::atomic<uint64_t> handed_connections{0}; // that it took over
+    std::atomic<int64_t> freeze_micros{0};       // for which nobody served them
     size_t workers = 0;
     PostedSessions posted_sessions;
     Hooks hooks{clock};

@@ -175,6 +175,8 @@ void Worker::turn() {
         flush();
     flush_multiplexed();
     reap();
+    if (freeze_)
+        hold_still();
 }
 
 void Worker::go_on_with_handshakes() {
@@ -202,14 +204,17 @@ void Worker::flush_multiplexed() {
         each->flush();
 }
 
-void Worker::deliver() {
+// Whether there was something.
+bool Worker::deliver() {
     has_own_mail_ = false;
     // Read before the box is emptied: everything up to there is in the box.
     const std::vector<Position> pushed = hub_.pushed();
     mailbox_.take(batch_);
     if (batch_.since_micros)
         counters_.mailbox.observe(monotonic_micros() - batch_.since_micros);
+    const bool has_mail = batch_.since_micros != 0;
     hub_.deliver(batch_, pushed);
+    return has_mail;
 }
 
 void Worker::reap() {

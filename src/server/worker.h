@@ -17,6 +17,7 @@
 #include "server/control.h"
 #include "server/deadlines.h"
 #include "server/directory.h"
+#include "server/freeze.h"
 #include "server/handshakes.h"
 #include "server/inquiries.h"
 #include "server/multiplexer.h"
@@ -47,6 +48,7 @@ struct ListenerEnd final : LocalCount {
     ListenerSettings settings;
     std::string key; // address text: how a reload recognises it
     std::unique_ptr<Acceptor> acceptor;
+    Descriptor held; // the acceptor's, until begin_serving()
 };
 
 // A socket on its way to a worker.
@@ -90,6 +92,18 @@ class Worker {
     void reload(std::shared_ptr<const Config> config);
     void drain(Millis over);
     void stop();
+    // At the end of this turn it holds still.
+    void freeze(std::shared_ptr<Freeze> freeze) { freeze_ = std::move(freeze); }
+
+    // The main thread, before start(): listeners accept nobody until begin_serving().
+    void hold_listeners() { holds_listeners_ = true; }
+    // On its own thread, by post(): those that accept connections now, and the connections that
+    // another process had.
+    void begin_serving();
+    // Its listeners' sockets, with their keys.
+    std::vector<std::pair<std::string, int>> listening() const;
+    // A listener of that key; null: there is none.
+    ListenerEnd* listener(std::string_view key) const;
 
     // For its connections.
     Loop& loop() { return *loop_; }
@@ -167,6 +181,10 @@ class Worker {
     void run(Descriptors descriptors, bool use_ring, std::latch& parted);
     void set_up_ring();
     void wake();
+    void hold_still();
+    std::vector<Packed> pack_connections(const Freeze& freeze);
+    void let_go(const std::vector<Connection*>& connections);
+    void accept_on(ListenerEnd& listener, Descriptor socket);
     void turn();
     void go_on_with_handshakes();
     void flush();
@@ -180,7 +198,7 @@ class Worker {
     void leave(const Connection& connection);
     bool find_place(const ListenerSettings& listener);
     void turn_away(const ListenerSettings& listener, int fd, Limit limit, bool is_spare);
-    void deliver();
+    bool deliver();
     void tick();
     void drain_some();
     void end_aged();
@@ -231,6 +249,8 @@ class Worker {
     size_t drain_total_ = 0, drain_closed_ = 0;
     uint32_t shed_rounds_ = 0; // of MemoryWatch, that it has done its part of
     bool is_stopping_ = false;
+    bool holds_listeners_ = false;
+    std::shared_ptr<Freeze> freeze_; // in this turn
     std::thread thread_;
     std::atomic<std::thread::id> id_;
 };

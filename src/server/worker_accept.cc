@@ -63,14 +63,21 @@ void Worker::open(NewListener listener) {
     auto end = make_ref<ListenerEnd>(*this);
     end->settings = std::move(listener.settings);
     end->key = std::move(listener.key);
-    ListenerEnd* raw = end.get();
-    end->acceptor = std::make_unique<Acceptor>(*loop_, shared_.clock, std::move(listener.socket),
-                                               *reserve_, acceptor_owner(*raw));
-    if (!end->acceptor->is_open())
-        return log_event(LogLevel::Error, "listener_not_opened",
-                         {{"address", end->key}, {"reason", "no descriptor left"}});
-    bound_silence(*end);
-    listeners_.push_back(std::move(end));
+    if (holds_listeners_)
+        end->held = std::move(listener.socket);
+    else
+        accept_on(*end, std::move(listener.socket));
+    if (end->held || end->acceptor->is_open())
+        listeners_.push_back(std::move(end));
+}
+
+void Worker::accept_on(ListenerEnd& listener, Descriptor socket) {
+    listener.acceptor = std::make_unique<Acceptor>(*loop_, shared_.clock, std::move(socket),
+                                                   *reserve_, acceptor_owner(listener));
+    if (listener.acceptor->is_open())
+        return bound_silence(listener);
+    log_event(LogLevel::Error, "listener_not_opened",
+              {{"address", listener.key}, {"reason", "no descriptor left"}});
 }
 
 Acceptor::Owner Worker::acceptor_owner(ListenerEnd& listener) {

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// USR2: another process takes this one's place, and the one that takes it.
+#include "base/log.h"
+#include "server/command_line.h"
+#include "server/handed.h"
+#include "server/process.h"
+#include "server/server.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <latch>
+
+namespace fanhorn {
+
+// ---- the one that ends
+
+void Server::begin_upgrade() {
+    if (const std::string hindrance = upgrade_hindrance(); !hindrance.empty())
+        return refuse_upgrade(hindrance);
+    const LoadedConfig loaded = load_();
+    for (const std::string& error : loaded.errors)
+        log_event(LogLevel::Error, "configuration_error", {{"reason", error}});
+    if (!loaded.config)
+        return refuse_upgrade("the configuration has errors");
+    upgrade_ = std::make_unique<Upgrade>(loop_, shared_.clock, upgrade_owner());
+    if (auto begun = upgrade_->begin(program_); !begun) {
+        upgrade_ = nullptr;
+        return refuse_upgrade(begun.error());
+    }
+    log_event(LogLevel::Notice, "upgrade_begun", {{"program", program_.path}});
+}
+
+// Why it cannot be; "" where it can.
+std::string Server::upgrade_hindrance() const {
+    constexpr std::string_view kRemedy = "; drain with QUIT and start anew";
+    if (upgrade_)
+        return "one is under way";
+    if (state_ != State::Serving)
+        return "the daemon is draining";
+    if (shared_.descriptors == Descriptors::Worker)
+        return std::string("with 'descriptors = worker' sockets are in tables of their own")
+            .append(kRemedy);
+    for (const auto& named : shared_.brokers)
+        if (named->broker->keeps() == Broker::Keeps::Disk)
+            return ("[broker " + named->name +
+                    "] has its log on the disk, which two processes cannot have")
+                .append(kRemedy);
+    return "";
+}
+
+void Server::refuse_upgrade(std::string_view reason) {
+    count(UpgradeEnd::Refused);
+    log_event(LogLevel::Error, "upgrade_refused", {{"reason", reason}});
+}
+
+void Server::count(UpgradeEnd end) {
+    shared_.upgrades[static_cast<size_t>(end)].fetch_add(1, std::memory_order_relaxed);
+}
+
+Upgrade::Owner Server::upgrade_owner() {
+    return {
+        .listening = [this] { return listening(); },
+        .freeze =
+            [this](std::set<std::string> listeners) {
+                auto freeze = std::make_shared<Freeze>(workers_.size(), std::move(listeners));
+                for (const auto& worker : workers_)
+                    worker->post([raw = worker.get(), freeze] { raw->freeze(freeze); });
+                return freeze;
+            },
+        .state =
+            [this](int64_t frozen_at, const std::vector<Packed>& packed) {
+                return packed_state(frozen_at, packed);
+            },
+        .retire =
+            [this] {
+                shared_.hooks.retire();
+                for (const auto& named : shared_.brokers)
+                    named->broker->retire();
+            },
+    };
+}
+
+// As its workers tell, since sockets have other numbers there.
+std::vector<Upgrade::Listening> Server::listening() {
+    std::vector<std::vector<std::pair<std::string, int>>> of_workers(workers_.size());
+    std::latch told(static_cast<ptrdiff_t>(workers_.size()));
+    for (size_t i = 0; i < workers_.size(); ++i)
+        workers_[i]->post([&, i] {
+            of_workers[i] = workers_[i]->listening();
+            told.count_down();
+        });
+    told.wait();
+    std::vector<Upgrade::Listening> all;
+    for (size_t i = 0; i < of_workers.size(); ++i)
+        for (auto& [key, socket] : of_workers[i])
+            all.push_back({std::move(key), i, socket});
+    return all;
+}
+
+std::string Server::packed_state(int64_t frozen_at_micros, const std::vector<Packed>& packed) {
+    HandedState state;
+    state.frozen_at_micros = frozen_at_micros;
+    state.absent_until = shared_.clock.now() + config_->server.drain + kDrainGraceMs;
+    for (size_t i = 0; i < kUpgradeEnds; ++i)
+        state.upgrades[i] = shared_.upgrades[i].load(std::memory_order_relaxed);
+    const std::string hooks = shared_.hooks.pack();
+    state.hooks = hooks;
+    std::vector<std::string> logs(shared_.brokers.size());
+    for (size_t i = 0; i < logs.size(); ++i) {
+        if (shared_.brokers[i]->broker->keeps() != Broker::Keeps::Memory)
+            continue;
+        shared_.brokers[i]->broker->pack(logs[i]);
+        state.brokers.push_back({shared_.brokers[i]->name, logs[i]});
+    }
+    for (const Packed& each : packed)
+        state.records.push_back({each.worker, each.record});
+    return pack_state(state);
+}
+
+// Behind each turn, so that no callback of it is on the stack.
+void Server::look_at_upgrade() {
+    if (!upgrade_ || !upgrade_->outcome())
+        return;
+    const Upgrade::Outcome outcome = *upgrade_->outcome();
+    upgrade_ = nullptr;
+    if (outcome.successor)
+        return end_succeeded(outcome);
+    count(UpgradeEnd::Failed);
+    log_event(LogLevel::Error, "upgrade_failed", {{"reason", outcome.failure}});
+}
+
+// What was left behind is drained.
+void Server::end_succeeded(const Upgrade::Outcome& outcome) {
+    is_succeeded_ = true;
+    notify_service_manager("MAINPID=" + std::to_string(outcome.successor));
+    log_event(LogLevel::Notice, "upgraded",
+              {{"pid", outcome.successor},
+               {"connections", outcome.connections},
+               {"left", shared_.connections.load()},
+               {"freeze_ms", outcome.frozen_micros / 1000}});
+    if (outcome.is_cold)
+        log_event(LogLevel::Warning, "upgrade_cold",
+                  {{"reason", "the versions differ in what they hand over: all connections drain, "
+                              "and what was kept in memory is gone"}});
+    begin_drain();
+}
+
+// ---- the one that goes on
+
+Result<void> Server::take_state() {
+    auto state = succession_->await_state({open_keys_.begin(), open_keys_.end()});
+    if (!state)
+        return Error{state.error()};
+    handed_ = std::move(*state);
+    if (succession_->is_cold())
+        return {};
+    for (size_t i = 0; i < kUpgradeEnds; ++i)
+        shared_.upgrades[i] = handed_.upgrades[i];
+    if (shared_.observer && !shared_.hooks.unpack(handed_.hooks, handed_.absent_until))
+        return Error{"what it has for [hooks] is not understood"};
+    for (const auto& named : shared_.brokers) {
+        const auto found = std::find_if(handed_.brokers.begin(), handed_.brokers.end(),
+                                        [&](const auto& each) { return each.name == named->name; });
+        if (found == handed_.brokers.end() || named->broker->keeps() != Broker::Keeps::Memory)
+            continue;
+        if (!named->broker->unpack(found->state, handed_.absent_until))
+            return Error{"the log of broker '" + named->name + "' is not understood"};
+    }
+    return {};
+}
+
+Result<void> Server::take_connections() {
+    auto sockets = succession_->receive_connections();
+    if (!sockets)
+        return Error{sockets.error()};
+    const size_t count = sockets->size();
+    if (!adopt_all(std::move(*sockets)))
+        return Error{"a connection is not understood"};
+    if (auto taken = succession_->take_over(); !taken)
+        return taken;
+    shared_.handed_connections = count;
+    begin_in_place();
+    return {};
+}
+
+// Each by the worker that has the number of the one it had, as far as there are so many.
+bool Server::adopt_all(std::vector<Descriptor> sockets) {
+    std::latch adopted(static_cast<ptrdiff_t>(workers_.size()));
+    std::atomic<bool> is_understood{true};
+    for (size_t number = 0; number < workers_.size(); ++number)
+        workers_[number]->post([&, number] {
+            for (size_t i = 0; i < sockets.size() && is_understood; ++i)
+                if (handed_.records[i].worker % workers_.size() == number &&
+                    !adopt(*workers_[number], std::move(sockets[i]), handed_.records[i].record))
+                    is_understood = false;
+            adopted.count_down();
+        });
+    adopted.wait();
+    return is_understood;
+}
+
+// It is all ours from here on.
+void Server::begin_in_place() {
+    for (const auto& worker : workers_)
+        worker->post([raw = worker.get()] { raw->begin_serving(); });
+    if (!succession_->is_cold())
+        shared_.freeze_micros = monotonic_micros() - handed_.frozen_at_micros;
+    count(UpgradeEnd::Done);
+    if (auto written = write_pid_file(pid_file_, succession_->predecessor()); !written)
+        log_event(LogLevel::Error, "pid_file_not_written", {{"reason", written.error()}});
+    log_event(LogLevel::Notice, "took_over",
+              {{"from", succession_->predecessor()},
+               {"connections", shared_.handed_connections.load()},
+               {"freeze_ms", shared_.freeze_micros / 1000}});
+    handed_ = {};
+    succession_ = nullptr;
+}
+
+// Nobody has seen anything of us: the other one goes on.
+void Server::give_up(std::string_view reason) {
+    succession_->give_up(reason);
+    std::fprintf(stderr, "fanhorn: taking another process's place: %s\n",
+                 std::string(reason).c_str());
+    std::_Exit(kExitRuntime);
+}
+
+} // namespace fanhorn

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// A worker whose connections go to the process that takes this one's place, and one that gets them.
+#include "server/handed.h"
+#include "server/worker.h"
+
+namespace fanhorn {
+
+// ---- the one that ends
+
+std::vector<std::pair<std::string, int>> Worker::listening() const {
+    std::vector<std::pair<std::string, int>> sockets;
+    for (const auto& listener : listeners_)
+        if (listener->acceptor)
+            sockets.emplace_back(listener->key, listener->acceptor->socket());
+    return sockets;
+}
+
+// All workers take what others have for them until nobody has anything: then nothing moves.
+void Worker::hold_still() {
+    const std::shared_ptr<Freeze> freeze = std::exchange(freeze_, nullptr);
+    while (freeze->settle(deliver())) {
+    }
+    reap();
+    std::vector<Packed> packed = pack_connections(*freeze);
+    std::vector<Connection*> going;
+    for (const Packed& each : packed)
+        going.push_back(each.connection);
+    if (freeze->hold(std::move(packed)) == Freeze::Verdict::Gone)
+        let_go(going);
+}
+
+std::vector<Packed> Worker::pack_connections(const Freeze& freeze) {
+    std::vector<Packed> packed;
+    connections_.each([&](const Connection& connection) {
+        if (!freeze.takes(connection.listener_key()))
+            return;
+        if (auto record = pack(connection))
+            packed.push_back({const_cast<Connection*>(&connection), connection.plain_socket(),
+                              number_, std::move(*record)});
+    });
+    return packed;
+}
+
+// Who connects from now on is the other's.
+void Worker::let_go(const std::vector<Connection*>& connections) {
+    for (const auto& listener : listeners_)
+        listener->acceptor = nullptr;
+    for (Connection* each : connections)
+        release(*each);
+    reap();
+}
+
+// ---- the one that goes on
+
+ListenerEnd* Worker::listener(std::string_view key) const {
+    for (const auto& listener : listeners_)
+        if (listener->key == key)
+            return listener.get();
+    return nullptr;
+}
+
+void Worker::begin_serving() {
+    holds_listeners_ = false;
+    for (const auto& listener : listeners_)
+        if (listener->held)
+            accept_on(*listener, std::move(listener->held));
+    std::erase_if(listeners_, [](const auto& each) { return !each->acceptor->is_open(); });
+    go_on(*this);
+}
+
+} // namespace fanhorn
