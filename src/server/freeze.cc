@@ -18,7 +18,7 @@ bool Freeze::settle(bool has_moved) {
         changed_.notify_all();
     }
     changed_.wait(lock, [&] { return round_ != round || verdict_ != Verdict::Open; });
-    return round_ != round && moved_last_;
+    return verdict_ == Verdict::Open && moved_last_;
 }
 
 Freeze::Verdict Freeze::hold(std::vector<Packed> packed) {

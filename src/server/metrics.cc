@@ -224,6 +224,20 @@ std::string metrics_text(const Shared& shared, const Config& config) {
     all.single("fanhorn_workers", "gauge", "Event loops.", shared.workers);
     all.single("fanhorn_draining", "gauge", "1 while QUIT closes connections.", facts.is_draining);
     all.single("fanhorn_reloads_total", "counter", "Configurations taken over.", facts.reloads);
+    all.family("fanhorn_upgrades_total", "counter",
+               "Times that another process was to take the place, by how it ended; of this process "
+               "and of those before it.");
+    for (size_t i = 0; i < kUpgradeEnds; ++i)
+        all.sample("fanhorn_upgrades_total",
+                   "{result=\"" + std::string(upgrade_end_name(static_cast<UpgradeEnd>(i))) + "\"}",
+                   shared.upgrades[i].load(std::memory_order_relaxed));
+    all.single("fanhorn_handed_connections", "gauge",
+               "Connections that this process got when it took another one's place.",
+               shared.handed_connections.load(std::memory_order_relaxed));
+    all.family("fanhorn_handed_freeze_seconds", "gauge", "For so long nobody served them then.");
+    all.out.append("fanhorn_handed_freeze_seconds ")
+        .append(seconds(static_cast<uint64_t>(shared.freeze_micros)))
+        .append("\n");
     all.single("fanhorn_channels", "gauge",
                "Channels with history, a retained value or subscribers.", facts.channels);
     all.single("process_resident_memory_bytes", "gauge", "Resident memory.", facts.resident_bytes);

@@ -3,6 +3,11 @@
 
 namespace fanhorn {
 
+std::string_view upgrade_end_name(UpgradeEnd end) {
+    static constexpr std::string_view kNames[] = {"done", "failed", "refused"};
+    return kNames[static_cast<size_t>(end)];
+}
+
 std::string pack_state(const HandedState& state) {
     size_t size = state.hooks.size() + 64;
     for (const auto& each : state.brokers)

@@ -57,6 +57,7 @@ inline std::string letter(Word word) {
 // How upgrades have ended, as the metric has them.
 enum class UpgradeEnd : uint8_t { Done, Failed, Refused };
 inline constexpr size_t kUpgradeEnds = 3;
+std::string_view upgrade_end_name(UpgradeEnd end);
 
 // What the State's file has; the connections' sockets follow in their order.
 struct HandedState {

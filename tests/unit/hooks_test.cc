@@ -55,6 +55,42 @@ static void each_is_told(void**) {
                            position_text({7, 42}) + "\";");
 }
 
+// Who comes over to the next process has not come, and who does not come has gone when it is time.
+static void who_is_here_goes_on_elsewhere(void**) {
+    FakeClock clock;
+    Hooks before(clock);
+    Hooks after(clock);
+    before.configure({section("app")});
+    after.configure({section("app")});
+    before.on_channel("chat", true);
+    before.on_user("alice", true);
+    before.on_user("bob", true);
+    told(before);
+    const std::string packed = before.pack();
+    assert_true(after.unpack(packed, clock.now() + 3000));
+    before.retire();
+    before.on_user("bob", false);
+    before.on_user("carol", true);
+    before.on_unheard("dave", {7, 42});
+    before.end();
+    assert_text(told(before), "");
+
+    after.on_channel("chat", true);
+    after.on_user("alice", true);
+    clock.advance(2999);
+    after.tick();
+    assert_text(told(after), "");
+    clock.advance(1); // gone, and its grace begins
+    after.tick();
+    clock.advance(1000);
+    after.tick();
+    assert_text(told(after), "\"event\":\"disconnected\",\"user\":\"bob\";");
+
+    Hooks other(clock);
+    assert_false(other.unpack(packed.substr(0, packed.size() - 1), 0));
+    assert_false(other.unpack(std::string("\x07\0\0", 3), 0)); // no such kind
+}
+
 static void who_is_back_in_time_is_not_told(void**) {
     FakeClock clock;
     Hooks hooks(clock);
@@ -191,6 +227,7 @@ static void signatures(void**) {
 int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(each_is_told),
+        cmocka_unit_test(who_is_here_goes_on_elsewhere),
         cmocka_unit_test(who_is_back_in_time_is_not_told),
         cmocka_unit_test(who_is_here_is_not_offline),
         cmocka_unit_test(each_section_has_its_own),
