@@ -133,6 +133,15 @@ class SseTransport final : public Transport {
         return request.parameter("protocol");
     }
 
+    Manner manner_of(const Encoding& encoding, bool is_session) const override {
+        Manner manner;
+        if (is_session)
+            manner.query.append("protocol=").append(kSessionProtocol);
+        else if (&encoding == &enveloped_)
+            manner.query = "envelope=1";
+        return manner;
+    }
+
     std::variant<Opening, http::Problem> open(const Asked& asked) override {
         Opening opening;
         opening.is_session = asks_session(asked.request);

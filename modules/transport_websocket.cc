@@ -146,6 +146,9 @@ class WebsocketInbound final : public Inbound, public Pooled<WebsocketInbound> {
     }
 
   private:
+    void append_partial(std::string& out) const override { reader_.append_partial(out); }
+
+  private:
     struct Handler final : FrameHandler {
         Handler(WebsocketInbound& owner, Client& peer) : inbound(owner), client(peer) {}
         bool on_message(Opcode opcode, std::string payload, bool compressed) override {
@@ -233,6 +236,20 @@ class WebsocketTransport final : public Transport {
     // RFC 6455 section 11.3.4.
     bool asks_session(const http::Request& request) const override {
         return request.header_has_token("Sec-WebSocket-Protocol", kSessionProtocol);
+    }
+
+    Manner manner_of(const Encoding& encoding, bool is_session) const override {
+        const bool is_deflated = &encoding == &plain_deflated_ || &encoding == &enveloped_deflated_;
+        Manner manner;
+        manner.lines = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                       "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+        if (is_deflated)
+            manner.lines += "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+        if (is_session)
+            http::append_header(manner.lines, "Sec-WebSocket-Protocol", kSessionProtocol);
+        else if (&encoding == &enveloped_ || &encoding == &enveloped_deflated_)
+            manner.query = "envelope=1";
+        return manner;
     }
 
     // RFC 6455 section 4.2.

@@ -369,6 +369,57 @@ size_t MessageReader::feed(std::span<char> bytes, const ReaderLimits& limits,
     return bytes.size() - turn.unread();
 }
 
+namespace {
+
+// A client's frame of `size` bytes of payload, of which `begin` are there; `key` is that of the
+// next one.
+void append_begin(std::string& out, unsigned char first, std::string_view begin, uint64_t size,
+                  const MaskKey& key) {
+    out += static_cast<char>(first);
+    const int length_bytes = size < kLength16 ? 0 : size <= 0xffff ? 2 : 8;
+    const uint64_t length = length_bytes == 0 ? size : length_bytes == 2 ? kLength16 : kLength64;
+    out += static_cast<char>(kMasked | length);
+    for (int shift = 8 * (length_bytes - 1); shift >= 0; shift -= 8)
+        out += static_cast<char>(size >> shift);
+    MaskKey first_key{};
+    for (size_t i = 0; i < key.size(); ++i)
+        first_key[(i + begin.size()) % 4] = key[i];
+    out.append(reinterpret_cast<const char*>(first_key.data()), first_key.size());
+    std::string payload(begin);
+    apply_mask(payload, first_key);
+    out += payload;
+}
+
+} // namespace
+
+void MessageReader::append_partial(std::string& out) const {
+    if (!partial_)
+        return;
+    const Partial& state = *partial_;
+    const bool in_control = state.in_payload && is_control(state.opcode);
+    const bool in_data = state.in_payload && !in_control;
+    const auto first = [&](Opcode opcode, bool is_final) {
+        const bool is_compressed = state.is_compressed && opcode == state.message_opcode;
+        return static_cast<unsigned char>((is_final ? kFin : 0) | (is_compressed ? kRsv1 : 0) |
+                                          static_cast<unsigned char>(opcode));
+    };
+    if (in_data && state.fragments == 1) {
+        append_begin(out, first(state.message_opcode, state.is_final), state.message,
+                     state.message.size() + state.remaining, state.key);
+    } else {
+        if (state.in_message())
+            append_begin(out, first(state.message_opcode, false), state.message,
+                         state.message.size(), {});
+        if (in_data)
+            append_begin(out, first(Opcode::Continuation, state.is_final), "", state.remaining,
+                         state.key);
+    }
+    if (in_control)
+        append_begin(out, first(state.opcode, true), state.control,
+                     state.control.size() + state.remaining, state.key);
+    out.append(reinterpret_cast<const char*>(state.header.data()), state.header_size);
+}
+
 std::string accept_key(std::string_view key) {
     constexpr std::string_view kGuid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     const auto digest = sha1(std::string(key).append(kGuid));

@@ -94,6 +94,9 @@ class MessageReader {
     bool has_ended() const { return ended_; }
     // Whether a frame or message has begun and not ended.
     bool is_partial() const { return partial_ != nullptr; }
+    // Appends bytes that would bring a new reader to where this one is: of an unfinished message
+    // one fragment, of the frame that is coming what is missing of it.
+    void append_partial(std::string& out) const;
 
   private:
     struct Partial;

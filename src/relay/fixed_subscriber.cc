@@ -164,6 +164,22 @@ size_t FixedSubscriber::remaining() const {
     return count;
 }
 
+std::optional<HandedPart> FixedSubscriber::handed_part() const {
+    HandedPart part;
+    for (size_t i = 0; i < count_; ++i) {
+        const Subscription& each = subscription(i);
+        if (each.place == Subscription::Place::Gone)
+            continue;
+        if (!is_settled(each))
+            return std::nullopt;
+        part.channels.push_back(each.feed->channel().name());
+        if (const Filter* filter = each.feed->filter())
+            part.filter = filter->text();
+    }
+    part.position = position_;
+    return part;
+}
+
 Subscription* FixedSubscriber::next_pending() {
     Subscription* lowest = nullptr;
     uint64_t lowest_seq = 0;

@@ -38,6 +38,8 @@ class FixedSubscriber : public Subscriber {
     bool is_caught_up() const;
     // How many subscriptions have not ended.
     size_t remaining() const;
+    // Those that have not ended. None: one of them is in between.
+    std::optional<HandedPart> handed_part() const;
     Subscription& subscription(size_t index) {
         return several_ ? several_->subscriptions[index] : first_;
     }

@@ -47,6 +47,7 @@ class Identities {
     const Identity* of(std::string_view authority) const;
     // Instead of what that section gave before.
     void take(IdentityRef identity);
+    const std::vector<IdentityRef>& all() const { return held_; }
     bool empty() const { return held_.empty(); }
     void clear() { held_.clear(); }
     // "" for nobody in particular.

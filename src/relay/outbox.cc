@@ -26,6 +26,14 @@ void Outbox::Waiting::advance(size_t written) {
     own_sent += written - of_rest;
 }
 
+void Outbox::append_to(std::string& out) const {
+    if (!waiting_)
+        return;
+    if (const Rest& rest = waiting_->rest; rest.size() > 0)
+        out.append(rest.segment->bytes, rest.begin, rest.size());
+    out.append(waiting_->own, waiting_->own_sent);
+}
+
 Outbox::Written Outbox::write(Sink& sink) {
     Written result;
     while (waiting_ && !waiting_->empty()) {

@@ -17,6 +17,10 @@ class Outbox {
     // Bytes of our own that wait.
     size_t own_bytes() const { return waiting_ ? waiting_->own.size() - waiting_->own_sent : 0; }
 
+    // Appends what waits, in the order in which it would go; and the seq of the rest, 0 for none.
+    void append_to(std::string& out) const;
+    uint64_t rest_seq() const { return waiting_ && waiting_->rest.size() ? waiting_->rest.seq : 0; }
+
     // And those of the rest.
     size_t bytes() const { return waiting_ ? own_bytes() + waiting_->rest.size() : 0; }
 

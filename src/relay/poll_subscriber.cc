@@ -110,6 +110,17 @@ void PollSubscriber::wait_on(uint64_t after) {
         flush();
 }
 
+std::optional<HandedSubscriber> PollSubscriber::hand_over() const {
+    auto part = handed_part();
+    if (state() != State::Live || !part || part->channels.size() != channel_count() ||
+        !is_caught_up())
+        return std::nullopt;
+    HandedSubscriber handed;
+    handed.told = part->position = position();
+    handed.parts.push_back(std::move(*part));
+    return handed;
+}
+
 void PollSubscriber::flush() {
     if (state() != State::Live)
         return;

@@ -24,6 +24,9 @@ class PollSubscriber final : public FixedSubscriber {
     PollSubscriber(Sink& sink, const Wish& wish, PollWish poll);
 
     void begin(Wish&& wish);
+    // One that waits. What it asked comes from asked().
+    std::optional<HandedSubscriber> hand_over() const override;
+    const PollWish& asked() const { return poll_; }
     // The wait ran out: an empty answer.
     void on_timeout();
     void on_writable() override {}

@@ -58,7 +58,10 @@ void Session::set_end(BrokerEnd& end) {
 
 void Session::begin(const Wish& wish) {
     if (!wish.channels.empty())
-        return subscribe({wish.channels, wish.settings, wish.since, wish.filter, false, nullptr});
+        return subscribe({.channels = wish.channels,
+                          .settings = wish.settings,
+                          .since = wish.since,
+                          .filter = wish.filter});
     Start start;
     start.told = {end_->epoch, end_->delivered};
     open(start);
@@ -109,6 +112,7 @@ void Session::on_placed(Step& step, const std::vector<Member*>& members, const S
     std::string& out = outbox_.own();
     auto placement = std::make_unique<Placement>();
     placement->members = members;
+    placement->is_resumed = step.is_resumed;
     placement->rest.after = start.after;
     placement->rest.epoch = epoch_ = start.epoch;
     placement->is_read = placement->is_end = start.after >= start.head;

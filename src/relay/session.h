@@ -28,6 +28,7 @@ class Session final : public Subscriber, public Pooled<Session> {
         std::vector<const ChannelSettings*> settings;
         Since since;
         FilterRef filter;        // null: everything
+        bool is_resumed = false; // its client has been told that it is caught up
         bool is_patched = false; // states may come as patches of the one before; no wildcards
         // The reply, which goes ahead of everything that the channels bring; null: none.
         std::function<std::string(const Start& start)> reply;
@@ -41,6 +42,10 @@ class Session final : public Subscriber, public Pooled<Session> {
 
     // Opens with the channels of the wish, perhaps none.
     void begin(const Wish& wish);
+    // Instead of begin(), of one that another process had and has greeted: `head` is what its
+    // client has not got.
+    void resume(const HandedSubscriber& handed);
+    std::optional<HandedSubscriber> hand_over() const override;
 
     void subscribe(Step step);
     // As Hub has it, of the step's filter, if there is one.
@@ -110,6 +115,7 @@ class Session final : public Subscriber, public Pooled<Session> {
         std::vector<Member*> members;
         Stretch rest;                    // what to read next
         std::deque<MessageRef> retained; // before that
+        bool is_resumed = false;         // as its step
         bool is_read = false;            // what `rest` follows is in the outbox, or was nothing
         bool is_end = false;             // and was all there is
         // Of one who was too slow, where its channel has `conflate`.
@@ -121,6 +127,9 @@ class Session final : public Subscriber, public Pooled<Session> {
         explicit Line(Session* asker) : session(asker) {}
         Session* session;
     };
+
+    std::optional<HandedPart> handed_part(const Member& member) const;
+    bool append_frames(const Member& member, std::string& out) const;
 
     static Member& member(Subscription& subscription) { return static_cast<Member&>(subscription); }
     void retire_all() override;

@@ -62,7 +62,8 @@ bool Session::is_done(Placement& placement) {
         return false;
     for (Member* each : placement.members) {
         each->placement = nullptr;
-        caught_up(*each);
+        if (!placement.is_resumed)
+            caught_up(*each);
         each->feed->join(*each, seq);
     }
     for (Member* each : std::vector(std::move(placement.members)))

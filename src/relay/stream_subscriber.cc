@@ -12,13 +12,19 @@ StreamSubscriber::StreamSubscriber(Sink& sink, const Wish& wish, std::string hea
     replay_->head = std::move(head);
 }
 
+void StreamSubscriber::resume(bool owes_position) {
+    replay_->is_resumed = true;
+    owes_position_ = owes_position;
+}
+
 // ---- opening and replay
 
 void StreamSubscriber::on_start(Start start) {
     position_ = start.told;
     std::string& out = outbox_.own();
     out += replay_->head;
-    encoding_.hello(out, {connection_, start.told, heartbeat_every()});
+    if (!replay_->is_resumed)
+        encoding_.hello(out, {connection_, start.told, heartbeat_every()});
     Stretch stretch;
     stretch.after = start.after;
     stretch.epoch = start.epoch;

@@ -16,6 +16,10 @@ class StreamSubscriber final : public FixedSubscriber, public Pooled<StreamSubsc
 
     // Asks the broker; the opening may have been written when this returns.
     void begin(const Wish& wish) { place(Wish(wish)); }
+    // Before begin(), of one that another process had: `head` is what its client has not got, and
+    // has been greeted before.
+    void resume(bool owes_position);
+    std::optional<HandedSubscriber> hand_over() const override;
     void on_writable() override;
     void flush() override;
     bool takes_batch() const override;
@@ -32,6 +36,7 @@ class StreamSubscriber final : public FixedSubscriber, public Pooled<StreamSubsc
         std::string head;
         Stretch rest; // what to read next
         uint64_t epoch = 0;
+        bool is_resumed = false; // there was an answer's head, and a greeting
         bool is_end = false;     // there is nothing more to read for now
         bool is_read = false;    // a page has come and is in the outbox
         bool is_asked = false;   // a page will come later
@@ -68,6 +73,8 @@ class StreamSubscriber final : public FixedSubscriber, public Pooled<StreamSubsc
     bool send_picked(const Picked* picked, size_t count);
     void settle_pending();
     void keep_rest(const Backlog::Written& written);
+    bool append_frames(std::string& out) const;
+    Position handed_position() const;
 
     bool skip_over_limit();
     bool skip(Subscription& subscription);

@@ -65,6 +65,14 @@ void Subscriber::note_slow(SlowConsumer policy) {
     hub().counters().evictions[static_cast<size_t>(policy)].add(1);
 }
 
+// ---- another process goes on
+
+bool Subscriber::is_settled(const Subscription& subscription) const {
+    return subscription.feed && subscription.ending == Subscription::Ending::No &&
+           (subscription.place != Subscription::Place::Young ||
+            subscription.ordinal <= end_->delivered);
+}
+
 // ---- beside the log
 
 void Subscriber::close(const Farewell& farewell) {

@@ -3,9 +3,11 @@
 #pragma once
 
 #include "relay/feed.h"
+#include "relay/handover.h"
 #include "relay/outbox.h"
 #include "relay/sink.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,6 +47,7 @@ class Subscriber {
     const ConnectionId& connection() const { return connection_; }
     bool is_single() const { return is_single_; }
     Sink& sink() const { return sink_; }
+    const Encoding& encoding() const { return encoding_; }
     // What its client has: what it may be told as its position.
     virtual Position position() const = 0;
 
@@ -64,6 +67,8 @@ class Subscriber {
     virtual void on_ending(Subscription& subscription) = 0;
     // About once a second while its socket is full.
     virtual void on_stalled(Millis now, Millis send_timeout) = 0;
+    // What it is, while nothing moves; changes nothing. None: it cannot be told now.
+    virtual std::optional<HandedSubscriber> hand_over() const = 0;
     // Ends from our side: last words, then Sink::finish.
     virtual void close(const Farewell& farewell);
     // The socket is gone: nothing is sent any more.
@@ -96,6 +101,14 @@ class Subscriber {
     bool send_outbox();
     // The last of a frame with that seq has gone, of which an earlier write took a part.
     virtual void on_rest_sent(uint64_t) {}
+    // More than that is not rendered for another process, which reads history instead.
+    static constexpr size_t kMaxHandedBytes = 1 << 20;
+    // Whether its frames and its cursor can be told: not in between.
+    bool is_settled(const Subscription& subscription) const;
+    static bool is_overtaken(const Subscription& subscription) {
+        return subscription.feed && subscription.place != Subscription::Place::Young &&
+               subscription.ordinal < subscription.feed->first();
+    }
     static bool runs_over(const Subscription& subscription) {
         return subscription.feed && subscription.feed->runs_over(subscription);
     }

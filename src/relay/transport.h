@@ -47,6 +47,8 @@ class Inbound {
     virtual void receive(std::span<char> bytes, Client& client) = 0;
     // A heartbeat is due. False: the peer has not answered the last ones and is taken for dead.
     virtual bool on_heartbeat() = 0;
+    // Appends bytes that would bring a new one to where this one is.
+    virtual void append_partial(std::string& /*out*/) const {}
 };
 
 // A subscription request that the server has checked: channels exist, may be read and share a
@@ -95,6 +97,12 @@ class Transport {
     virtual bool asks_session(const http::Request&) const { return false; }
     // Whether all that it sends is in envelopes.
     virtual bool has_envelopes() const { return false; }
+    // What a request says to be given that encoding, one of those that open() gives: query
+    // parameters, and header lines with their CRLFs.
+    struct Manner {
+        std::string query, lines;
+    };
+    virtual Manner manner_of(const Encoding& /*encoding*/, bool /*is_session*/) const { return {}; }
     // Checks what is the transport's own in the request and says how to go on.
     virtual std::variant<Opening, http::Problem> open(const Asked& asked) = 0;
     // A refusal in a form of its own, for a transient problem that the usual one would make

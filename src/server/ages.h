@@ -43,11 +43,11 @@ template <typename T, Hook T::*member> class Ages {
         return first && lists_.begin()->first * kSecond <= now ? first : nullptr;
     }
 
-    // Calls see(element) for each.
+    // Calls see(element, due) for each, `due` good to a second and 0 where it need not go.
     template <typename See> void each(See see) {
         for (auto& [second, list] : lists_)
             for (T* element = list.front(); element; element = list.next(*element))
-                see(*element);
+                see(*element, second == kNever ? 0 : second * kSecond);
     }
 
     size_t list_count() const { return lists_.size(); }

@@ -36,6 +36,8 @@ class Commands final : public std::enable_shared_from_this<Commands> {
     void run(std::string_view text, Rights& rights, const Connection& from,
              const Say& also = nullptr);
     const ConnectionId& connection() const { return connection_; }
+    // Whether nothing is waited for.
+    bool is_idle() const { return lookups_.empty(); }
 
   private:
     struct Lookup;

@@ -141,6 +141,8 @@ class Connection : public Client, public Deadline {
     virtual NetAddress own_peer() const = 0;
 
   private:
+    friend class Handover;
+
     void leave_unread(bool is_drained);
     void hear(std::span<char> bytes);
     void on_heartbeat();
@@ -207,6 +209,7 @@ class Connection : public Client, public Deadline {
     void run_own(std::string_view text, const Commands::Say& also);
     void begin_user();
     void open_session(Opening&& opening, const Wish& wish);
+    Session& make_session(const Wish& wish, std::string head, Encoding* patching);
     bool is_full() const;
 
     // connection_auth.cc

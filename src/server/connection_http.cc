@@ -45,16 +45,23 @@ void Connection::feed(std::span<char> bytes) {
 }
 
 void Connection::feed_on(std::span<char> bytes) {
+    std::string_view of_head;
     while (!bytes.empty() && wants_input() && state_ != State::Streaming) {
         const std::string_view text(bytes.data(), bytes.size());
         size_t used = bytes.size(); // Flushing and beyond: dropped
-        if (state_ == State::Idle || state_ == State::Head)
+        if (state_ == State::Idle || state_ == State::Head) {
+            if (state_ == State::Idle)
+                exchange_->head_bytes.clear();
             used = feed_head(text);
-        else if (state_ == State::Body)
+            of_head = text.substr(0, used);
+        } else if (state_ == State::Body) {
             used = feed_body(text);
+        }
         bytes = bytes.subspan(used);
     }
     is_feeding_ = false;
+    if (state_ == State::Head || state_ == State::Body)
+        exchange_->head_bytes += of_head;
     if (state_ == State::Streaming)
         return leave_http(bytes);
     if (state_ == State::Closed)

@@ -29,10 +29,13 @@ Standing::~Standing() {
 }
 
 void Connection::open_session(Opening&& opening, const Wish& wish) {
-    if (!begin_stream(opening, wish))
-        return;
-    auto subscriber =
-        std::make_unique<Session>(*this, wish, std::move(opening.head), opening.patching);
+    if (begin_stream(opening, wish))
+        make_session(wish, std::move(opening.head), opening.patching).begin(wish);
+}
+
+// That has still to begin.
+Session& Connection::make_session(const Wish& wish, std::string head, Encoding* patching) {
+    auto subscriber = std::make_unique<Session>(*this, wish, std::move(head), patching);
     Session& session = *subscriber;
     subscriber_ = std::move(subscriber);
     session.set_user(std::string(standing().identities.user()),
@@ -44,7 +47,7 @@ void Connection::open_session(Opening&& opening, const Wish& wish) {
         standing().posted = &worker().shared().posted_sessions;
         standing().posted->add(wish.connection, worker(), *this);
     }
-    session.begin(wish);
+    return session;
 }
 
 // A token that came in a command named a user.

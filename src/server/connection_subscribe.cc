@@ -369,6 +369,8 @@ void Connection::refuse_subscription(const http::Problem& problem) {
 }
 
 void Connection::refuse(Start::Status status) {
+    if (!exchange_) // another process answered it
+        return drop();
     worker().bury(std::move(subscriber_));
     inbound_ = nullptr;
     standing_ = nullptr;

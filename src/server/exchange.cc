@@ -23,7 +23,7 @@ void Exchange::clear() {
     channels.clear();
     body = {}; // a payload is moved out of it: with a larger one's capacity it would stay so large
     lines = nullptr;
-    for (std::string* each : {&stash, &out}) {
+    for (std::string* each : {&head_bytes, &stash, &out}) {
         each->clear();
         if (each->capacity() > kMaxKept)
             *each = {};

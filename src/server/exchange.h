@@ -35,6 +35,7 @@ struct Exchange {
     Route route;
     std::vector<std::string> channels; // of the path, decoded
     std::string body;
+    std::string head_bytes;               // of a request that is coming, where it came in pieces
     std::unique_ptr<LinePublisher> lines; // a streamed NDJSON body
     std::string stash;                    // bytes behind the request that is being answered
     std::string out;                      // answers

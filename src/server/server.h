@@ -70,8 +70,12 @@ class Server {
     void end_succeeded(const Upgrade::Outcome& outcome);
     Result<void> take_state();
     Result<void> take_connections();
-    bool adopt_all(std::vector<Descriptor> sockets);
-    void begin_in_place();
+    // What one worker gets: by the number of the one it had, as far as there are so many.
+    struct Share {
+        std::vector<Descriptor> sockets;
+        std::vector<Handed> handed;
+    };
+    void begin_in_place(std::vector<Share> shares);
     [[noreturn]] void give_up(std::string_view reason);
     void count(UpgradeEnd end);
     void feed_watchdog(Millis now);
@@ -90,6 +94,7 @@ class Server {
     std::unique_ptr<Upgrade> upgrade_;       // that is under way
     std::unique_ptr<Succession> succession_; // until we serve
     HandedState handed_;
+    size_t left_behind_ = 0;    // connections that it did not get
     bool is_succeeded_ = false; // another process is the service's now
     State state_ = State::Serving;
     Millis drain_until_ = 0;

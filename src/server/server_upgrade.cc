@@ -2,7 +2,6 @@
 // USR2: another process takes this one's place, and the one that takes it.
 #include "base/log.h"
 #include "server/command_line.h"
-#include "server/handed.h"
 #include "server/process.h"
 #include "server/server.h"
 
@@ -99,6 +98,7 @@ std::vector<Upgrade::Listening> Server::listening() {
 }
 
 std::string Server::packed_state(int64_t frozen_at_micros, const std::vector<Packed>& packed) {
+    left_behind_ = shared_.connections.load() - packed.size();
     HandedState state;
     state.frozen_at_micros = frozen_at_micros;
     state.absent_until = shared_.clock.now() + config_->server.drain + kDrainGraceMs;
@@ -137,7 +137,7 @@ void Server::end_succeeded(const Upgrade::Outcome& outcome) {
     log_event(LogLevel::Notice, "upgraded",
               {{"pid", outcome.successor},
                {"connections", outcome.connections},
-               {"left", shared_.connections.load()},
+               {"left", left_behind_},
                {"freeze_ms", outcome.frozen_micros / 1000}});
     if (outcome.is_cold)
         log_event(LogLevel::Warning, "upgrade_cold",
@@ -174,34 +174,31 @@ Result<void> Server::take_connections() {
     auto sockets = succession_->receive_connections();
     if (!sockets)
         return Error{sockets.error()};
-    const size_t count = sockets->size();
-    if (!adopt_all(std::move(*sockets)))
-        return Error{"a connection is not understood"};
+    std::vector<Share> shares(workers_.size());
+    for (size_t i = 0; i < sockets->size(); ++i) {
+        auto handed = unpack_handed(handed_.records[i].record);
+        if (!handed || !succession_->has_listener(handed->listener))
+            return Error{"a connection is not understood"};
+        Share& share = shares[handed_.records[i].worker % shares.size()];
+        share.sockets.push_back(std::move((*sockets)[i]));
+        share.handed.push_back(std::move(*handed));
+    }
     if (auto taken = succession_->take_over(); !taken)
         return taken;
-    shared_.handed_connections = count;
-    begin_in_place();
+    shared_.handed_connections = sockets->size();
+    begin_in_place(std::move(shares));
     return {};
 }
 
-// Each by the worker that has the number of the one it had, as far as there are so many.
-bool Server::adopt_all(std::vector<Descriptor> sockets) {
-    std::latch adopted(static_cast<ptrdiff_t>(workers_.size()));
-    std::atomic<bool> is_understood{true};
-    for (size_t number = 0; number < workers_.size(); ++number)
-        workers_[number]->post([&, number] {
-            for (size_t i = 0; i < sockets.size() && is_understood; ++i)
-                if (handed_.records[i].worker % workers_.size() == number &&
-                    !adopt(*workers_[number], std::move(sockets[i]), handed_.records[i].record))
-                    is_understood = false;
-            adopted.count_down();
-        });
-    adopted.wait();
-    return is_understood;
-}
-
 // It is all ours from here on.
-void Server::begin_in_place() {
+void Server::begin_in_place(std::vector<Share> shares) {
+    std::latch placed(static_cast<ptrdiff_t>(workers_.size()));
+    for (size_t i = 0; i < workers_.size(); ++i)
+        workers_[i]->post([&, i] {
+            workers_[i]->place_all(shares[i].sockets, shares[i].handed);
+            placed.count_down();
+        });
+    placed.wait(); // before anything is published
     for (const auto& worker : workers_)
         worker->post([raw = worker.get()] { raw->begin_serving(); });
     if (!succession_->is_cold())

@@ -9,9 +9,7 @@
 namespace fanhorn {
 
 SocketConnection::SocketConnection(Ref<ListenerEnd> end, int fd)
-    : Connection(std::move(end)), socket_(fd), is_proxy_due_(listener().proxy_protocol) {
-    counters().accepted.add(1);
-}
+    : Connection(std::move(end)), socket_(fd), is_proxy_due_(listener().proxy_protocol) {}
 
 SocketConnection::~SocketConnection() {
     unwatch();
@@ -23,6 +21,10 @@ bool SocketConnection::begin() {
     if (is_proxy_due_ || (!tls_ && listener().http2 == Http2::Cleartext))
         enter(State::Preface);
     arm(worker().config().limits.header_timeout);
+    return watch_socket();
+}
+
+bool SocketConnection::watch_socket() {
     return watch(worker().loop(), socket_.get());
 }
 

@@ -29,7 +29,11 @@ class SocketConnection final : public Connection,
     ssize_t write(const iovec* pieces, int count) override;
     void finish() override;
 
+    // For begin(), and for a connection that another process had.
+    [[nodiscard]] bool watch_socket();
+
   private:
+    friend class Handover;
     friend class Multiplexer;
     friend class StreamConnection;
 

@@ -67,6 +67,7 @@ std::vector<Descriptor> Succession::take_listeners(const std::string& key) {
 }
 
 Result<HandedState> Succession::await_state(const std::set<std::string>& listeners) {
+    keys_ = listeners;
     listeners_.clear(); // those that the configuration has not: nobody listens there any more
     std::string ready = letter(Word::Ready);
     PackedWriter to(ready);

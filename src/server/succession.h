@@ -32,6 +32,7 @@ class Succession {
     Result<HandedState> await_state(const std::set<std::string>& listeners);
     // One socket for each of the state's records, in their order.
     Result<std::vector<Descriptor>> receive_connections();
+    bool has_listener(const std::string& key) const { return keys_.contains(key); }
     // All is adopted: when this returns, it is ours.
     Result<void> take_over();
     // Why we cannot; the other goes on.
@@ -45,7 +46,8 @@ class Succession {
     int predecessor_ = 0;
     bool is_cold_ = false;
     std::vector<std::pair<std::string, Descriptor>> listeners_;
-    std::string state_; // of which HandedState is views
+    std::set<std::string> keys_; // that we have
+    std::string state_;          // of which HandedState is views
     size_t records_ = 0;
 };
 

@@ -18,6 +18,7 @@
 #include "server/deadlines.h"
 #include "server/directory.h"
 #include "server/freeze.h"
+#include "server/handed_record.h"
 #include "server/handshakes.h"
 #include "server/inquiries.h"
 #include "server/multiplexer.h"
@@ -97,8 +98,10 @@ class Worker {
 
     // The main thread, before start(): listeners accept nobody until begin_serving().
     void hold_listeners() { holds_listeners_ = true; }
-    // On its own thread, by post(): those that accept connections now, and the connections that
-    // another process had.
+    // On its own thread, by post(), and by all workers before the first begin_serving(): what
+    // another process had is where it was.
+    void place_all(std::span<Descriptor> sockets, std::span<const Handed> handed);
+    // Those are heard, and others accepted.
     void begin_serving();
     // Its listeners' sockets, with their keys.
     std::vector<std::pair<std::string, int>> listening() const;
@@ -153,6 +156,8 @@ class Worker {
     // Takes a place for one more connection, for adopt(). False where there is none.
     bool take_place(const ListenerSettings& listener);
     void adopt(Connection& connection, Millis goes_at);
+    // One that another process had.
+    void place(Connection& connection, const ListenerSettings& listener, Millis goes_at);
     // When a connection that begins now has to go, for its age; 0: never.
     Millis date_to_go(const ListenerSettings& listener) const;
     // It has another one.
@@ -182,6 +187,7 @@ class Worker {
     void set_up_ring();
     void wake();
     void hold_still();
+    bool take_all();
     std::vector<Packed> pack_connections(const Freeze& freeze);
     void let_go(const std::vector<Connection*>& connections);
     void accept_on(ListenerEnd& listener, Descriptor socket);

@@ -119,6 +119,7 @@ void Worker::accept(ListenerEnd& listener, int fd, bool is_spare) {
     const uint64_t address = is_counted ? address_key(listener.settings, peer_of(fd)) : 0;
     if (const auto limit = enter(listener.settings, is_spare, address))
         return turn_away(listener.settings, fd, *limit, is_spare);
+    counters_.accepted.add(1);
     auto* connection = new SocketConnection(Ref<ListenerEnd>(&listener), fd);
     if (address)
         addresses_.emplace(connection, address);
@@ -195,6 +196,18 @@ bool Worker::take_place(const ListenerSettings& listener) {
     if (!is_found)
         counters_.hit(Limit::MaxConnections, listener.name);
     return is_found;
+}
+
+// Beyond any limit: it has been let in.
+void Worker::place(Connection& connection, const ListenerSettings& listener, Millis goes_at) {
+    shared_.connections.fetch_add(1, std::memory_order_relaxed);
+    adopt(connection, goes_at);
+    if (!limits_of(config().limits).any() || listener.is_private())
+        return;
+    if (const uint64_t address = address_key(listener, connection.client())) {
+        shared_.addresses.enter(address, {}, now());
+        addresses_.emplace(&connection, address);
+    }
 }
 
 void Worker::adopt(Connection& connection, Millis goes_at) {

@@ -18,7 +18,7 @@ std::vector<std::pair<std::string, int>> Worker::listening() const {
 // All workers take what others have for them until nobody has anything: then nothing moves.
 void Worker::hold_still() {
     const std::shared_ptr<Freeze> freeze = std::exchange(freeze_, nullptr);
-    while (freeze->settle(deliver())) {
+    while (freeze->settle(take_all())) {
     }
     reap();
     std::vector<Packed> packed = pack_connections(*freeze);
@@ -29,24 +29,33 @@ void Worker::hold_still() {
         let_go(going);
 }
 
+bool Worker::take_all() {
+    const bool has_moved = deliver();
+    while (hub_.has_due())
+        flush();
+    return has_moved;
+}
+
 std::vector<Packed> Worker::pack_connections(const Freeze& freeze) {
     std::vector<Packed> packed;
-    connections_.each([&](const Connection& connection) {
+    connections_.each([&](Connection& connection, Millis goes_at) {
         if (!freeze.takes(connection.listener_key()))
             return;
-        if (auto record = pack(connection))
-            packed.push_back({const_cast<Connection*>(&connection), connection.plain_socket(),
-                              number_, std::move(*record)});
+        auto handed = Handover::pack(connection);
+        if (!handed)
+            return;
+        handed->goes_at = goes_at;
+        packed.push_back({&connection, connection.plain_socket(), number_, pack_handed(*handed)});
     });
     return packed;
 }
 
-// Who connects from now on is the other's.
+// Without a word: they are the other's, as is who connects from now on.
 void Worker::let_go(const std::vector<Connection*>& connections) {
     for (const auto& listener : listeners_)
         listener->acceptor = nullptr;
     for (Connection* each : connections)
-        release(*each);
+        each->drop();
     reap();
 }
 
@@ -59,13 +68,21 @@ ListenerEnd* Worker::listener(std::string_view key) const {
     return nullptr;
 }
 
+void Worker::place_all(std::span<Descriptor> sockets, std::span<const Handed> handed) {
+    for (size_t i = 0; i < handed.size(); ++i)
+        Handover::place(*this, sockets[i].release(), handed[i]);
+}
+
 void Worker::begin_serving() {
     holds_listeners_ = false;
     for (const auto& listener : listeners_)
         if (listener->held)
             accept_on(*listener, std::move(listener->held));
     std::erase_if(listeners_, [](const auto& each) { return !each->acceptor->is_open(); });
-    go_on(*this);
+    std::vector<Connection*> placed;
+    connections_.each([&](Connection& connection, Millis) { placed.push_back(&connection); });
+    for (Connection* each : placed)
+        Handover::watch(*each);
 }
 
 } // namespace fanhorn
