@@ -49,6 +49,7 @@ class LocalBroker : public Broker {
     Keeps keeps() const override { return Keeps::Memory; }
     void pack(std::string& state) override;
     bool unpack(std::string_view state, Millis absent_until) override;
+    void end_absence() override;
     void retire() override;
     Position pushed() const override;
     size_t channel_count() const override;
@@ -163,6 +164,7 @@ class LocalBroker : public Broker {
     NamedSet<Channel> channels_;
     Channel* recent_ = nullptr;          // the last that was looked for: it mostly is again
     std::set<Channel*, ByName> by_name_; // for lists in order
+    Millis absent_until_ = 0;            // 0: nobody is expected from a process before
     bool is_retired_ = false;            // another process gives positions
     bool is_by_name_late_ = false;       // by_name_ is filled at the end of that
     Wildcards<Wildcard> wildcards_;      // that workers want

@@ -56,6 +56,14 @@ void LocalBroker::retire() {
 
 // ---- the one that goes on
 
+void LocalBroker::end_absence() {
+    std::lock_guard lock(mutex_);
+    presence_.hurry(absent_until_, clock_.now(), [&](const std::string& channel) {
+        const ChannelSettings* settings = rules_->settings_for(channel);
+        return settings ? settings->presence_grace : 0;
+    });
+}
+
 class LocalBroker::StateLoader final : public Loader {
   public:
     StateLoader(LocalBroker& broker, Millis now) : Loader(broker), now_(now) {}
@@ -94,6 +102,7 @@ bool LocalBroker::unpack(std::string_view state, Millis absent_until) {
         presence_.enter(channel, user, info, UINT32_MAX);
         presence_.leave(channel, user, now, (leaves_at ? leaves_at : absent_until) - now);
     }
+    absent_until_ = absent_until;
     pushed_.store(head_, std::memory_order_release);
     return from.is_whole() && from.is_end();
 }

@@ -122,6 +122,16 @@ BodyReader::State BodyReader::in_trailer(char byte) {
     return is_token_char(byte) ? State::TrailerName : State::Malformed;
 }
 
+bool BodyReader::go_on(const Place& place) {
+    if (place.state >= static_cast<uint8_t>(State::Done))
+        return false;
+    left_ = place.left;
+    room_ = place.room;
+    count_ = place.count;
+    state_ = static_cast<State>(place.state);
+    return true;
+}
+
 Problem BodyReader::problem() const {
     CHECK(state_ > State::Done);
     if (state_ == State::TooLarge)

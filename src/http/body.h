@@ -33,6 +33,16 @@ class BodyReader {
     // After Status::Error.
     Problem problem() const;
 
+    // Where it is, for another process to go on from; never one that has ended.
+    struct Place {
+        uint64_t left = 0, room = 0;
+        uint16_t count = 0;
+        uint8_t state = 0;
+    };
+    Place place() const { return {left_, room_, count_, static_cast<uint8_t>(state_)}; }
+    // False, and nothing: there is no such place.
+    bool go_on(const Place& place);
+
   private:
     enum class State : uint8_t {
         Length, // of a known length

@@ -97,7 +97,8 @@ Result<Letter> Letters::receive(Millis within) {
     if (size < 0)
         return failure("receiving a letter");
     take_descriptors(message, letter.descriptors);
-    if (size == 0)
+    is_over_ = size == 0;
+    if (is_over_)
         return Error{"the other process has gone"};
     if (message.msg_flags & MSG_CTRUNC)
         return Error{"no descriptor left"};

@@ -35,10 +35,13 @@ class Letters {
     // Fails when none comes in time, when the other has gone, and when there is no room for its
     // descriptors.
     Result<Letter> receive(Millis within);
+    // Whether that failed for the other's having gone.
+    bool is_over() const { return is_over_; }
     int socket() const { return socket_.get(); }
 
   private:
     Descriptor socket_;
+    bool is_over_ = false;
 };
 
 Result<Descriptor> make_memory_file(std::string_view text);

@@ -236,6 +236,8 @@ class Broker {
     // Begins with that; behind start(), before any worker's call. Who was on a channel is there
     // until `absent_until`, and then leaves if he has not come back. False: it is not understood.
     virtual bool unpack(std::string_view /*state*/, Millis /*absent_until*/) { return false; }
+    // Behind unpack(): those who have not come by now leave, with the usual grace.
+    virtual void end_absence() {}
     // The next process has it, and gives positions from now on: what would need one is answered
     // with Down, as is who would subscribe.
     virtual void retire() {}

@@ -56,6 +56,19 @@ class PresenceBook {
     }
     // Those whose grace is over.
     std::vector<Left> expire(Millis now);
+    // Those who would leave at `due` leave so long after `now` as grace(channel) says.
+    template <typename Grace> void hurry(Millis due, Millis now, Grace grace) {
+        const auto [first, last] = leaving_.equal_range(due);
+        std::vector<Left> all;
+        for (auto each = first; each != last; ++each)
+            all.push_back(std::move(each->second));
+        leaving_.erase(first, last);
+        for (Left& each : all)
+            if (User* user = find(each.channel, each.user); user && user->leaves_at == due) {
+                user->leaves_at = now + grace(each.channel);
+                leaving_.emplace(user->leaves_at, std::move(each));
+            }
+    }
     // How many users there are, on all channels.
     size_t size() const { return size_; }
 

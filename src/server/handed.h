@@ -36,6 +36,7 @@ class Handover {
 
     static void begin(SocketConnection& connection, const Handed& handed);
     static void begin_http(Connection& connection, const Handed& handed);
+    static void go_on_with_body(Exchange& exchange, const Handed& handed);
     static bool begin_subscriber(Connection& connection, const Handed& handed);
     static std::optional<Opening> open(const Connection& connection, const Handed& handed,
                                        const Wish& wish);

@@ -1,11 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 // Connections as records, in the process that ends.
+#include "base/text.h"
 #include "relay/poll_subscriber.h"
 #include "server/handed.h"
 #include "server/socket_connection.h"
 #include "server/worker.h"
 
 namespace fanhorn {
+
+namespace {
+
+// The lines of a head without those of that field.
+std::string without_expectation(std::string_view head) {
+    constexpr std::string_view kField = "expect:";
+    std::string rest;
+    while (!head.empty()) {
+        const std::string_view line = head.substr(0, head.find('\n') + 1);
+        if (!equal_ignoring_case(line.substr(0, kField.size()), kField))
+            rest += line;
+        head.remove_prefix(line.size());
+    }
+    return rest;
+}
+
+} // namespace
 
 std::optional<Handed> Handover::pack(const Connection& connection) {
     if (connection.plain_socket() < 0)
@@ -37,23 +55,26 @@ std::optional<Handed> Handover::pack(const Connection& connection) {
     }
 }
 
-// A request that is coming is read again. Not one whose lines are published as they come, nor one
-// that was invited (100), or whose chunks would have to be made again.
+// A request's head is read again; of its body it is known where it is.
 bool Handover::pack_http(const Connection& connection, Handed& handed) {
     handed.kind = Handed::Kind::Http;
     if (!connection.exchange_)
         return true;
-    Exchange& exchange = *connection.exchange_;
+    const Exchange& exchange = *connection.exchange_;
     handed.output = exchange.out.substr(exchange.out_sent);
+    handed.stash = exchange.stash;
     if (connection.state_ != State::Idle)
         handed.input = exchange.head_bytes;
-    if (connection.state_ == State::Body) {
-        if (exchange.lines || exchange.request.expects_continue ||
-            exchange.parser.head().framing != http::Framing::Length)
-            return false;
-        handed.input += exchange.body;
-    }
-    handed.input += exchange.stash;
+    if (connection.state_ != State::Body)
+        return true;
+    if (exchange.lines && exchange.lines->open() > 0)
+        return false;
+    if (exchange.request.expects_continue) // it has been invited
+        handed.input = without_expectation(handed.input);
+    handed.has_body = true;
+    handed.place = exchange.reader.place();
+    handed.body = exchange.lines ? exchange.lines->rest() : exchange.body;
+    handed.has_begun = exchange.has_begun;
     return true;
 }
 

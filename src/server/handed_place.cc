@@ -16,7 +16,7 @@ namespace fanhorn {
 namespace {
 
 // So that there are not as many lists of deadlines as connections.
-constexpr Millis kDeadlineStep = 1000;
+constexpr Millis kDeadlineStep = 100;
 
 // What the configuration has for the channels of a part. False: not all are there any more.
 bool find_settings(const Worker& worker, const HandedPart& part,
@@ -71,15 +71,33 @@ void Handover::watch(Connection& connection) {
 }
 
 void Handover::begin_http(Connection& connection, const Handed& handed) {
-    if (!handed.output.empty()) {
-        connection.open_exchange();
-        connection.exchange_->out = handed.output;
-        connection.flush_out();
-    }
-    if (connection.state_ == State::Closed || handed.input.empty())
+    if (handed.output.empty() && handed.input.empty() && handed.stash.empty())
         return;
-    std::string input = handed.input;
-    connection.feed(input);
+    connection.open_exchange();
+    connection.exchange_->out = handed.output;
+    if (!handed.input.empty()) {
+        std::string input = handed.input;
+        connection.feed(input);
+    }
+    if (handed.has_body && connection.state_ == State::Body)
+        go_on_with_body(*connection.exchange_, handed);
+    if (!connection.exchange_ || connection.state_ == State::Closed)
+        return;
+    connection.exchange_->stash += handed.stash;
+    if (connection.exchange_->out_pending() > 0)
+        connection.flush_out();
+    else if (!handed.stash.empty())
+        connection.read_in_next_turn();
+}
+
+// Its head has been read again, and nothing of it.
+void Handover::go_on_with_body(Exchange& exchange, const Handed& handed) {
+    exchange.reader.go_on(handed.place);
+    exchange.has_begun = handed.has_begun;
+    if (exchange.lines)
+        exchange.lines->set_rest(handed.body);
+    else
+        exchange.body = handed.body;
 }
 
 bool Handover::begin_subscriber(Connection& connection, const Handed& handed) {

@@ -119,6 +119,15 @@ void identities(In& in, std::vector<IdentityRef>& all) {
     });
 }
 
+template <typename Way, typename T> void body(Way& way, T& handed) {
+    number(way, handed.place.left);
+    number(way, handed.place.room);
+    number(way, handed.place.count);
+    number(way, handed.place.state);
+    way.text(handed.body);
+    number(way, handed.has_begun);
+}
+
 template <typename Way, typename T> void fields(Way& way, T& handed) {
     number(way, handed.kind);
     way.text(handed.listener);
@@ -133,6 +142,10 @@ template <typename Way, typename T> void fields(Way& way, T& handed) {
     number(way, handed.due_at);
     way.text(handed.input);
     way.text(handed.output);
+    way.text(handed.stash);
+    number(way, handed.has_body);
+    if (handed.has_body)
+        body(way, handed);
     if (handed.kind <= Handed::Kind::Http)
         return;
     way.text(handed.transport);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/net_address.h"
+#include "http/body.h"
 #include "relay/handover.h"
 #include "relay/identity.h"
 #include "relay/message.h"
@@ -38,8 +39,15 @@ struct Handed {
     NetAddress peer, client;
     Millis goes_at = 0; // for its age; 0: it need not
     Millis due_at = 0;  // when its deadline comes; 0: it has none
-    std::string input;  // what was read and is not answered yet
+    std::string input;  // what was read and is not whole; of a request's body nothing
     std::string output; // of answers, that waits
+    std::string stash;  // what was read behind that
+
+    // Of a request whose body is coming:
+    bool has_body = false;
+    http::BodyReader::Place place;
+    std::string body;       // its content so far, or of lines the one that is incomplete
+    bool has_begun = false; // its answer has, line by line
 
     // Of a subscriber:
     std::string transport;

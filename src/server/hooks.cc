@@ -257,6 +257,11 @@ void Hooks::let_absent_go(Millis now) {
     absent_ = {};
 }
 
+void Hooks::end_absence() {
+    const std::lock_guard lock(mutex_);
+    absent_until_ = 0;
+}
+
 void Hooks::retire() {
     const std::lock_guard lock(mutex_);
     is_retired_ = true;

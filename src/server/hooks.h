@@ -54,6 +54,8 @@ class Hooks final : public Observer {
     // Begins with them, of whom nothing is told: who has not come by then has gone at
     // `absent_until`. Before there are workers. False: it is not understood.
     bool unpack(std::string_view packed, Millis absent_until);
+    // Those who have not come by now have gone.
+    void end_absence();
     // From now on the next process tells what happens; what waits is sent all the same.
     void retire();
     std::vector<HookFigures> figures() const;

@@ -24,6 +24,9 @@ class LinePublisher {
     Status feed(std::string_view bytes, const std::function<void(std::string)>& done);
     // The body has ended: a last line needs no line end.
     void finish(const std::function<void(std::string)>& done);
+    // An incomplete line, of which another process goes on with the rest.
+    const std::string& rest() const { return rest_; }
+    void set_rest(std::string rest) { rest_ = std::move(rest); }
     // Batches whose results have not come yet.
     size_t open() const { return *open_; }
 

@@ -351,6 +351,7 @@ void Server::tick() {
     hook_sender_.tick();
     if (upgrade_)
         upgrade_->tick();
+    look_at_predecessor();
     if (state_ == State::Draining && (shared_.connections.load() == 0 || now >= drain_until_))
         stop();
     feed_watchdog(now);

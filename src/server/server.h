@@ -67,6 +67,7 @@ class Server {
     std::vector<Upgrade::Listening> listening();
     std::string packed_state(int64_t frozen_at_micros, const std::vector<Packed>& packed);
     void look_at_upgrade();
+    void look_at_predecessor();
     void end_succeeded(const Upgrade::Outcome& outcome);
     Result<void> take_state();
     Result<void> take_connections();
@@ -92,7 +93,8 @@ class Server {
     std::string log_target_;
     const Program program_;
     std::unique_ptr<Upgrade> upgrade_;       // that is under way
-    std::unique_ptr<Succession> succession_; // until we serve
+    std::unique_ptr<Succession> succession_; // until the process before has ended
+    Letters parting_;                        // open until we end
     HandedState handed_;
     size_t left_behind_ = 0;    // connections that it did not get
     bool is_succeeded_ = false; // another process is the service's now

@@ -123,6 +123,7 @@ void Server::look_at_upgrade() {
     if (!upgrade_ || !upgrade_->outcome())
         return;
     const Upgrade::Outcome outcome = *upgrade_->outcome();
+    parting_ = upgrade_->take_letters();
     upgrade_ = nullptr;
     if (outcome.successor)
         return end_succeeded(outcome);
@@ -211,7 +212,16 @@ void Server::begin_in_place(std::vector<Share> shares) {
                {"connections", shared_.handed_connections.load()},
                {"freeze_ms", shared_.freeze_micros / 1000}});
     handed_ = {};
+}
+
+// Who was left to it and has not come by now has gone.
+void Server::look_at_predecessor() {
+    if (!succession_ || !succession_->has_parted())
+        return;
     succession_ = nullptr;
+    shared_.hooks.end_absence();
+    for (const auto& named : shared_.brokers)
+        named->broker->end_absence();
 }
 
 // Nobody has seen anything of us: the other one goes on.

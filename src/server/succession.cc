@@ -118,6 +118,10 @@ Result<void> Succession::take_over() {
     return letters_.send(letter(Word::Taken));
 }
 
+bool Succession::has_parted() {
+    return !letters_.receive(0) && letters_.is_over();
+}
+
 void Succession::give_up(std::string_view reason) {
     std::string failed = letter(Word::Failed);
     PackedWriter(failed).text(reason.substr(0, 1000));

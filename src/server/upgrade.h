@@ -64,6 +64,9 @@ class Upgrade final : private Watch {
     // Null while it is under way.
     const Outcome* outcome() const { return is_over_ ? &outcome_ : nullptr; }
 
+    // Whose end tells the other one of ours.
+    Letters take_letters() { return std::move(letters_); }
+
   private:
     void on_readable() override;
     void welcome(uint64_t format);
