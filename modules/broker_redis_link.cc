@@ -404,14 +404,13 @@ void RedisBroker::on_word(std::string_view text) {
     const uint64_t epoch = take_number(text), head = take_number(text);
     if (head >= kMostSeq)
         return;
+    known_ = std::max(known_, head);
     if (stage_ == Stage::CatchingUp && text == word_)
         return on_caught_up(epoch, head);
     if (stage_ == Stage::Up && epoch != epoch_)
         catch_up();
-    if (stage_ == Stage::Up) {
+    if (stage_ == Stage::Up)
         seen_ = std::max(seen_, head);
-        known_ = std::max(known_, seen_);
-    }
     const auto found = placing_.find(std::string(text));
     if (found == placing_.end())
         return;

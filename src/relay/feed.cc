@@ -46,8 +46,8 @@ void Feed::lose(uint64_t seq) {
     floor_ = std::max(floor_, seq);
     if (others_)
         others_->state = nullptr;
-    grow_up(seq, next_);
-    ++next_; // a frame that nobody can have: all cursors are now below first()
+    grow_up(seq + 1, next_); // those at `seq` too, see Hub::lose
+    ++next_;                 // a frame that nobody can have: all cursors are now below first()
     make_due();
 }
 

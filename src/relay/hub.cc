@@ -148,9 +148,11 @@ void Hub::deliver_notice(Notice& notice) {
     end_members(**found, notice.seq, Subscription::Ending::Deleted);
 }
 
+// Who is just there may be of another epoch, whose last seq was the first of this one's holes: a
+// look at the history costs little, and says so.
 void Hub::lose(const std::string& name, uint64_t seq) {
     each_channel_of(name, [&](Channel& channel) {
-        if (seq <= channel.wanted_from)
+        if (seq < channel.wanted_from)
             return;
         for (Feed* feed = channel.first_feed(); feed; feed = feed->next_of_channel.get())
             feed->lose(seq);

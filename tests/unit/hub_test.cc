@@ -31,6 +31,31 @@ static void test_hello_replay_live(void**) {
     assert_text(resumed.taken(), bench.frame(third, "c", "three"));
 }
 
+// The last seq of an epoch may be where the next one begins: those who have everything up to there
+// have to look at the history, which says so. Waiting, and ahead of their worker.
+static void test_a_hole_right_where_one_is(void**) {
+    for (const bool is_young : {false, true}) {
+        RelayBench bench;
+        const uint64_t head = bench.say("c");
+        if (!is_young)
+            bench.worker.deliver();
+        Stream stream(bench, {"c"});
+        assert_text(stream.taken(), "h" + bench.at(head) + ";");
+        auto notice = std::make_unique<Notice>();
+        notice->kind = Notice::Kind::Lost;
+        notice->channel = "c";
+        notice->seq = head;
+        const bool is_first = bench.worker.box.push(std::move(notice));
+        assert_true(is_first);
+        bench.worker.deliver();
+        assert_true(bench.worker.hub.has_due());
+        bench.worker.turn();
+        const uint64_t next = bench.say("c");
+        bench.worker.turn();
+        assert_text(stream.taken(), bench.frame(next, "c"));
+    }
+}
+
 static void test_one_call_for_a_turn(void**) {
     RelayBench bench;
     Stream stream(bench, {"c"});
@@ -347,6 +372,7 @@ static void test_no_batch_for_few_or_for_some(void**) {
 int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(test_hello_replay_live),
+        cmocka_unit_test(test_a_hole_right_where_one_is),
         cmocka_unit_test(test_one_call_for_a_turn),
         cmocka_unit_test(test_frames_are_shared),
         cmocka_unit_test(test_channels_merge_in_order),
