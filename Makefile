@@ -29,7 +29,7 @@ COMPILE  = cmake --build $(1) --parallel $(JOBS) --target
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build run test layers lists man unit blackbox blackbox-run clients clients-run npm soak \
+.PHONY: help build run test layers lists man unit blackbox blackbox-run test-handover clients clients-run npm soak \
         bench bench-long bench-record bench-programs asan tsan fuzz asan-build tsan-build fuzz-build \
         coverage format lint tidy cppcheck deb rpm package-test guide-test left-out install clean build-packages test-packages \
         clang-packages package-packages bench-packages
@@ -67,6 +67,9 @@ blackbox: build test-packages blackbox-run ## the real binary, from outside (Pyt
 
 blackbox-run:
 	@FANHORN=$${FANHORN:-$(CURDIR)/build/fanhorn} python3 tests/blackbox/run.py
+
+test-handover: build test-packages ## the same while each daemon is upgraded in place, again and again
+	@FANHORN_HANDOVER=1 $(MAKE) -s blackbox-run
 
 clients: build test-packages npm clients-run ## unmodified clients: npm packages and Chromium
 

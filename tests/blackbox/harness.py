@@ -15,6 +15,7 @@ import time
 import unittest
 from pathlib import Path
 
+import handover
 from sse import SseClient
 from wire import PATIENCE, TIMEOUT, Closed, Wire, target
 from ws import Refused, WsClient
@@ -139,6 +140,8 @@ class PortTaken(Exception):
 class Daemon:
     """A running fanhorn. Leaving the `with` stops it and checks that it went well."""
 
+    binary = FANHORN
+
     def __init__(self, text=None, args=(), env=None, nofile=None):
         self.text, self.args, self.nofile = text or config(), list(args), nofile
         self.env = {**os.environ, **(env or {})}
@@ -185,10 +188,12 @@ class Daemon:
         limits = None
         if self.nofile:
             limits = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (self.nofile, self.nofile))
-        with open(self.errors, "ab") as errors:
-            self.process = subprocess.Popen([FANHORN, "-c", str(self.file), *self.args], env=self.env,
-                                            stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
-                                            preexec_fn=limits)
+
+        def launch(env):
+            with open(self.errors, "ab") as errors:
+                return subprocess.Popen([self.binary, "-c", str(self.file), *self.args], env=env, preexec_fn=limits,
+                                        stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+        self.process = handover.Lineage(launch, self.env, self.log) if handover.is_wanted(self.env) else launch(self.env)
 
     def _is_ready(self):
         if self.process.poll() is not None:
@@ -333,11 +338,12 @@ class FanhornTest(unittest.TestCase):
 
     config = None
     options = {}
+    starts = Daemon
     maxDiff = 4000
 
     @classmethod
     def setUpClass(cls):
-        cls.daemon = Daemon(cls.config, **cls.options).start()
+        cls.daemon = cls.starts(cls.config, **cls.options).start()
 
     @classmethod
     def tearDownClass(cls):

@@ -70,7 +70,7 @@ def written_down():
 class HandoverFields(unittest.TestCase):
     def test_each_member_is_written_down(self):
         missing = declared() - set(written_down())
-        self.assertFalse(missing, f"say in {LIST.name} how these are handed over, and have server/handed.cc do it")
+        self.assertFalse(missing, f"say in {LIST.name} how these are handed over, and see server/handed.h")
 
     def test_nothing_else_is(self):
         written = written_down()
