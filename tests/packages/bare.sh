@@ -85,11 +85,21 @@ receives() { # TEXT
     cat "$work/sub"
     return 1
 }
+# By USR2, as the package's script has it where there is systemd: another process serves, the one before has ended.
+upgraded_in_place() {
+    kill -USR2 "$pid"
+    wait "$pid" || return
+    for next in $(pgrep -x fanhorn); do
+        [ "$(readlink "/proc/$next/root")" = "$root" ] && pid=$next && ready && return
+    done
+    echo "no process has followed"
+    return 1
+}
 drained() {
     kill -QUIT "$pid"
     for _ in $(seq 400); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
     kill -KILL "$pid" 2>/dev/null && echo "the daemon was still there after 40 s"
-    wait "$pid"
+    cat "$work/log" "$root/var/log/fanhorn/fanhorn.log" 2>/dev/null | tail -n 1 | grep event=stopped # it ended well
 }
 mode() { [ "$(in_root stat -c '%a %U %G' "$1")" = "$2" ]; }
 there() { for path; do [ -e "$root$path" ] || { echo "$path is missing"; return 1; }; done; }

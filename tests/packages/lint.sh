@@ -58,7 +58,7 @@ check "completion in bash and zsh" completes
 check "exposure of the unit" systemd-analyze security --offline=yes --threshold=20 --no-pager \
     packaging/systemd/fanhorn.service >build/pkg/security.log
 tail -n 1 build/pkg/security.log
-check "system calls of the unit" permits accept4 clone3 epoll_ctl epoll_wait io_uring_enter \
-    io_uring_register io_uring_setup prctl sendmsg socketpair timerfd_create unshare
+check "system calls of the unit" permits accept4 clone3 epoll_ctl epoll_wait execve io_uring_enter \
+    io_uring_register io_uring_setup memfd_create prctl sendmsg socketpair timerfd_create unshare vfork wait4
 echo "lint: $passed passed, $failed failed"
 [ "$failed" = 0 ]

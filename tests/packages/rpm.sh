@@ -48,6 +48,8 @@ check "to the next release" in_root sh -c 'rpm -q fanhorn | grep -q next'
 check "the administrator's configuration is kept" \
     grep -q "the administrator's own line" "$root/etc/fanhorn/fanhorn.conf"
 check "upgrade: the subscriber goes on" receives "hello-after-the-upgrade"
+check "the daemon is upgraded in place" upgraded_in_place
+check "and the subscriber still goes on" receives "hello-from-the-next-process"
 kill "$reader" 2>/dev/null
 check "QUIT drains and exits with 0" drained
 check "is removed" in_root rpm -e --nodeps fanhorn
