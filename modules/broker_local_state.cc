@@ -22,7 +22,9 @@ void LocalBroker::pack(std::string& state) {
     to.text(entries);
     to.number(presence_.size());
     presence_.each([&](const std::string& channel, const Attendee& who, Millis leaves_at) {
-        to.text(channel).text(who.user).text(who.info).number(static_cast<uint64_t>(leaves_at));
+        const bool is_absent = leaves_at != 0 && leaves_at == absent_until_;
+        to.text(channel).text(who.user).text(who.info);
+        to.number(static_cast<uint64_t>(is_absent ? 0 : leaves_at));
     });
 }
 

@@ -145,6 +145,51 @@ void Counters::add(const Counters& other) {
     log_commit.add(other.log_commit);
 }
 
+// Not what is there now.
+template <typename All, typename See> static void each_total(All& all, See see) {
+    const auto list = [&](auto& counters) {
+        for (auto& each : counters)
+            see(each);
+    };
+    list(all.deliveries);
+    list(all.gaps);
+    list(all.evictions);
+    list(all.limit_hits);
+    list(all.memory_shed);
+    list(all.auth_refused);
+    list(all.peers_refused);
+    list(all.handshakes);
+    for (Counter Counters::*single :
+         {&Counters::accepted, &Counters::requests, &Counters::sent_bytes,
+          &Counters::received_bytes, &Counters::published, &Counters::client_published,
+          &Counters::commands, &Counters::command_errors, &Counters::tokens_expired,
+          &Counters::http2_streams, &Counters::log_errors, &Counters::log_refused,
+          &Counters::log_checkpoints})
+        see(all.*single);
+    for (DurationHistogram Counters::*histogram :
+         {&Counters::mailbox, &Counters::flush, &Counters::log_commit}) {
+        list((all.*histogram).buckets);
+        see((all.*histogram).sum_micros);
+    }
+}
+
+std::vector<uint64_t> Counters::totals() const {
+    std::vector<uint64_t> totals;
+    each_total(*this, [&](const Counter& each) { totals.push_back(each.value()); });
+    return totals;
+}
+
+void Counters::add_totals(std::span<const uint64_t> totals) {
+    size_t count = 0;
+    each_total(*this, [&](const Counter&) { ++count; });
+    if (totals.size() != count)
+        return;
+    each_total(*this, [&](Counter& each) {
+        each.add(totals.front());
+        totals = totals.subspan(1);
+    });
+}
+
 void Counters::hit(Limit limit, std::string_view who) {
     count(limit);
     log_limit(limit, who);

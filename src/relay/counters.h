@@ -7,6 +7,8 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <span>
+#include <vector>
 
 namespace fanhorn {
 
@@ -157,6 +159,9 @@ struct Counters {
     void shed(Shed what, std::string_view who = {});
     // Adds all that another one has counted, as it stands.
     void add(const Counters& other);
+    // What only grows, for another process to go on from; nothing where it counts other things.
+    std::vector<uint64_t> totals() const;
+    void add_totals(std::span<const uint64_t> totals);
     void refuse(AuthRefusal why) { auth_refused[static_cast<size_t>(why)].add(1); }
     // Counts it and writes a log line, as hit().
     void refuse(PeerRefusal why, std::string_view who, std::string_view reason = {});

@@ -17,6 +17,8 @@ struct HandedPart {
     Position position;
     bool is_patched = false;   // as Session::Step has it
     bool is_caught_up = false; // of a session: its client has been told so
+    bool is_behind =
+        false; // by its own fault: it may be conflated for, and what it misses is an overflow
 };
 
 struct HandedSubscriber {

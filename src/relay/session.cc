@@ -113,6 +113,9 @@ void Session::on_placed(Step& step, const std::vector<Member*>& members, const S
     auto placement = std::make_unique<Placement>();
     placement->members = members;
     placement->is_resumed = step.is_resumed;
+    placement->is_ours = step.is_behind;
+    if (step.is_behind && members.size() == 1 && !step.settings[0]->conflate.empty())
+        placement->conflation = std::make_unique<Conflation>();
     placement->rest.after = start.after;
     placement->rest.epoch = epoch_ = start.epoch;
     placement->is_read = placement->is_end = start.after >= start.head;

@@ -29,6 +29,7 @@ class Session final : public Subscriber, public Pooled<Session> {
         Since since;
         FilterRef filter;        // null: everything
         bool is_resumed = false; // its client has been told that it is caught up
+        bool is_behind = false;  // as HandedPart
         bool is_patched = false; // states may come as patches of the one before; no wildcards
         // The reply, which goes ahead of everything that the channels bring; null: none.
         std::function<std::string(const Start& start)> reply;

@@ -26,12 +26,15 @@ std::optional<HandedSubscriber> Session::hand_over() const {
         auto part = handed_part(*each);
         if (!part)
             return std::nullopt;
-        if (part->is_caught_up && part->position.epoch == end_->epoch &&
-            append_frames(*each, handed.unsent))
+        const bool is_live = part->is_caught_up && part->position.epoch == end_->epoch;
+        if (is_live && append_frames(*each, handed.unsent))
             part->position.seq = std::max(part->position.seq, end_->delivered);
+        else
+            part->is_behind = is_live || (each->placement && each->placement->is_ours);
         const auto same = std::ranges::find_if(handed.parts, [&](const HandedPart& other) {
-            return other.position == part->position && other.filter == part->filter &&
-                   other.is_patched == part->is_patched && other.is_caught_up == part->is_caught_up;
+            return !part->is_behind && !other.is_behind && other.position == part->position &&
+                   other.filter == part->filter && other.is_patched == part->is_patched &&
+                   other.is_caught_up == part->is_caught_up;
         });
         if (same == handed.parts.end())
             handed.parts.push_back(std::move(*part));

@@ -18,8 +18,11 @@ std::optional<HandedSubscriber> StreamSubscriber::hand_over() const {
     handed.owes_position = owes_position_;
     outbox_.append_to(handed.unsent);
     part->position = handed_position();
-    if (state() == State::Live && position_.epoch == end_->epoch && append_frames(handed.unsent))
+    const bool is_live = state() == State::Live && position_.epoch == end_->epoch;
+    if (is_live && append_frames(handed.unsent))
         part->position.seq = std::max(part->position.seq, end_->delivered);
+    else
+        part->is_behind = is_live || fell_back_;
     handed.told = part->position;
     handed.parts.push_back(std::move(*part));
     return handed;

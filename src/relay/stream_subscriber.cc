@@ -12,9 +12,10 @@ StreamSubscriber::StreamSubscriber(Sink& sink, const Wish& wish, std::string hea
     replay_->head = std::move(head);
 }
 
-void StreamSubscriber::resume(bool owes_position) {
+void StreamSubscriber::resume(bool owes_position, bool is_behind) {
     replay_->is_resumed = true;
     owes_position_ = owes_position;
+    fell_back_ = is_behind;
 }
 
 // ---- opening and replay
@@ -39,6 +40,8 @@ void StreamSubscriber::on_start(Start start) {
     begin_replay(std::move(stretch));
     const bool is_nothing_kept = replay_->rest.after >= start.head;
     replay_->is_read = replay_->is_end = is_nothing_kept;
+    if (fell_back_ && conflates())
+        replay_->conflation = std::make_unique<Conflation>();
     replay_->epoch = start.epoch;
     replay_on();
 }
@@ -73,6 +76,14 @@ std::string_view StreamSubscriber::conflate_tag(const Message& message) {
             feed && feed->channel().name() == message.channel)
             return feed->channel().settings().conflate;
     return {};
+}
+
+bool StreamSubscriber::conflates() const {
+    for (size_t i = 0; i < channel_count(); ++i)
+        if (const Feed* feed = subscription(i).feed;
+            feed && !feed->channel().settings().conflate.empty())
+            return true;
+    return false;
 }
 
 void StreamSubscriber::look_ahead(Page page) {

@@ -18,7 +18,7 @@ class StreamSubscriber final : public FixedSubscriber, public Pooled<StreamSubsc
     void begin(const Wish& wish) { place(Wish(wish)); }
     // Before begin(), of one that another process had: `head` is what its client has not got, and
     // has been greeted before.
-    void resume(bool owes_position);
+    void resume(bool owes_position, bool is_behind);
     std::optional<HandedSubscriber> hand_over() const override;
     void on_writable() override;
     void flush() override;
@@ -61,6 +61,7 @@ class StreamSubscriber final : public FixedSubscriber, public Pooled<StreamSubsc
     void fall_back(std::unique_ptr<Conflation> conflation = nullptr);
     bool wants(const Message& message);
     std::string_view conflate_tag(const Message& message);
+    bool conflates() const;
     void look_ahead(Page page);
     void take(Page page);
 

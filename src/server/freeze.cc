@@ -13,7 +13,7 @@ bool Freeze::settle(bool has_moved) {
     const size_t round = round_;
     if (++arrived_ == workers_) {
         arrived_ = 0;
-        moved_last_ = std::exchange(has_moved_, false);
+        moved_last_ = std::exchange(has_moved_, false) && round_ < kMostRounds;
         ++round_;
         changed_.notify_all();
     }

@@ -39,6 +39,8 @@ class Freeze {
     Freeze(size_t workers, std::set<std::string> listeners)
         : workers_(workers), listeners_(std::move(listeners)) {}
 
+    // Rounds of settle(), should they never come to rest.
+    static constexpr size_t kMostRounds = 50;
     // Waits until all have called it. True: one of them `has_moved` something since the last time,
     // perhaps for others; none does so any more when it is false.
     bool settle(bool has_moved);

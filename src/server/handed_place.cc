@@ -204,7 +204,7 @@ void Handover::begin_stream(Connection& connection, const Handed& handed, const 
         std::make_unique<StreamSubscriber>(connection, wish, handed.subscriber.unsent);
     StreamSubscriber& stream = *subscriber;
     connection.subscriber_ = std::move(subscriber);
-    stream.resume(handed.subscriber.owes_position);
+    stream.resume(handed.subscriber.owes_position, handed.subscriber.parts[0].is_behind);
     stream.begin(wish);
     if (connection.state() == State::Streaming)
         connection.attend(wish);
@@ -218,6 +218,7 @@ void Handover::begin_session(Connection& connection, const Handed& handed, const
         Session::Step step{.channels = part.channels,
                            .since = behind(part.position),
                            .is_resumed = part.is_caught_up,
+                           .is_behind = part.is_behind,
                            .is_patched = part.is_patched};
         if (!find_settings(connection.worker(), part, step.settings, step.filter) ||
             &connection.worker().directory().end_for(*step.settings[0]) != wish.end)

@@ -73,6 +73,7 @@ template <typename Way, typename T> void subscriber(Way& way, T& value) {
         position(way, part.position);
         number(way, part.is_patched);
         number(way, part.is_caught_up);
+        number(way, part.is_behind);
     });
     way.text(value.unsent);
     position(way, value.told);

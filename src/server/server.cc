@@ -65,6 +65,7 @@ Server::Server(std::shared_ptr<const Config> config, std::function<LoadedConfig(
     }
     for (const auto& named : shared_.brokers)
         shared_.counters.push_back(&named->counters);
+    shared_.counters.push_back(&shared_.carried);
 }
 
 Server::~Server() = default;

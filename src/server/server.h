@@ -69,6 +69,7 @@ class Server {
     void look_at_upgrade();
     void look_at_predecessor();
     void end_succeeded(const Upgrade::Outcome& outcome);
+    void await_brokers() const;
     Result<void> take_state();
     Result<void> take_connections();
     // What one worker gets: by the number of the one it had, as far as there are so many.

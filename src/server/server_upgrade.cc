@@ -6,9 +6,11 @@
 #include "server/server.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <latch>
+#include <thread>
 
 namespace fanhorn {
 
@@ -104,6 +106,10 @@ std::string Server::packed_state(int64_t frozen_at_micros, const std::vector<Pac
     state.absent_until = shared_.clock.now() + config_->server.drain + kDrainGraceMs;
     for (size_t i = 0; i < kUpgradeEnds; ++i)
         state.upgrades[i] = shared_.upgrades[i].load(std::memory_order_relaxed);
+    Counters all;
+    for (const Counters* each : shared_.counters)
+        all.add(*each);
+    state.totals = all.totals();
     const std::string hooks = shared_.hooks.pack();
     state.hooks = hooks;
     std::vector<std::string> logs(shared_.brokers.size());
@@ -149,7 +155,16 @@ void Server::end_succeeded(const Upgrade::Outcome& outcome) {
 
 // ---- the one that goes on
 
+// So that those whose channels are on a server find it; not for ever, where there is none.
+void Server::await_brokers() const {
+    constexpr int kSteps = 500;
+    const auto is_up = [](const auto& named) { return named->broker->is_up(); };
+    for (int i = 0; i < kSteps && !std::ranges::all_of(shared_.brokers, is_up); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+}
+
 Result<void> Server::take_state() {
+    await_brokers();
     auto state = succession_->await_state({open_keys_.begin(), open_keys_.end()});
     if (!state)
         return Error{state.error()};
@@ -158,6 +173,7 @@ Result<void> Server::take_state() {
         return {};
     for (size_t i = 0; i < kUpgradeEnds; ++i)
         shared_.upgrades[i] = handed_.upgrades[i];
+    shared_.carried.add_totals(handed_.totals);
     if (shared_.observer && !shared_.hooks.unpack(handed_.hooks, handed_.absent_until))
         return Error{"what it has for [hooks] is not understood"};
     for (const auto& named : shared_.brokers) {

@@ -30,7 +30,8 @@ struct NamedBroker {
 struct Shared {
     SystemClock clock;
     std::vector<std::unique_ptr<NamedBroker>> brokers;
-    std::vector<const Counters*> counters; // the workers', then the brokers'
+    std::vector<const Counters*> counters; // the workers', then the brokers', then:
+    Counters carried;                      // by the process whose place this one took
     int64_t started_micros = 0;
     std::atomic<uint32_t> connections{0};
     std::atomic<uint32_t> max_connections{0};

@@ -21,6 +21,9 @@ std::string pack_state(const HandedState& state) {
     to.number(static_cast<uint64_t>(state.absent_until));
     for (const uint64_t count : state.upgrades)
         to.number(count);
+    to.number(state.totals.size());
+    for (const uint64_t total : state.totals)
+        to.number(total);
     to.text(state.hooks).number(state.brokers.size());
     for (const auto& [name, packed] : state.brokers)
         to.text(name).text(packed);
@@ -37,6 +40,8 @@ std::optional<HandedState> unpack_state(std::string_view bytes) {
     state.absent_until = static_cast<int64_t>(from.number());
     for (uint64_t& count : state.upgrades)
         count = from.number();
+    for (uint64_t count = from.number(); count > 0 && from.is_whole(); --count)
+        state.totals.push_back(from.number());
     state.hooks = from.view();
     for (uint64_t count = from.number(); count > 0 && from.is_whole(); --count) {
         const std::string_view name = from.view();

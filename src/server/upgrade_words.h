@@ -71,6 +71,7 @@ struct HandedState {
     int64_t frozen_at_micros = 0; // on the machine's clock
     int64_t absent_until = 0;     // when who has not come by then has gone
     std::array<uint64_t, kUpgradeEnds> upgrades{};
+    std::vector<uint64_t> totals; // of Counters
     std::string_view hooks;
     std::vector<Named> brokers;
     std::vector<Record> records;

@@ -29,9 +29,11 @@ void Worker::hold_still() {
         let_go(going);
 }
 
+// What does not go out in some time is handed over.
 bool Worker::take_all() {
+    constexpr int kFlushes = 50;
     const bool has_moved = deliver();
-    while (hub_.has_due())
+    for (int i = 0; i < kFlushes && hub_.has_due(); ++i)
         flush();
     return has_moved;
 }
