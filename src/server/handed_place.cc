@@ -74,8 +74,8 @@ void Handover::begin_http(Connection& connection, const Handed& handed) {
     if (handed.output.empty() && handed.input.empty() && handed.stash.empty())
         return;
     connection.open_exchange();
-    connection.exchange_->out = handed.output;
-    if (!handed.input.empty()) {
+    if (!handed.input
+             .empty()) { // before its output, of which there may be too much to hear anything
         std::string input = handed.input;
         connection.feed(input);
     }
@@ -83,6 +83,7 @@ void Handover::begin_http(Connection& connection, const Handed& handed) {
         go_on_with_body(*connection.exchange_, handed);
     if (!connection.exchange_ || connection.state_ == State::Closed)
         return;
+    connection.exchange_->out.insert(0, handed.output);
     connection.exchange_->stash += handed.stash;
     if (connection.exchange_->out_pending() > 0)
         connection.flush_out();
