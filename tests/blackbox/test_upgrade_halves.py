@@ -3,10 +3,11 @@
 way, deadlines that run."""
 
 import json
+import threading
 import time
 import unittest
 
-from harness import Stream, config, eventually
+from harness import Stream, config, eventually, position
 from readers import SseReader, WsReader, on_each
 from succession import Succession
 from test_upgrade import UpgradeTest
@@ -92,6 +93,20 @@ class Cut(UpgradeTest):
                 self.assertIn("id", stream.next_line())
             self.assertEqual(stream.finish(), [])
         self.assertEqual(self.kept(), [f"{turn} {what}" for turn in range(3) for what in ("whole", "half")])
+
+    def test_lines_whose_answers_wait(self):
+        """Nobody takes them yet, and so the rest of the lines is not read."""
+        line = json.dumps({"channel": self.channel, "text": "x", "store": False}) + "\n"
+        with Stream(self.daemon.private) as stream:
+            sender = threading.Thread(target=lambda: [stream.send(line * 100) for _ in range(600)])
+            sender.start()
+            eventually(lambda: self.daemon.unread() > 0, "a stop of its reading")
+            for _ in range(2):
+                self.upgrade()
+            seqs = [position(stream.next_line()["id"])[1] for _ in range(60_000)]
+            sender.join()
+            self.assertEqual(stream.finish(), [])
+        self.assertEqual(seqs, sorted(set(seqs)))
 
     def test_requests_behind_each_other(self):
         """The whole ones are answered by whichever process reads them, in their order."""
