@@ -18,8 +18,6 @@ totals = {"upgraded": 0, "refused": 0}  # of this process
 
 # Tests that cannot, by how their names begin, and why.
 BY_PID = "it asks the system about one process"
-COUNTS = "it reads counters, which begin at 0 in each process"
-SERVER = "the next process has to reach the server first, and answers 503 until it has"
 CANNOT = {
     "test_upgrade": "it makes its own upgrades",
     "test_durable": "a durable broker has no upgrade in place",
@@ -36,18 +34,11 @@ CANNOT = {
     "test_memory": BY_PID,
     "test_io_uring": BY_PID,
     "test_ctl_bench": BY_PID,
+    "test_dashboard": "rates, and averages since it was looked at last, are of one process",
     "test_attack_messages.Hashes": BY_PID,
     "test_attack_slow.Slow.test_25_who_reads_slowly_or_not_holds_nobody_up": "it bounds waits more tightly than an upgrade does",
     "test_heartbeat.Heartbeat.test_no_pong_and_the_connection_ends": "pings without a pong are counted anew by each process",
     "test_limits.Descriptors": BY_PID,
-    "test_dashboard": COUNTS,
-    "test_limits": COUNTS,
-    "test_addresses": COUNTS,
-    "test_subscribers": COUNTS,
-    "test_publish_rate": COUNTS,
-    "test_redis": SERVER,
-    "test_attack_redis": SERVER,
-    "test_nats": SERVER,
     "test_presence.ToUsers.test_ending_a_user": "who is in his last words at one upgrade, and had left by the second, leaves "
                                                 "when `drain` is over",
 }
