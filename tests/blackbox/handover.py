@@ -18,6 +18,7 @@ totals = {"upgraded": 0, "refused": 0}  # of this process
 
 # Tests that cannot, by how their names begin, and why.
 BY_PID = "it asks the system about one process"
+RATES = "how many have come lately is known to one process"
 CANNOT = {
     "test_upgrade": "it makes its own upgrades",
     "test_durable": "a durable broker has no upgrade in place",
@@ -39,6 +40,12 @@ CANNOT = {
     "test_attack_slow.Slow.test_25_who_reads_slowly_or_not_holds_nobody_up": "it bounds waits more tightly than an upgrade does",
     "test_heartbeat.Heartbeat.test_no_pong_and_the_connection_ends": "pings without a pong are counted anew by each process",
     "test_limits.Descriptors": BY_PID,
+    "test_addresses.AcceptRate": RATES,
+    "test_addresses.Rate": RATES,
+    "test_addresses.SlowRate": RATES,
+    "test_limits.Requests.test_empty_lines_hold_no_connection": "an empty line before a request is forgotten",
+    "test_filter.Filters.test_a_held_poll_moves_past_what_came_meanwhile": "a poll's place is where the last process was by then",
+    "test_session.SlowReader.test_goes_on_with_the_latest": "where a slow reader is moved on to is another message then",
     "test_presence.ToUsers.test_ending_a_user": "who is in his last words at one upgrade, and had left by the second, leaves "
                                                 "when `drain` is over",
 }
