@@ -110,9 +110,11 @@ class Lineage:
     # -- upgrades
 
     def told(self, pattern):
-        """What a message to the service manager has that matches; None when none comes for now."""
+        """What one of the messages to the service manager has that matches; None when no more come for now."""
         try:
-            return re.search(pattern, self.notified.recv(4096).decode(), re.M)
+            while not (found := re.search(pattern, self.notified.recv(4096).decode(), re.M)):
+                pass
+            return found
         except OSError:
             return None
 

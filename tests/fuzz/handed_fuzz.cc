@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What comes from the process before, in a live upgrade: its state is refused, or written as what
-// is read again.
+// What comes from the process before, in a live upgrade: its state, and each connection's record,
+// are refused, or written as what is read again.
+#include "server/handed_record.h"
 #include "server/upgrade_words.h"
 
 #include <cstdlib>
@@ -34,9 +35,20 @@ void read_state(std::string_view bytes) {
     require(again->records.size() == state->records.size());
 }
 
+void read_record(std::string_view bytes) {
+    const auto handed = unpack_handed(bytes);
+    if (!handed)
+        return;
+    const std::string written = pack_handed(*handed);
+    const auto again = unpack_handed(written);
+    require(again && pack_handed(*again) == written);
+}
+
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-    read_state({reinterpret_cast<const char*>(data), size});
+    const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+    read_state(bytes);
+    read_record(bytes);
     return 0;
 }

@@ -90,6 +90,60 @@ static void run_rows(const std::vector<Row>& rows) {
     }
 }
 
+// Cut anywhere, another reader goes on as if it had read all of it.
+static void another_goes_on(void**) {
+    struct Ear final : FrameHandler {
+        bool on_message(Opcode opcode, std::string payload, bool compressed) override {
+            heard += std::to_string(static_cast<int>(opcode)) + (compressed ? "c" : "") + "(" +
+                     payload + ")";
+            return true;
+        }
+        bool on_ping(std::string_view payload) override {
+            heard.append("ping(").append(payload).append(")");
+            return true;
+        }
+        bool on_pong(std::string_view payload) override { return on_ping(payload); }
+        void on_close(uint16_t, std::string_view) override { heard += "close"; }
+        void on_error(uint16_t code, std::string_view) override {
+            heard += "error" + std::to_string(code);
+        }
+        std::string heard;
+    };
+    const ReaderLimits once = {.fragments = 1, .deflate = true}, often = {.deflate = true};
+    const std::string long_text = repeat("\xc3\xa9", 150);
+    const struct {
+        std::string bytes;
+        const ReaderLimits& limits;
+    } kRows[] = {
+        {client_frame(kText, long_text) + client_frame(kBinary, "b"), once},
+        {client_frame(kText | kRsv1, "deflated"), once},
+        {client_frame(kTextStart, "\xf0\x9f") + client_frame(kPing, "ping") +
+             client_frame(kMore, "") + client_frame(kLast, "\x98\x80") + client_frame(kPing, ""),
+         often},
+        {client_frame(kTextStart | kRsv1, "one") + client_frame(kLast, "two"), often},
+        {client_frame(kPing, repeat("q", 125)) + client_frame(kClose, ""), once},
+    };
+    for (const auto& row : kRows) {
+        Ear whole;
+        std::string bytes = row.bytes;
+        MessageReader reader;
+        reader.feed(bytes, row.limits, whole);
+        for (size_t cut = 0; cut < row.bytes.size(); ++cut) {
+            Ear ear;
+            std::string first = row.bytes.substr(0, cut), second, third = row.bytes.substr(cut);
+            MessageReader before;
+            before.feed(first, row.limits, ear);
+            before.append_partial(second);
+            MessageReader after;
+            const std::string heard = ear.heard;
+            after.feed(second, row.limits, ear);
+            assert_text(ear.heard, heard); // it is nothing whole
+            after.feed(third, row.limits, ear);
+            assert_text(ear.heard, whole.heard);
+        }
+    }
+}
+
 static void good_frames(void**) {
     const std::string long_text = repeat("\xc3\xa9", 32768);
     run_rows({
@@ -460,6 +514,7 @@ static void handshake(void**) {
 
 int main() {
     const CMUnitTest tests[] = {
+        cmocka_unit_test(another_goes_on),
         cmocka_unit_test(good_frames),
         cmocka_unit_test(broken_frames),
         cmocka_unit_test(broken_text),
