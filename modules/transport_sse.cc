@@ -152,7 +152,8 @@ class SseTransport final : public Transport {
             opening.encoding = &session_;
         else
             opening.encoding = asked.is_envelope ? static_cast<Encoding*>(&enveloped_) : &plain_;
-        opening.head = head(asked.headers);
+        if (!asked.is_resumed)
+            opening.head = head(asked.headers);
         return opening;
     }
 

@@ -274,6 +274,8 @@ class WebsocketTransport final : public Transport {
             terms({.message_size = static_cast<uint32_t>(asked.message_size),
                    .fragments = asked.fragments,
                    .deflate = is_deflated}));
+        if (asked.is_resumed)
+            return opening;
         http::append_status(opening.head, 101);
         http::append_header(opening.head, "Upgrade", "websocket");
         http::append_header(opening.head, "Connection", "Upgrade");

@@ -84,9 +84,9 @@ Result<Letter> Letters::receive(Millis within) {
     }
     if (ready == 0)
         return Error{"no letter came within " + std::to_string(within) + " ms"};
+    static thread_local std::string buffer(kMaxBytes, '\0');
     Letter letter;
-    letter.text.resize(kMaxBytes);
-    iovec piece = {letter.text.data(), letter.text.size()};
+    iovec piece = {buffer.data(), buffer.size()};
     Control control{};
     msghdr message{};
     message.msg_iov = &piece;
@@ -102,7 +102,7 @@ Result<Letter> Letters::receive(Millis within) {
         return Error{"the other process has gone"};
     if (message.msg_flags & MSG_CTRUNC)
         return Error{"no descriptor left"};
-    letter.text.resize(static_cast<size_t>(size));
+    letter.text.assign(buffer, 0, static_cast<size_t>(size));
     return letter;
 }
 

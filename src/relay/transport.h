@@ -66,6 +66,7 @@ struct Asked {
     uint32_t fragments;         // of one of its messages
     bool compress = false;
     bool is_private = false; // answers are for this client only
+    bool is_resumed = false; // its client has had its answer's head: none is made
 };
 
 // How the connection goes on.

@@ -29,6 +29,23 @@ bool find_settings(const Worker& worker, const HandedPart& part,
     return part.filter.empty() || !read_filter(part.filter, part.channels, settings, filter);
 }
 
+// That asks for the same encoding: mostly the one that was made last. Null: there is none.
+const http::Request* request_for(const Handed& handed) {
+    static const http::ParserLimits kLimits;
+    static thread_local http::RequestParser parser(kLimits);
+    static thread_local std::string last;
+    const std::string text =
+        "GET /?" + handed.query + " HTTP/1.1\r\nHost: -\r\n" + handed.lines + "\r\n";
+    if (text != last) {
+        last.clear();
+        parser.restart();
+        if (parser.feed(text).status != http::RequestParser::Status::Head)
+            return nullptr;
+        last = text;
+    }
+    return &parser.head().request;
+}
+
 Since behind(Position position) {
     return {.kind = Since::Kind::After, .count = 0, .position = position};
 }
@@ -145,31 +162,28 @@ std::optional<Opening> Handover::open(const Connection& connection, const Handed
                                       const Wish& wish) {
     Worker& worker = connection.worker();
     Transport* transport = worker.transport(handed.transport);
-    const auto& limits = worker.config().limits;
-    const http::ParserLimits parser_limits;
-    http::RequestParser parser(parser_limits);
-    const auto parsed =
-        parser.feed("GET /?" + handed.query + " HTTP/1.1\r\nHost: -\r\n" + handed.lines + "\r\n");
-    if (!transport || parsed.status != http::RequestParser::Status::Head)
+    const http::Request* request = request_for(handed);
+    if (!transport || !request)
         return std::nullopt;
+    const auto& limits = worker.config().limits;
     size_t message_size = 0;
     for (const ChannelSettings* each : wish.settings)
         message_size = std::max(message_size, each->message_size);
-    const http::Request& request = parser.head().request;
     const bool is_session = handed.kind == Handed::Kind::Session;
-    const std::string* envelope = request.parameter("envelope");
-    auto opened = transport->open({.request = request,
+    static const std::string kNoHeaders;
+    auto opened = transport->open({.request = *request,
                                    .channels = wish.channels,
                                    .settings = wish.settings,
                                    .since = wish.since,
                                    .filter = wish.filter.get(),
-                                   .is_envelope = envelope != nullptr,
+                                   .is_envelope = request->parameter("envelope") != nullptr,
                                    .connection = wish.connection,
-                                   .headers = "",
+                                   .headers = kNoHeaders,
                                    .message_size = is_session ? limits.body_size : message_size,
                                    .fragments = limits.ws_fragments,
                                    .compress = true,
-                                   .is_private = false});
+                                   .is_private = false,
+                                   .is_resumed = true});
     if (auto* opening = std::get_if<Opening>(&opened))
         return std::move(*opening);
     return std::nullopt;

@@ -75,8 +75,11 @@ class Server {
     // What one worker gets: by the number of the one it had, as far as there are so many.
     struct Share {
         std::vector<Descriptor> sockets;
-        std::vector<Handed> handed;
+        std::vector<std::string_view> records;
+        std::vector<std::optional<Handed>> handed;
     };
+    void on_each_worker(const std::function<void(size_t)>& task);
+    bool unpack_all(std::vector<Share>& shares);
     void begin_in_place(std::vector<Share> shares);
     [[noreturn]] void give_up(std::string_view reason);
     void count(UpgradeEnd end);

@@ -85,13 +85,7 @@ Upgrade::Owner Server::upgrade_owner() {
 // As its workers tell, since sockets have other numbers there.
 std::vector<Upgrade::Listening> Server::listening() {
     std::vector<std::vector<std::pair<std::string, int>>> of_workers(workers_.size());
-    std::latch told(static_cast<ptrdiff_t>(workers_.size()));
-    for (size_t i = 0; i < workers_.size(); ++i)
-        workers_[i]->post([&, i] {
-            of_workers[i] = workers_[i]->listening();
-            told.count_down();
-        });
-    told.wait();
+    on_each_worker([&](size_t number) { of_workers[number] = workers_[number]->listening(); });
     std::vector<Upgrade::Listening> all;
     for (size_t i = 0; i < of_workers.size(); ++i)
         for (auto& [key, socket] : of_workers[i])
@@ -193,13 +187,12 @@ Result<void> Server::take_connections() {
         return Error{sockets.error()};
     std::vector<Share> shares(workers_.size());
     for (size_t i = 0; i < sockets->size(); ++i) {
-        auto handed = unpack_handed(handed_.records[i].record);
-        if (!handed || !succession_->has_listener(handed->listener))
-            return Error{"a connection is not understood"};
         Share& share = shares[handed_.records[i].worker % shares.size()];
         share.sockets.push_back(std::move((*sockets)[i]));
-        share.handed.push_back(std::move(*handed));
+        share.records.push_back(handed_.records[i].record);
     }
+    if (!unpack_all(shares))
+        return Error{"a connection is not understood"};
     if (auto taken = succession_->take_over(); !taken)
         return taken;
     shared_.handed_connections = sockets->size();
@@ -207,15 +200,38 @@ Result<void> Server::take_connections() {
     return {};
 }
 
-// It is all ours from here on.
-void Server::begin_in_place(std::vector<Share> shares) {
-    std::latch placed(static_cast<ptrdiff_t>(workers_.size()));
+// Runs task(number) on each worker, and waits for all.
+void Server::on_each_worker(const std::function<void(size_t)>& task) {
+    std::latch done(static_cast<ptrdiff_t>(workers_.size()));
     for (size_t i = 0; i < workers_.size(); ++i)
         workers_[i]->post([&, i] {
-            workers_[i]->place_all(shares[i].sockets, shares[i].handed);
-            placed.count_down();
+            task(i);
+            done.count_down();
         });
-    placed.wait(); // before anything is published
+    done.wait();
+}
+
+bool Server::unpack_all(std::vector<Share>& shares) {
+    std::atomic<bool> is_understood{true};
+    on_each_worker([&](size_t number) {
+        Share& share = shares[number];
+        share.handed.reserve(share.records.size());
+        for (const std::string_view record : share.records) {
+            share.handed.push_back(unpack_handed(record));
+            if (!share.handed.back() || !succession_->has_listener(share.handed.back()->listener)) {
+                is_understood = false;
+                return;
+            }
+        }
+    });
+    return is_understood;
+}
+
+// It is all ours from here on.
+void Server::begin_in_place(std::vector<Share> shares) {
+    on_each_worker([&](size_t number) { // all, before anything is published
+        workers_[number]->place_all(shares[number].sockets, shares[number].handed);
+    });
     for (const auto& worker : workers_)
         worker->post([raw = worker.get()] { raw->begin_serving(); });
     if (!succession_->is_cold())

@@ -100,7 +100,7 @@ class Worker {
     void hold_listeners() { holds_listeners_ = true; }
     // On its own thread, by post(), and by all workers before the first begin_serving(): what
     // another process had is where it was.
-    void place_all(std::span<Descriptor> sockets, std::span<const Handed> handed);
+    void place_all(std::span<Descriptor> sockets, std::span<const std::optional<Handed>> handed);
     // Those are heard, and others accepted.
     void begin_serving();
     // Its listeners' sockets, with their keys.

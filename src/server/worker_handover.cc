@@ -70,9 +70,10 @@ ListenerEnd* Worker::listener(std::string_view key) const {
     return nullptr;
 }
 
-void Worker::place_all(std::span<Descriptor> sockets, std::span<const Handed> handed) {
+void Worker::place_all(std::span<Descriptor> sockets,
+                       std::span<const std::optional<Handed>> handed) {
     for (size_t i = 0; i < handed.size(); ++i)
-        Handover::place(*this, sockets[i].release(), handed[i]);
+        Handover::place(*this, sockets[i].release(), *handed[i]);
 }
 
 void Worker::begin_serving() {
