@@ -38,7 +38,10 @@ bool Worker::take_all() {
     return has_moved;
 }
 
+// Large ones only as long as there are few: they hold up all others, and can as well be drained.
 std::vector<Packed> Worker::pack_connections(const Freeze& freeze) {
+    constexpr size_t kLargeBytes = 64 << 10, kMostOfLarge = 8 << 20;
+    size_t of_large = 0;
     std::vector<Packed> packed;
     connections_.each([&](Connection& connection, Millis goes_at) {
         if (!freeze.takes(connection.listener_key()))
@@ -47,7 +50,10 @@ std::vector<Packed> Worker::pack_connections(const Freeze& freeze) {
         if (!handed)
             return;
         handed->goes_at = goes_at;
-        packed.push_back({&connection, connection.plain_socket(), number_, pack_handed(*handed)});
+        std::string record = pack_handed(*handed);
+        of_large += record.size() > kLargeBytes ? record.size() : 0;
+        if (record.size() <= kLargeBytes || of_large <= kMostOfLarge)
+            packed.push_back({&connection, connection.plain_socket(), number_, std::move(record)});
     });
     return packed;
 }
