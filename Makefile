@@ -107,9 +107,10 @@ asan: asan-build ## unit and black-box tests under ASan and UBSan
 	@FANHORN=$(CURDIR)/build-asan/fanhorn FANHORN_SANITIZED=1 python3 tests/blackbox/run.py
 
 # TSan knows one table of descriptors in a process, and takes those of workers for races. The others
-# are about what one thread does with a stranger's bytes, about memory, or about fanhornctl.
+# are about what one thread does with a stranger's bytes, or two processes with each other's, about
+# memory, or about fanhornctl.
 ONE_THREADED := descriptors faults memory attack_messages attack_slow attack_http attack_websocket attack_tokens \
-	ctl ctl_bench ctl_returns cli
+	ctl ctl_bench ctl_returns cli handover_fields upgrade_failures upgrade_halves upgrade_process
 tsan-build: build-packages test-packages clang-packages
 	@CC=clang CXX=clang++ $(call CMAKE,build-tsan,-DFANHORN_TESTS=ON -DFANHORN_SANITIZE=thread)
 	@$(call COMPILE,build-tsan) fanhorn fanhornctl $(THREADED)

@@ -96,8 +96,10 @@ void Handover::begin_http(Connection& connection, const Handed& handed) {
         std::string input = handed.input;
         connection.feed(input);
     }
-    if (handed.has_body && connection.state_ == State::Body)
+    if (handed.has_body && connection.state_ == State::Body) {
+        connection.counters().requests.subtract(1); // its head has been counted before
         go_on_with_body(*connection.exchange_, handed);
+    }
     if (!connection.exchange_ || connection.state_ == State::Closed)
         return;
     connection.exchange_->out.insert(0, handed.output);
@@ -110,7 +112,8 @@ void Handover::begin_http(Connection& connection, const Handed& handed) {
 
 // Its head has been read again, and nothing of it.
 void Handover::go_on_with_body(Exchange& exchange, const Handed& handed) {
-    exchange.reader.go_on(handed.place);
+    exchange.reader.go_on(
+        handed.place); // unpack_handed() has seen to it that there is such a place
     exchange.has_begun = handed.has_begun;
     if (exchange.lines)
         exchange.lines->set_rest(handed.body);

@@ -182,6 +182,7 @@ std::optional<Handed> unpack_handed(std::string_view record) {
     In in(record);
     fields(in, handed);
     if (!in.is_good() || !in.is_end() || handed.kind > Handed::Kind::Session ||
+        (handed.has_body && !http::BodyReader().go_on(handed.place)) ||
         handed.peer.kind > NetAddress::Kind::Unix || handed.client.kind > NetAddress::Kind::Unix)
         return std::nullopt;
     const auto& parts = handed.subscriber.parts;

@@ -244,6 +244,7 @@ void Server::begin_in_place(std::vector<Share> shares) {
                {"connections", shared_.handed_connections.load()},
                {"freeze_ms", shared_.freeze_micros / 1000}});
     handed_ = {};
+    succession_->forget_state();
 }
 
 // Who was left to it and has not come by now has gone.

@@ -35,6 +35,8 @@ class Succession {
     bool has_listener(const std::string& key) const { return keys_.contains(key); }
     // All is adopted: when this returns, it is ours.
     Result<void> take_over();
+    // Behind take_over(): the state is not looked at any more.
+    void forget_state() { state_ = {}; }
     // Behind take_over(): whether the other one has ended, and drained what was left to it.
     bool has_parted();
     // Why we cannot; the other goes on.

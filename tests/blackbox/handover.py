@@ -46,6 +46,8 @@ CANNOT = {
     "test_limits.Requests.test_empty_lines_hold_no_connection": "an empty line before a request is forgotten",
     "test_filter.Filters.test_a_held_poll_moves_past_what_came_meanwhile": "a poll's place is where the last process was by then",
     "test_session.SlowReader.test_goes_on_with_the_latest": "where a slow reader is moved on to is another message then",
+    "test_presence.ToUsers.test_ending_a_user": "who is left behind leaves when the process he was left to has ended, and "
+                                                "nobody hands over again",
     "test_poll.Together": "135 MB of answers that wait are more than is handed over",
 }
 

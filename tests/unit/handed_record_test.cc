@@ -103,6 +103,9 @@ static void test_what_cannot_be_is_refused(void**) {
     handed.kind = static_cast<Kind>(9);
     assert_false(unpack_handed(pack_handed(handed)).has_value());
     handed = one_of(Kind::Http);
+    handed.place.state = 255;
+    assert_false(unpack_handed(pack_handed(handed)).has_value());
+    handed = one_of(Kind::Http);
     handed.peer.kind = static_cast<NetAddress::Kind>(7);
     assert_false(unpack_handed(pack_handed(handed)).has_value());
 }
