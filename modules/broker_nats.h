@@ -81,6 +81,8 @@ class NatsBroker final : public LocalBroker {
     void markers(const std::vector<std::string>& channels, const std::string& user,
                  std::function<void(std::vector<Position>)> done) override;
     Keeps keeps() const override { return Keeps::Elsewhere; }
+    // The stream gives positions, and each node counts along to its end.
+    void retire() override {}
     Position pushed() const override;
     bool is_up() const override { return is_up_; }
     void tick() override;

@@ -113,9 +113,11 @@ Result<Descriptor> make_memory_file(std::string_view text) {
     for (size_t done = 0; done < text.size();) {
         const ssize_t written =
             pwrite(file.get(), text.data() + done, text.size() - done, static_cast<off_t>(done));
-        if (written <= 0 && errno != EINTR)
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
             return failure("writing to memory");
-        done += written > 0 ? static_cast<size_t>(written) : 0;
+        done += static_cast<size_t>(written);
     }
     return file;
 }
@@ -128,9 +130,11 @@ Result<std::string> read_memory_file(int fd) {
     for (size_t done = 0; done < text.size();) {
         const ssize_t size =
             pread(fd, text.data() + done, text.size() - done, static_cast<off_t>(done));
-        if (size <= 0 && errno != EINTR)
+        if (size < 0 && errno == EINTR)
+            continue;
+        if (size <= 0)
             return Error{"reading from memory: it ends too early"};
-        done += size > 0 ? static_cast<size_t>(size) : 0;
+        done += static_cast<size_t>(size);
     }
     return text;
 }

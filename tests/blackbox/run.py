@@ -5,7 +5,7 @@ own, some at a time: they mostly wait.
 
 A daemon under a sanitizer is many times slower, and a test may meet an order of things that the real
 one never shows. A file that fails there is run once more, alone and told so; but not where the
-sanitizer has reported something.
+sanitizer or a CHECK has reported something, or a daemon has died.
 
 Ends with one line, `N passed, N failed, N skipped`; fails on a failure, and in CI (CI=true or
 FANHORN_NO_SKIP=1) on a skip as well."""
@@ -30,7 +30,8 @@ FILE_TIMEOUT = 3600 if SOAK else 240 * SLOW
 JOBS = int(os.environ.get("FANHORN_JOBS", "3" if SLOW > 1 else "4"))
 # The longest first, so that the processes end together.
 FIRST = ["test_dashboard", "test_faults", "test_auth", "test_attack_messages", "test_ctl_bench", "test_soak", "test_limits",
-         "test_upgrade_failures", "test_upgrade_process", "test_upgrade_halves", "test_presence", "test_bridge", "test_heartbeat", "test_tls", "test_ctl", "test_memory", "test_signals",
+         "test_upgrade_failures", "test_upgrade_process", "test_upgrade_halves", "test_presence", "test_bridge",
+         "test_heartbeat", "test_tls", "test_ctl", "test_memory", "test_signals",
          "test_redis_cluster", "test_redis_people", "test_redis_sentinel", "test_attack_slow", "test_http2_floods",
          "test_slow", "test_poll", "test_chaos", "test_order"]
 MARK = "RESULT"
@@ -108,8 +109,12 @@ def select(names):
     return sorted(found, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
 
 
+# What a daemon that is in the wrong leaves behind, see harness.py.
+FAULTS = ("Sanitizer", "runtime error", "sanitizer or check report", "the daemon died", "ended early")
+
+
 def may_be_slowness(counts, output):
-    return SLOW > 1 and counts[1] and "Sanitizer" not in output and "runtime error" not in output
+    return SLOW > 1 and counts[1] and not any(fault in output for fault in FAULTS)
 
 
 def tell(name, verdict, counts, output, seconds):

@@ -237,6 +237,25 @@ static void test_a_node_that_is_gone(void**) {
     assert_text(told, "+{\"user\":\"bob\"}+{\"user\":\"alice\"}-{\"user\":\"alice\"}");
 }
 
+// Whose place another process has taken still counts along: its clients' positions are the others'.
+static void test_one_that_is_retired(void**) {
+    Stage stage;
+    Mailbox box(SIZE_MAX, [] {});
+    Node one(stage), other(stage);
+    const size_t worker = one.broker.add_worker(box);
+    stage.ask<Start>(
+        [&](auto done) { one.broker.subscribe(worker, {"room"}, {}, std::move(done)); });
+    one.broker.retire();
+    other.broker.attend("room", {"alice", ""}, kNoConnection);
+    stage.wait_until([&] { return one.present("room") == "alice1 "; });
+    const Position last = other.publish(draft("room", "x")).position;
+    stage.wait_until([&] { return one.broker.pushed().seq >= last.seq; });
+    Mailbox::Batch batch;
+    box.take(batch);
+    assert_int_equal(batch.mail.size(), 2); // that she joined, too
+    assert_true(batch.mail[1].message->position == last);
+}
+
 // A user who has a connection on another node is not offline.
 static void test_who_is_heard_on_another_node(void**) {
     Stage stage;
@@ -305,6 +324,7 @@ int main() {
         cmocka_unit_test(test_a_position_of_another_node),
         cmocka_unit_test(test_a_node_that_is_gone),
         cmocka_unit_test(test_who_is_heard_on_another_node),
+        cmocka_unit_test(test_one_that_is_retired),
         cmocka_unit_test(test_who_is_sent_away),
         cmocka_unit_test(test_clocks_that_are_set),
         cmocka_unit_test(test_what_cannot_be_is_refused),
